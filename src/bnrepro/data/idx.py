@@ -1,0 +1,48 @@
+"""Reading gzip'd idx files (the MNIST distribution's format), and telling what is wrong with a bad one."""
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bnrepro.errors import UserError
+
+UBYTE = 0x08  # the type code in the magic number's third byte; the fourth is the number of axes
+
+
+def check_file(path: Path, sha256: str, remedy: str) -> None:
+    """Raise `UserError`, with the remedy, unless the file is there and has the checksum."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; {remedy}")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise UserError(f"{path} has checksum {found[:12]}..., expected {sha256[:12]}...; {remedy}")
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """Read unsigned bytes of the given number of axes.
+
+    Raises:
+        UserError: not a gzip file, truncated, or not such an idx file.
+    """
+    try:
+        with gzip.open(path) as file:
+            raw = file.read()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path} is truncated or not gzip ({error}); fetch the file again") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+    expected = bytes([0, 0, UBYTE, axes])
+    if raw[:4] != expected:
+        raise UserError(f"{path} has magic number {raw[:4].hex()}, expected {expected.hex()}; it is another file")
+    header = 4 + 4 * axes
+    if len(raw) < header:
+        raise UserError(f"{path} ends inside its header; fetch the file again")
+    shape = struct.unpack(f">{axes}I", raw[4:header])
+    if len(raw) - header != math.prod(shape):
+        raise UserError(f"{path} holds {len(raw) - header} values, its header says {math.prod(shape)}; fetch it again")
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)

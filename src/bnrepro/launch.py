@@ -1,0 +1,60 @@
+"""What ``scripts/train.py`` does with a composed configuration: a run, or a sweep's job in its own process."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from bnrepro.config import typed
+from bnrepro.errors import UserError
+from bnrepro.outcome import Outcome, worst
+
+SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
+
+
+def train(composed: DictConfig) -> None:
+    """Train, say how it ended, and exit with the code that says the same; in a sweep go on to the next job."""
+    hydra = HydraConfig.get()
+    command = f"python scripts/train.py {shlex.join(hydra.overrides.task)}"
+    if "joblib" in hydra.launcher._target_.lower() and hydra.mode == RunMode.MULTIRUN:
+        code = _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
+    else:
+        code = train_here(composed, command)
+    if hydra.mode == RunMode.RUN or code >= 128:
+        sys.exit(code)
+
+
+def train_here(composed: DictConfig, command: str) -> int:
+    """Train in this process, print one line a run, and return the exit code."""
+    from bnrepro import experiment  # torch is loaded here and not in a launcher that only waits
+
+    try:
+        outcomes = experiment.run(typed(composed), command)
+    except UserError as error:
+        outcomes = [Outcome("", "refused", str(error))]
+    for line in dict.fromkeys(outcome.message for outcome in outcomes):
+        print(line, flush=True)
+    return worst(outcomes)
+
+
+def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> int:
+    """Run ``bnrepro.worker`` on the configuration and wait for it, ending it if the sweep has ended."""
+    sweep = int(os.environ[SWEEP_PID])
+    if os.getppid() != sweep:  # the launcher's worker has outlived the sweep: start nothing more
+        os._exit(1)
+    directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(composed, directory / "job.yaml")
+    job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", str(directory / "job.yaml"), command])
+    while (code := job.poll()) is None:
+        if os.getppid() != sweep:
+            job.terminate()
+            job.wait()
+            os._exit(1)
+        time.sleep(0.2)
+    return code

@@ -1,0 +1,70 @@
+"""Batch normalisation as the paper prints it: Alg. 1 forward, and the chain rule of Sec. 3 written out backward.
+
+Slow and plain on purpose: it is what the fast layer is held against.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.registry import register
+
+
+class BatchNormTransform(Function):
+    """y = BN_{gamma,beta}(x) over a mini-batch x of shape (m, C); gamma and beta of shape (C,)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Alg. 1; also returns the mini-batch's mean and biased variance, each (C,)."""
+        m = x.shape[0]
+        mean = x.sum(0) / m
+        variance = ((x - mean) ** 2).sum(0) / m
+        x_hat = (x - mean) / torch.sqrt(variance + eps)
+        y = gamma * x_hat + beta
+        ctx.save_for_backward(x, gamma, mean, variance, x_hat)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return y, mean, variance
+
+    @staticmethod
+    def backward(ctx, dy: Tensor, *_) -> tuple[Tensor, Tensor, Tensor, None]:
+        """The six derivatives of Sec. 3, in the paper's order and un-simplified."""
+        x, gamma, mean, variance, x_hat = ctx.saved_tensors
+        m = x.shape[0]
+        inv_std = (variance + ctx.eps) ** -0.5
+        d_x_hat = dy * gamma
+        d_variance = (d_x_hat * (x - mean) * -0.5 * inv_std**3).sum(0)
+        d_mean = (d_x_hat * -inv_std).sum(0) + d_variance * (-2 * (x - mean)).sum(0) / m
+        dx = d_x_hat * inv_std + d_variance * 2 * (x - mean) / m + d_mean / m
+        d_gamma = (dy * x_hat).sum(0)
+        d_beta = dy.sum(0)
+        return dx, d_gamma, d_beta, None
+
+
+class ReferenceBatchNorm(BatchNorm):
+    """`BatchNorm` with its training transform replaced by `BatchNormTransform`; same parameters, buffers and modes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        flat = x.movedim(1, -1)
+        rows = flat.reshape(-1, self.num_features)
+        gamma = torch.ones_like(rows[0]) if self.weight is None else self.weight
+        beta = torch.zeros_like(rows[0]) if self.bias is None else self.bias
+        y, mean, variance = BatchNormTransform.apply(rows, gamma, beta, self.eps)
+        self._track(mean.detach(), variance.detach(), m=rows.shape[0])
+        return y.reshape(flat.shape).movedim(-1, 1)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
+        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike."""
+        self.num_batches_tracked += 1
+        weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance * m / (m - 1), weight)
+
+
+@register("bn_reference")
+def _build(num_features, *, spatial, eps, ema_decay, affine):
+    return ReferenceBatchNorm(num_features, eps=eps, momentum=1 - ema_decay, affine=affine)

@@ -1,0 +1,49 @@
+"""The MNIST network of Sec. 4.1: fully connected hidden layers, each W u (+ b), optional normaliser, nonlinearity."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from bnrepro.models.stacked import StackedLinear, StackedNorm, StackedSigmoid
+
+NONLINEARITIES = {"sigmoid": StackedSigmoid, "relu": nn.ReLU}
+
+
+class MLP(nn.Module):
+    """S multilayer perceptrons side by side (S = 1 is an ordinary one).
+
+    Args:
+        sizes: features of the input, of each hidden layer and of the output; the paper's is 784, 100, 100, 100, 10.
+        build_norm: normaliser for a number of features, or None; where there is one the bias is dropped (Sec. 3.2).
+            The output layer is not normalised (paper-facts 1.1).
+        nonlinearity: a key of `NONLINEARITIES`.
+        stack: S.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        build_norm: Callable[[int], nn.Module | None],
+        nonlinearity: str = "sigmoid",
+        stack: int = 1,
+    ):
+        super().__init__()
+        self.stack = stack
+        self.hidden = nn.ModuleList()
+        for fan_in, fan_out in itertools.pairwise(sizes[:-1]):
+            norm = build_norm(stack * fan_out)
+            layer = nn.Sequential()
+            layer.linear = StackedLinear(stack, fan_in, fan_out, bias=norm is None)
+            if norm is not None:
+                layer.norm = StackedNorm(norm)
+            layer.nonlinearity = NONLINEARITIES[nonlinearity]()
+            self.hidden.append(layer)
+        self.output = StackedLinear(stack, sizes[-2], sizes[-1])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (S, N, inputs) -> logits (S, classes, N)."""
+        x = images.transpose(1, 2)
+        for layer in self.hidden:
+            x = layer(x)
+        return self.output(x)

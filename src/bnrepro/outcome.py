@@ -1,0 +1,25 @@
+"""How a run ended, and the exit code that says so."""
+
+from dataclasses import dataclass
+
+EXIT_CODES = {"finished": 0, "diverged": 0, "failed": 1, "refused": 2, "locked": 3, "interrupted": 130}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``state`` is a key of `EXIT_CODES`; ``message`` is the one line that the run ends with."""
+
+    name: str
+    state: str
+    message: str
+
+    @property
+    def exit_code(self) -> int:
+        """0 for a complete record, whatever it says; else why there is none yet."""
+        return EXIT_CODES[self.state]
+
+
+def worst(outcomes: list[Outcome]) -> int:
+    """One exit code for several outcomes: an interruption first, then the gravest."""
+    codes = {outcome.exit_code for outcome in outcomes}
+    return 130 if 130 in codes else next((code for code in (1, 2, 3) if code in codes), 0)

@@ -1,0 +1,140 @@
+"""One run's directory: who holds it, how far it is, and the rows it has measured.
+
+config.yaml    the resolved configuration
+status.json    state, step, provenance, and at the end the results
+metrics.csv    one row an evaluation; cut on resume to the rows that the checkpoint covers
+probes.npz     what was measured inside the network
+checkpoint.pt  the truth about where the run is
+traceback.txt  after a fault
+lock           held by the process that trains it, and by no dead one (an advisory lock of the operating system)
+"""
+
+import contextlib
+import csv
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json, write_atomically, write_json, write_text
+
+ENDED = ("finished", "diverged")  # states that a relaunch leaves alone
+RECORD_FILES = ("config.yaml", "status.json", "metrics.csv", "probes.npz")
+
+
+class RunDirectory:
+    """The directory of one run; see the module's text for what is in it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.name = path.name
+        self.checkpoint = path / "checkpoint.pt"
+        self._lock = filelock.FileLock(path / "lock")
+
+    def create(self) -> None:
+        """Make the directory.
+
+        Raises:
+            UserError: it cannot be made or written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".writable.{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None
+
+    def acquire(self) -> bool:
+        """Take the lock without waiting; False when a live process holds it."""
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether a live process trains this run now."""
+        if self._lock.is_locked:
+            return True
+        if not (self.path / "lock").exists():
+            return False
+        try:
+            free = self.acquire()
+        except OSError:  # a directory that is only read here
+            return False
+        if free:
+            self.release()
+        return not free
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says, or an empty dict before the run has begun."""
+        path = self.path / "status.json"
+        return read_json(path) if path.exists() else {}
+
+    def update(self, **changes: Any) -> None:
+        """Merge into status.json."""
+        write_json(self.path / "status.json", self.status() | changes)
+
+    def ended(self) -> bool:
+        """Whether the record is complete: finished, or diverged."""
+        return self.status().get("state") in ENDED
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml."""
+        write_text(self.path / "config.yaml", text)
+
+    def append_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Append rows to metrics.csv and sync it; the first ones also write the header."""
+        if not rows:
+            return
+        path = self.path / "metrics.csv"
+        new = not path.exists()
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+        with open(path, "a", newline="") as file:
+            file.write(text.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def write_probes(self, arrays: dict[str, np.ndarray]) -> None:
+        """Write probes.npz."""
+        write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **arrays))
+
+    def cut_history(self, rows: int) -> list[dict[str, str]]:
+        """Cut metrics.csv to its first ``rows`` rows, those that the checkpoint covers, and return them."""
+        path = self.path / "metrics.csv"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if len(lines) < rows + 1 and rows:
+            raise UserError(f"{path} has lost rows that its checkpoint covers; move {self.path} away to run it afresh")
+        if rows == 0:
+            path.unlink(missing_ok=True)
+            return []
+        write_text(path, "".join(lines[: rows + 1]))
+        return list(csv.DictReader(lines[: rows + 1]))
+
+    def publish(self, destination: Path) -> Path:
+        """Copy the small record into ``destination``/<name>, whole or not at all."""
+        target = destination / self.name
+        staged = destination / f".{self.name}.{os.getpid()}"
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        for name in RECORD_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(self.path / name, staged / name)
+        shutil.rmtree(target, ignore_errors=True)
+        staged.rename(target)
+        return target

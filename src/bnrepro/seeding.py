@@ -1,0 +1,16 @@
+"""Random streams that are functions of what they are for, so that nothing has to be remembered to resume them."""
+
+import zlib
+
+import numpy as np
+import torch
+
+
+def numpy_rng(seed: int, purpose: str, *counters: int) -> np.random.Generator:
+    """The stream of one seed for one purpose (``"order"``, say) and counters (the epoch, say)."""
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *counters])
+
+
+def torch_rng(seed: int, purpose: str, *counters: int) -> torch.Generator:
+    """As `numpy_rng`, for torch on the CPU."""
+    return torch.Generator().manual_seed(int(numpy_rng(seed, purpose, *counters).integers(2**63)))

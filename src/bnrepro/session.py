@@ -1,0 +1,225 @@
+"""A stack of runs that stand at the same step, and their records while they train."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from bnrepro import build
+from bnrepro.config import Config
+from bnrepro.data.mnist import MNIST
+from bnrepro.evaluation.accuracy import evaluate
+from bnrepro.evaluation.population import batch_norms, population_statistics
+from bnrepro.outcome import Outcome
+from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.progress import StepProgress
+from bnrepro.records import mirror
+from bnrepro.records.identity import PROTOCOL, group_hash
+from bnrepro.records.provenance import now, provenance
+from bnrepro.records.run import RunDirectory
+from bnrepro.schedule import milestones
+from bnrepro.training import checkpoint
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.loop import Member, Trainer
+
+
+def published_runs(config: Config) -> Path:
+    """Where records of this configuration are committed."""
+    return Path(config.results_dir) / config.figure / config.scale["name"] / "runs"
+
+
+class Session:
+    """What the loop calls back to look, to save and to finish.
+
+    Args:
+        config: of all the runs.
+        command: what was typed, for the record.
+        runs: seed and locked directory of each.
+        saved: checkpoints by run name, or None; all of the same step.
+        data: the resident data set.
+        on: the device.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        command: str,
+        runs: list[tuple[int, RunDirectory]],
+        saved: dict[str, dict[str, Any] | None],
+        data: MNIST,
+        on: torch.device,
+    ):
+        self.config, self.command, self.data = config, command, data
+        self.directories = [directory for _, directory in runs]
+        self.members = [Member(seed) for seed, _ in runs]
+        seeds = [member.seed for member in self.members]
+        self.model = build.network(config, seeds, on)
+        total = config.training.steps
+        wanted, probing = config.evaluation, config.probe.name != "none"
+        looks = set(milestones(total, wanted.every, wanted.log_points_per_decade))
+        probe_steps = milestones(total, config.probe.every, config.probe.log_points_per_decade) if probing else []
+        probe_images = data.fixed_batches(config.probe.batches, "probe")
+        self.probe = PercentileProbe(self.model, probe_images, probe_steps) if probing else None
+        self.normalised = bool(batch_norms(self.model))
+        self.trainer = Trainer(
+            self.model,
+            data.batch,
+            build.optimizer(config, self.model),
+            self.members,
+            total,
+            data.steps_per_epoch,
+            looks | set(probe_steps),
+            self._look,
+            self._save,
+            config.checkpoint_seconds,
+            lambda done: None,
+        )
+        self.final: list[dict[str, float]] = []
+        self.written = [0] * len(runs)
+        self._begin([saved[directory.name] for directory in self.directories])
+        mode = mirror.resolve_mode(config.logger.mode)
+        self.mirrors = [mirror.Mirror(Path(config.runs_dir), mode, **self._wandb_settings(k)) for k in range(len(runs))]
+
+    def _begin(self, states: list[dict[str, Any] | None]) -> None:
+        """Take up the checkpoints, cut the histories to them, and write what is known before the first step."""
+        conditions = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "device": str(next(self.model.parameters()).device),
+        }
+        if all(states):
+            self.trainer.restore(states)
+            if self.probe:
+                self.probe.restore([state["probe"] for state in states])
+        for k, (directory, member, state) in enumerate(zip(self.directories, self.members, states, strict=True)):
+            kept = directory.cut_history(state["rows"] if state else 0)
+            member.rows = [{name: float(value) for name, value in row.items()} for row in kept]
+            self.written[k] = len(member.rows)
+            if not (directory.path / "config.yaml").exists():
+                mine = asdict(self.config) | {"seed": member.seed, "seeds": None}
+                directory.write_config(OmegaConf.to_yaml(OmegaConf.create(mine), sort_keys=True))
+            before = directory.status()
+            exact = before.get("exact_resume", True) and (state is None or before.get("conditions") == conditions)
+            if not exact:
+                print(f"{directory.name}: resumed under other conditions than it began; not bit for bit the same run")
+            directory.update(
+                **provenance(),
+                command=self.command,
+                name=directory.name,
+                variant=self.config.variant,
+                experiment=self.config.experiment,
+                seed=member.seed,
+                group=f"{self.config.variant}-{group_hash(self.config, build.data_fingerprint(self.config))}",
+                protocol=PROTOCOL,
+                data_fingerprint=build.data_fingerprint(self.config),
+                conditions=conditions,
+                exact_resume=exact,
+                stacked_with=len(self.members),
+                state="running",
+                pid=os.getpid(),
+                step=self.trainer.step,
+                steps=self.config.training.steps,
+                started=before.get("started", now()),
+                resumed=before.get("resumed", []) + ([self.trainer.step] if state else []),
+                wandb_id=before.get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
+            )
+
+    def _wandb_settings(self, k: int) -> dict[str, Any]:
+        config, directory = self.config, self.directories[k]
+        status = directory.status()
+        tuning = config.data.split == "tune"
+        return {
+            "id": status["wandb_id"],
+            "name": directory.name,
+            "project": config.logger.project,
+            "entity": config.logger.entity,
+            "group": status["group"],
+            "job_type": "tune" if tuning else "train",
+            "tags": [tag for tag in (config.figure, config.variant, config.scale["name"], config.norm.name) if tag],
+            "notes": f"{config.experiment}, seed {self.members[k].seed}; record: {directory.path}",
+            "config": asdict(config) | {"seed": self.members[k].seed, "commit": status["commit"]},
+        }
+
+    def _look(self, step: int) -> list[dict[str, float]]:
+        """Evaluate every network with population statistics and let the probe look; at the end compare statistics."""
+        last = step == self.config.training.steps
+        prefix = "tune" if self.config.data.split == "tune" else "val"
+        images, labels, stack = self.data.eval_images, self.data.eval_labels, len(self.members)
+
+        def with_population(batches: int, probing: bool) -> dict[str, list[float]]:
+            chosen = self.data.fixed_batches(batches, "population")
+            with population_statistics(self.model, (b.float().expand(stack, -1, -1) for b in chosen)):
+                found = evaluate(self.model, images, labels)
+                if probing and self.probe:
+                    self.probe(step)
+            return {name: values.tolist() for name, values in found.items()}
+
+        found = with_population(self.config.evaluation.population_batches, probing=True)
+        if last:
+            self.final = [{} for _ in self.members]
+            fixed, found = found, with_population(0, probing=False)
+            self.model.eval()
+            averaged = {name: values.tolist() for name, values in evaluate(self.model, images, labels).items()}
+            self.model.train()
+            ways = {"": found}
+            if self.normalised:
+                ways |= {"_fixed_batches": fixed, "_moving_average": averaged}
+            for k, final in enumerate(self.final):
+                final |= {f"{prefix}/{n}{way}": values[n][k] for way, values in ways.items() for n in values}
+        return [{f"{prefix}/{name}": float(f"{values[k]:.6g}") for name, values in found.items()} for k in range(stack)]
+
+    def _save(self, step: int) -> None:
+        """Make rows, checkpoint, probes and status durable, in this order, then tell W&B."""
+        for k, (directory, member, state) in enumerate(
+            zip(self.directories, self.members, self.trainer.states(), strict=True)
+        ):
+            if directory.ended():
+                continue
+            directory.append_rows(member.rows[self.written[k] :])
+            self.written[k] = len(member.rows)
+            if self.probe:
+                state["probe"] = self.probe.state(k)
+            checkpoint.save(directory.checkpoint, state | {"run": directory.name})
+            record = self.probe.record(k) if self.probe else {}
+            if record:
+                directory.write_probes(record)
+            changes: dict[str, Any] = {"step": step, "seconds": round(self.trainer.seconds, 2)}
+            if member.diverged_at is not None:
+                changes |= {"state": "diverged", "diverged_at": member.diverged_at, "ended": now()}
+            elif step == self.config.training.steps:
+                changes |= {"state": "finished", "final": self.final[k], "ended": now()}
+            directory.update(**changes)
+            self.mirrors[k].sync(mirror.rows(member.rows, record))
+
+    def train(self, stop: StopRequest) -> dict[str, Outcome]:
+        """Train to the end or to a stop, close the mirrors, publish, and say how each run ended."""
+        title = self.directories[0].name + (f" and {len(self.members) - 1} more" if len(self.members) > 1 else "")
+        try:
+            with StepProgress(title, self.trainer.steps, self.trainer.step) as progress:
+                self.trainer.tick = progress.tick
+                self.trainer.train(stop)
+        finally:
+            code = 0 if stop.signum is None else 128 + stop.signum
+            for k, follower in enumerate(self.mirrors):
+                if not follower.finish(code if self.directories[k].ended() or code else 1):
+                    print(f"{self.directories[k].name}: W&B has not taken all of it; later: wandb sync")
+                elif follower.error:
+                    print(f"{self.directories[k].name}: not in W&B ({follower.error}); the record is complete")
+        return {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}
+
+    def _outcome(self, k: int) -> Outcome:
+        directory, member = self.directories[k], self.members[k]
+        if not directory.ended():
+            directory.update(state="interrupted")
+            text = f"interrupted at step {self.trainer.step:,} and saved; run the same command to go on"
+            return Outcome(directory.name, "interrupted", f"{directory.name}: {text}")
+        place = directory.publish(published_runs(self.config)) if self.config.publish else directory.path
+        if member.diverged_at is not None:
+            text = f"diverged at step {member.diverged_at:,}"
+            return Outcome(directory.name, "diverged", f"{directory.name}: {text}; record in {place}")
+        top1 = next(value for name, value in self.final[k].items() if name.endswith("/top1"))
+        text = f"finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s; record in {place}"
+        return Outcome(directory.name, "finished", f"{directory.name}: {text}")

@@ -1,0 +1,55 @@
+"""Checkpoints: atomic, checked, and read without executing anything (``weights_only=True``)."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bnrepro.errors import UserError
+from bnrepro.records.files import write_atomically
+
+
+def _digest(value: Any, sha: Any = None) -> str:
+    """SHA-256 over every tensor's bytes and every plain value, in order."""
+    sha = sha or hashlib.sha256()
+    if isinstance(value, Tensor):
+        sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, dict):
+        for key in value:
+            sha.update(str(key).encode())
+            _digest(value[key], sha)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _digest(item, sha)
+    else:
+        sha.update(repr(value).encode())
+    return sha.hexdigest()
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values to ``path``; a crash leaves the old checkpoint or the new one, never half."""
+    write_atomically(path, lambda file: torch.save(state | {"digest": _digest(state)}, file))
+
+
+def load(path: Path, run: str) -> dict[str, Any] | None:
+    """The checkpoint of the named run, or None when there is none yet.
+
+    Raises:
+        UserError: it is corrupt, or belongs to another run. Nothing is deleted.
+    """
+    if not path.exists():
+        return None
+    remedy = f"move {path} away to train this run from the start"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        digest = state.pop("digest")
+    except Exception as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise UserError(f"{path} is corrupt ({reason}); {remedy}") from None
+    if digest != _digest(state):
+        raise UserError(f"{path} is corrupt (its contents do not match its checksum); {remedy}")
+    if state["run"] != run:
+        raise UserError(f"{path} is a checkpoint of {state['run']}, not of {run}; {remedy}")
+    return state

@@ -1,0 +1,167 @@
+"""The training loop: networks side by side, looked at on a schedule, saved so that any kill can be undone."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.models.stacked import join_states, split_state
+from bnrepro.training.interrupt import StopRequest
+
+
+@dataclass
+class Member:
+    """One network of the stack: its seed, its rows so far, and whether it still counts."""
+
+    seed: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    diverged_at: int | None = None
+
+
+@dataclass
+class Trainer:
+    """Everything the loop works on; ``state`` and ``restore`` are what a checkpoint holds of it.
+
+    Args:
+        model: maps images (S, N, ...) to logits (S, classes, N).
+        batch: ``batch(seeds, step)`` gives images (S, N, ...) and labels (S, N), a function of its arguments alone.
+        optimizer: steps all S networks; the loss is a sum over networks, so their gradients never mix.
+        members: the S networks.
+        steps: how many steps make the run.
+        looks: steps after which ``look(step)`` evaluates, giving each network's values by column.
+        save: called with the number of steps done whenever the state must become durable.
+        save_every: seconds between such calls.
+        tick: called now and then with the number of steps done, for a progress display.
+    """
+
+    model: nn.Module
+    batch: Callable[[list[int], int], tuple[Tensor, Tensor]]
+    optimizer: torch.optim.Optimizer
+    members: list[Member]
+    steps: int
+    steps_per_epoch: int
+    looks: set[int]
+    look: Callable[[int], list[dict[str, float]]]
+    save: Callable[[int], None]
+    save_every: float
+    tick: Callable[[int], None]
+    step: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        device = next(self.model.parameters()).device
+        # Losses since the last row, fetched only when there is a look or a save: the loop itself never waits.
+        self.losses = torch.zeros(max(self.looks) + 1, len(self.members), device=device)
+        self.pending = 0
+
+    def train(self, stop: StopRequest) -> None:
+        """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
+        seeds = [member.seed for member in self.members]
+        began, saved = time.monotonic() - self.seconds, time.monotonic()
+        self.model.train()
+        while self.step < self.steps:
+            images, labels = self.batch(seeds, self.step)
+            loss = F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+            loss.sum().backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self.losses[self.pending] = loss.detach()
+            self.pending += 1
+            self.step += 1
+
+            if self.step % 50 == 0:
+                self.tick(self.step)
+            looking = self.step in self.looks
+            saving = stop.signum is not None or self.step == self.steps or time.monotonic() - saved > self.save_every
+            if not looking and not saving:
+                continue
+            self.seconds = time.monotonic() - began
+            self._find_divergence()
+            everyone_diverged = all(member.diverged_at for member in self.members)
+            if looking and not everyone_diverged:
+                self._add_rows(self.look(self.step))
+            if saving or everyone_diverged:
+                self.save(self.step)
+                saved = time.monotonic()
+            if stop.signum is not None or everyone_diverged:
+                return
+
+    def _add_rows(self, values: list[dict[str, float]]) -> None:
+        means = self.losses[: self.pending].mean(0).tolist()
+        self.pending = 0
+        for member, mean, found in zip(self.members, means, values, strict=True):
+            if member.diverged_at is None:
+                member.rows.append(
+                    {
+                        "step": self.step,
+                        "epoch": round(self.step / self.steps_per_epoch, 4),
+                        "seconds": round(self.seconds, 2),
+                        "lr": self.optimizer.param_groups[0]["lr"],
+                        "train/loss": float(f"{mean:.6g}"),
+                        **found,
+                    }
+                )
+
+    def _find_divergence(self) -> None:
+        """Note each network's first step with a non-finite loss; a non-finite parameter counts from now."""
+        finite = torch.isfinite(self.losses[: self.pending]).cpu()
+        sound = [
+            all(torch.isfinite(t).all() for t in state.values())
+            for state in split_state(self._model_state(), self.size)
+        ]
+        for k, member in enumerate(self.members):
+            if member.diverged_at is not None:
+                continue
+            if not finite[:, k].all():
+                first = int((~finite[:, k]).int().argmax())
+                member.diverged_at = self.step - self.pending + first + 1
+            elif not sound[k]:
+                member.diverged_at = self.step
+
+    @property
+    def size(self) -> int:
+        """S."""
+        return len(self.members)
+
+    def _model_state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+
+    def states(self) -> list[dict[str, Any]]:
+        """Each network's own part of a checkpoint, in the shapes it would have alone."""
+        moments = {
+            f"{index}.{name}": value
+            for index, slots in self.optimizer.state_dict()["state"].items()
+            for name, value in slots.items()
+            if isinstance(value, Tensor)
+        }
+        models, moments = split_state(self._model_state(), self.size), split_state(moments, self.size)
+        return [
+            {
+                "step": self.step,
+                "seconds": self.seconds,
+                "rows": len(member.rows),
+                "model": models[k],
+                "optimizer": moments[k],
+                "losses": self.losses[: self.pending, k].clone(),
+            }
+            for k, member in enumerate(self.members)
+        ]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Take up the states that ``states`` gave, one a network, all of the same step."""
+        self.step = states[0]["step"]
+        self.seconds = max(state["seconds"] for state in states)
+        self.model.load_state_dict(join_states([state["model"] for state in states]))
+        whole = self.optimizer.state_dict()
+        whole["state"] = {}
+        for key, value in join_states([state["optimizer"] for state in states]).items():
+            index, name = key.split(".", 1)
+            whole["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(whole)
+        self.pending = len(states[0]["losses"])
+        for k, state in enumerate(states):
+            self.losses[: self.pending, k] = state["losses"]

@@ -1,0 +1,68 @@
+"""Seeds trained stacked get the bits they get alone, on the CPU."""
+
+import pytest
+import torch
+
+from bnrepro import build
+from bnrepro.config import typed
+from bnrepro.models.stacked import join_states, split_state
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.loop import Member, Trainer
+from conftest import compose_config
+
+CPU = torch.device("cpu")
+
+
+def train(config, seeds, steps, data):
+    model = build.network(config, seeds, CPU)
+    optimizer = build.optimizer(config, model)
+    members = [Member(seed) for seed in seeds]
+    looks: list = []
+    trainer = Trainer(
+        model,
+        data.batch,
+        optimizer,
+        members,
+        steps,
+        data.steps_per_epoch,
+        {steps},
+        lambda step: looks.append(step) or [{} for _ in seeds],
+        lambda step: None,
+        1e9,
+        lambda step: None,
+    )
+    trainer.train(StopRequest())
+    return trainer
+
+
+@pytest.mark.parametrize("arm", ["plain", "bn"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_stacked_run_equals_a_single_run_bit_for_bit(arm, momentum):
+    config = typed(compose_config(f"experiment=figure1/{arm}", f"optimizer.momentum={momentum}"))
+    data = build.dataset(config, CPU)
+    stacked = train(config, [0, 1, 2, 3, 4], 120, data).states()
+    for k in (0, 3):
+        (alone,) = train(config, [k], 120, data).states()
+        assert alone["model"].keys() == stacked[k]["model"].keys()
+        for part in ("model", "optimizer"):
+            for name, tensor in alone[part].items():
+                assert torch.equal(tensor, stacked[k][part][name]), name
+
+
+def test_split_and_join_are_inverse():
+    config = typed(compose_config("experiment=figure1/bn"))
+    state = build.network(config, [0, 1, 2], CPU).state_dict()
+    parts = split_state(state, 3)
+    alone = build.network(config, [1], CPU).state_dict()
+    assert all(torch.equal(alone[name], parts[1][name]) for name in alone)
+    joined = join_states(parts)
+    assert all(torch.equal(state[name], joined[name]) for name in state)
+
+
+def test_arms_are_paired_by_seed():
+    """The same seed draws the same initial weights in every arm, scaled by the init's std."""
+    plain = build.network(typed(compose_config("experiment=figure1/plain", "init.std=0.01")), [2], CPU)
+    normal = build.network(typed(compose_config("experiment=figure1/bn", "init.std=0.1")), [2], CPU)
+    for layer, other in zip(plain.hidden, normal.hidden, strict=True):
+        torch.testing.assert_close(10 * layer.linear.weight, other.linear.weight)
+        assert layer.linear.bias is not None and other.linear.bias is None
