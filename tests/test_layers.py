@@ -154,7 +154,10 @@ def test_training_output_depends_on_batch_mates_and_inference_does_not(rng):
 @pytest.mark.parametrize("bias", [True, False])
 def test_folding_into_linear_and_convolution(rng, bias):
     """C16: folded and unfolded agree."""
-    for layer, shape in ((nn.Linear(6, 5, bias=bias), (9, 6)), (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8))):
+    for layer, shape in (
+        (nn.Linear(6, 5, bias=bias), (9, 6)),
+        (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8)),
+    ):
         layer, norm = layer.double(), BatchNorm(5, eps=EPS).double()
         norm.weight.data, norm.bias.data = randn(rng, 5), randn(rng, 5)
         for _ in range(3):

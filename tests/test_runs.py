@@ -1,0 +1,143 @@
+"""Runs as users and schedulers treat them: killed, relaunched, launched twice, stopped by signals."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from conftest import ROOT
+
+SMALL = ("experiment=figure1/bn", "scale=smoke", "logger.mode=disabled")
+TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen([*TRAIN, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def only_run(runs: Path) -> Path:
+    (found,) = [path for path in runs.iterdir() if "-s" in path.name]
+    return found
+
+
+def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
+    """Wait until a run's checkpoint is at least at that step."""
+    for _ in range(600):
+        for path in runs.glob("*-s*/status.json"):
+            if json.loads(path.read_text()).get("step", 0) >= steps:
+                return path.parent
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    raise AssertionError("the run never got there")
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """The two directories hold the same run to the bit: weights, buffers, probes, history (clock times aside)."""
+    mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (one, other))
+    for part in ("model", "optimizer"):
+        assert mine[part].keys() == theirs[part].keys()
+        for name in mine[part]:
+            assert torch.equal(mine[part][name], theirs[part][name]), name
+    rows = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (one, other)]
+    pd.testing.assert_frame_equal(*rows, check_exact=True)
+    arrays = [np.load(path / "probes.npz") for path in (one, other)]
+    assert set(arrays[0].files) == set(arrays[1].files) >= {"steps", "layers", "units", "percentiles"}
+    for name in arrays[0].files:
+        np.testing.assert_array_equal(arrays[0][name], arrays[1][name])
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Path:
+    """The small run done without interruption."""
+    runs = tmp_path_factory.mktemp("straight")
+    environment = os.environ | {"BNREPRO_RUNS": str(runs)}
+    subprocess.run([*TRAIN, *SMALL], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return only_run(runs)
+
+
+def test_killed_at_random_and_relaunched_is_the_same_run(environment, straight):
+    """SIGKILL whenever it hurts, four times; what comes out is the uninterrupted run to the bit."""
+    runs, rng = Path(environment["BNREPRO_RUNS"]), random.Random(0)
+    resumed_from = set()
+    for _ in range(4):
+        process = start(environment, *SMALL, "checkpoint_seconds=0.01")
+        wait_for_steps(runs, max(resumed_from, default=0) + rng.randint(1, 100), process)
+        time.sleep(rng.random() * 0.2)
+        process.kill()
+        process.wait()
+        resumed_from.add(json.loads((only_run(runs) / "status.json").read_text())["step"])
+    process = start(environment, *SMALL)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "finished" in out
+    status = json.loads((only_run(runs) / "status.json").read_text())
+    assert len(status["resumed"]) == 4 and min(status["resumed"]) > 0 and status["exact_resume"]
+    assert only_run(runs).name == straight.name
+    assert_same_run(only_run(runs), straight)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_signal_saves_at_once(environment, straight, signum):
+    runs = Path(environment["BNREPRO_RUNS"])
+    process = start(environment, *SMALL, "checkpoint_seconds=0.01")
+    wait_for_steps(runs, 20, process)
+    process.send_signal(signum)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted at step" in out and "run the same command to go on" in out
+    assert json.loads((only_run(runs) / "status.json").read_text())["state"] == "interrupted"
+    process = start(environment, *SMALL)
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert_same_run(only_run(runs), straight)
+
+
+def test_two_launches_at_once_train_it_once(environment, straight):
+    runs = Path(environment["BNREPRO_RUNS"])
+    first = start(environment, *SMALL, "checkpoint_seconds=0.01")
+    wait_for_steps(runs, 5, first)
+    second = start(environment, *SMALL)
+    out, _ = second.communicate(timeout=60)
+    assert second.returncode == 3 and "another process" in out and str(first.pid) in out
+    assert len(out.splitlines()) == 1
+    first.communicate(timeout=120)
+    assert first.returncode == 0
+    third = start(environment, *SMALL)
+    out, _ = third.communicate(timeout=60)
+    assert third.returncode == 0 and "already in" in out
+    assert_same_run(only_run(runs), straight)
+
+
+def test_stacked_seeds_are_ordinary_runs_resumed_from_where_each_stands(environment, straight):
+    """Seed 0 stops early alone; then seeds 0 and 1 are launched together; both end as they would have alone."""
+    runs = Path(environment["BNREPRO_RUNS"])
+    process = start(environment, *SMALL, "checkpoint_seconds=0.01")
+    wait_for_steps(runs, 50, process)
+    process.kill()
+    process.wait()
+    process = start(environment, *SMALL, "seeds=[0,1]")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and out.count("finished") == 2
+    assert {path.name.split("-")[1] for path in runs.glob("*-s*")} == {"s0", "s1"}
+    assert_same_run(runs / straight.name, straight)
+
+
+def test_divergence_is_an_outcome_and_does_not_touch_its_neighbours(environment, tmp_path):
+    """A rate that blows up: the record says at which step, the exit code is 0, and a relaunch leaves it alone."""
+    arguments = (*SMALL, "model.nonlinearity=relu", "norm=none", "optimizer.base_lr=1e30")
+    process = start(environment, *arguments)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "diverged at step" in out
+    status = json.loads((only_run(Path(environment["BNREPRO_RUNS"])) / "status.json").read_text())
+    assert status["state"] == "diverged" and 1 < status["diverged_at"] <= 10
+    again = start(environment, *arguments)
+    out, _ = again.communicate(timeout=120)
+    assert again.returncode == 0 and "already in" in out
