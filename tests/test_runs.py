@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
 from conftest import ROOT
 
 SMALL = ("experiment=figure1/bn", "scale=smoke", "logger.mode=disabled")

@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -48,8 +49,8 @@ class Sweep(Callback):
                 del composed["hydra"]
                 job = typed(composed)
                 self.plan |= dict.fromkeys(experiment.names(job), job)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+        except (UserError, HydraException) as error:
+            print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
             sys.exit(2)
         done = sum(experiment.finished(job, name) is not None for name, job in self.plan.items())
         directory = Path(config.hydra.sweep.dir)
