@@ -16,12 +16,13 @@ from bnrepro.errors import UserError
 from bnrepro.outcome import Outcome, worst
 
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
+TRAIN_COMMAND = "python scripts/train.py"
 
 
 def train(composed: DictConfig) -> None:
     """Train, say how it ended, and exit with the code that says the same; in a sweep go on to the next job."""
     hydra = HydraConfig.get()
-    command = f"python scripts/train.py {shlex.join(hydra.overrides.task)}"
+    command = f"{TRAIN_COMMAND} {shlex.join(hydra.overrides.task)}"
     if "joblib" in hydra.launcher._target_.lower() and hydra.mode == RunMode.MULTIRUN:
         code = _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
     else:

@@ -15,7 +15,8 @@ def _digest(value: Any, sha: Any = None) -> str:
     """SHA-256 over every tensor's bytes and every plain value, in order."""
     sha = sha or hashlib.sha256()
     if isinstance(value, Tensor):
-        sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        plain = value.detach().cpu()
+        sha.update((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().tobytes())
     elif isinstance(value, dict):
         for key in value:
             sha.update(str(key).encode())

@@ -1,0 +1,94 @@
+"""``scripts/status.py``: what there is in the runs directory and under results."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+from bnrepro.records.run import ENDED, RunDirectory
+
+STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """One run as status.json has it; ``running`` only while a live process holds its lock."""
+    directory = RunDirectory(path)
+    status = directory.status()
+    state = status.get("state", "not begun")
+    if state == "running" and not directory.is_held():
+        state = "interrupted"
+    top1 = next((v for name, v in status.get("final", {}).items() if name.endswith("/top1")), None)
+    kept = {key: status.get(key) for key in ("step", "steps", "seconds", "experiment", "seed", "group", "diverged_at")}
+    return {"name": path.name, "state": state, "top1": top1, **kept, "path": str(path)}
+
+
+def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
+    """Every run in the runs directory, then every committed one that is not there."""
+    seen = set()
+    places = [*sorted(runs_dir.glob("*/status.json")), *sorted(results_dir.glob("*/*/runs/*/status.json"))]
+    for path in places:
+        if path.parent.name not in seen:
+            seen.add(path.parent.name)
+            yield describe(path.parent)
+
+
+def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The latest sweep's overrides and the runs of its plan that have no complete record yet."""
+    plans = sorted((runs_dir / ".sweeps").glob("*/plan.json"))
+    if not plans:
+        return None
+    plan = read_json(plans[-1])
+    complete = {run["name"] for run in runs if run["state"] in ENDED}
+    lacking = [name for name in plan["runs"] if name not in complete]
+    return {"overrides": plan["overrides"], "runs": len(plan["runs"]), "lacking": lacking}
+
+
+def _table(runs: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in ("run", "state", "step", "top-1", "time", "where"):
+        table.add_column(column, justify="right" if column in ("step", "top-1", "time") else "left", no_wrap=True)
+    for run in runs:
+        state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
+        step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
+        top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
+        minutes, seconds = divmod(int(run["seconds"] or 0), 60)
+        table.add_row(run["name"], state, step, top1, f"{minutes}:{seconds:02}", str(Path(run["path"]).parent))
+    return table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table, or JSON; 0 unless something cannot be read."""
+    parser = argparse.ArgumentParser(description="Every run: state, step, accuracy, time, where.")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument(
+        "--runs", type=Path, default=Path(os.environ.get("BNREPRO_RUNS", "runs")), help="runs directory"
+    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        runs = list(find(options.runs, options.results))
+        sweep = last_sweep(options.runs, runs)
+    except UserError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return 2
+    if options.json:
+        print(json.dumps({"runs": runs, "last_sweep": sweep}, indent=2))
+        return 0
+    if not runs:
+        console.print("no runs yet; start one: python scripts/train.py experiment=figure1/bn scale=smoke")
+        return 0
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width of its own; rows stay whole
+    console.print(_table(runs))
+    if sweep:
+        lacking = ", ".join(sweep["lacking"]) or "nothing"
+        console.print(f"last sweep ({sweep['runs']} runs) still lacks: {lacking}", soft_wrap=True, highlight=False)
+    return 0
