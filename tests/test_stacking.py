@@ -7,6 +7,7 @@ from conftest import compose_config
 from bnrepro import build
 from bnrepro.config import typed
 from bnrepro.models.stacked import join_states, split_state
+from bnrepro.training import checkpoint
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 
@@ -57,6 +58,18 @@ def test_split_and_join_are_inverse():
     assert all(torch.equal(alone[name], parts[1][name]) for name in alone)
     joined = join_states(parts)
     assert all(torch.equal(state[name], joined[name]) for name in state)
+
+
+@pytest.mark.parametrize("pending", [0, 1, 2])
+def test_a_stacks_checkpoints_can_be_written_at_any_step(tmp_path, pending):
+    """Also right before and after a look, when there are no losses pending, or one."""
+    config = typed(compose_config("experiment=figure1/plain"))
+    trainer = train(config, [0, 1, 2], 3, build.dataset(config, CPU))
+    trainer.pending = pending
+    for state in trainer.states():
+        checkpoint.save(tmp_path / "checkpoint.pt", state | {"run": "a"})
+        loaded = checkpoint.load(tmp_path / "checkpoint.pt", "a")
+        assert torch.equal(loaded["losses"], state["losses"]) and len(loaded["losses"]) == pending
 
 
 def test_arms_are_paired_by_seed():
