@@ -1,0 +1,43 @@
+# make reproduce   train Figure 1 on the MNIST that ships here, draw it, print its table beside the committed one
+# make test        every test
+# make report      rebuild results/ from the committed records
+# make notebooks   execute the notebooks and write them back
+# make bench       measure speed against named peers
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+RUNS := $(or $(BNREPRO_RUNS),runs)
+
+.PHONY: reproduce test report notebooks bench lint clean
+
+reproduce: $(READY)
+	$(BIN)/python scripts/train.py -m hydra/launcher=joblib experiment=figure1/plain,figure1/bn 'seeds=[0,1,2,3,4]'
+	$(BIN)/python scripts/report.py figure1 --records $(RUNS) --out $(RUNS)/figure1 --compare
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+report: $(READY)
+	$(BIN)/python scripts/report.py
+
+notebooks: $(READY)
+	$(BIN)/python scripts/notebooks.py
+
+bench: $(READY)
+	$(BIN)/python scripts/benchmark.py mnist
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bnrepro needs Python 3.11 or newer; make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(READY)

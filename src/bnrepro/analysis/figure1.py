@@ -1,0 +1,103 @@
+"""Figure 1: test accuracy, and the input of a typical sigmoid, without and with batch normalisation."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from bnrepro.analysis.drift import layer_drift, typical_unit
+from bnrepro.analysis.load import Record
+from bnrepro.analysis.statistics import Estimate, geometric, verdict
+from bnrepro.analysis.style import WITH, WITHOUT, plt
+
+ACCURACY = "val/top1"
+TARGETS = (0.90, 0.95, 0.97)
+READINGS = {  # which arms stand side by side: (without, with)
+    "both at the plain network's best": ("plain", "bn"),
+    "both at the BN network's best": ("plain_at_bn_best", "bn_best"),
+    "each at its own best": ("plain", "bn_best"),
+}
+
+
+def accuracies(records: list[Record]) -> pd.DataFrame:
+    """Test accuracy, one column a seed, indexed by step; a run that diverged keeps the rows it has."""
+    return pd.DataFrame({record.seed: record.metrics[ACCURACY] for record in records})
+
+
+def steps_to(records: list[Record], target: float) -> np.ndarray:
+    """The first evaluated step at or above a target accuracy, for each seed; inf where it is never reached."""
+    curves = accuracies(records)
+    return np.array([next((s for s, a in curves[seed].items() if a >= target), np.inf) for seed in curves], float)
+
+
+def paired(without: list[Record], with_: list[Record]) -> tuple[list[Record], list[Record]]:
+    """The records of the seeds that both arms have, in the same order."""
+    shared = sorted({r.seed for r in without} & {r.seed for r in with_})
+    return tuple([next(r for r in arm if r.seed == seed) for seed in shared] for arm in (without, with_))
+
+
+def accuracy_gain(without: list[Record], with_: list[Record], step: int) -> Estimate:
+    """BN's test accuracy minus the plain network's at a step, paired by seed."""
+    plain, bn = (accuracies(arm).loc[step].to_numpy() for arm in paired(without, with_))
+    return Estimate.of(bn - plain)
+
+
+def drift_ratio(without: list[Record], with_: list[Record], view: str = "percentiles", layer: int = -1) -> Estimate:
+    """BN's drift over the plain network's in one layer, paired by seed; geometric mean."""
+    plain, bn = paired(without, with_)
+    own = [layer_drift(r.probes, layer, view) for r in bn]
+    return geometric(np.array(own) / [layer_drift(r.probes, layer) for r in plain])
+
+
+def always_above(without: list[Record], with_: list[Record], first: int = 1000) -> bool:
+    """Whether BN's mean accuracy is above the plain network's at every evaluation from a step on."""
+    plain, bn = (accuracies(arm).mean(axis=1) for arm in (without, with_))
+    return bool((bn - plain).loc[first:].gt(0).all())
+
+
+def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
+    """C31: the gain at the end is above 0, and the mean curve above from step 1,000. C32: the drift ratio is below 1."""
+    last = int(accuracies(without).index.max())
+    ends_higher = verdict(accuracy_gain(without, with_, last), 0.0, above=True)
+    faster = always_above(without, with_)
+    return {
+        "C31": ends_higher if faster or ends_higher != "holds" else "fails",
+        "C32": verdict(drift_ratio(without, with_), 1.0, above=False),
+    }
+
+
+def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
+    for label, (records, colour) in arms.items():
+        curves = accuracies(records)
+        axes.plot(curves.index, curves.mean(axis=1), color=colour, label=f"{label} (n = {curves.shape[1]})")
+        axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+    axes.set(ylim=(0.7, 1.0), yticks=[0.7, 0.8, 0.9, 1.0], ylabel="test accuracy")
+    axes.legend(loc="lower right")
+
+
+def _draw_percentiles(axes: Axes, record: Record, colour: str) -> int:
+    probes = record.probes
+    row = typical_unit(probes)
+    low, median, high = probes["percentiles"][:, row].astype(float).T
+    axes.plot(probes["steps"], median, color=colour)
+    axes.plot(probes["steps"], low, color=colour, lw=0.8)
+    axes.plot(probes["steps"], high, color=colour, lw=0.8)
+    axes.fill_between(probes["steps"], low, high, color=colour, alpha=0.12, lw=0)
+    return int(probes["units"][row])
+
+
+def draw(without: list[Record], with_: list[Record]) -> Figure:
+    """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN."""
+    figure, (a, b, c) = plt.subplots(1, 3, figsize=(10, 3.1), width_ratios=(1.4, 1, 1), layout="constrained")
+    _draw_accuracy(a, {"with BN": (with_, WITH), "without BN": (without, WITHOUT)})
+    a.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
+    for axes, record, colour, title in ((b, without[0], WITHOUT, "(b) without BN"), (c, with_[0], WITH, "(c) with BN")):
+        unit = _draw_percentiles(axes, record, colour)
+        axes.set_title(f"{title}: unit {unit} of layer 3, seed {record.seed}", loc="left", fontsize=9)
+    b.set_ylabel("input of the sigmoid,\n15th, 50th, 85th percentile")
+    b.sharey(c)
+    for axes in (a, b, c):
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.set_xlabel("training steps")
+    return figure

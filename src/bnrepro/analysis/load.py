@@ -1,0 +1,71 @@
+"""Reading records."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+from bnrepro.records.run import ENDED
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's committed record: what it was, how it ended, its rows and its probes."""
+
+    path: Path
+    status: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.status["seed"]
+
+    @property
+    def variant(self) -> str:
+        return self.status["variant"]
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return yaml.safe_load((self.path / "config.yaml").read_text())
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """The rows of metrics.csv, indexed by step."""
+        return pd.read_csv(self.path / "metrics.csv", index_col="step")
+
+    @cached_property
+    def probes(self) -> dict[str, np.ndarray]:
+        """The arrays of probes.npz."""
+        with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def load_records(folder: Path) -> list[Record]:
+    """Every complete record below a folder, by name."""
+    found = (Record(path.parent, read_json(path)) for path in sorted(folder.glob("*/status.json")))
+    return [record for record in found if record.status["state"] in ENDED]
+
+
+def by_variant(records: list[Record], *variants: str) -> dict[str, list[Record]]:
+    """The records of each variant asked for, by seed.
+
+    Raises:
+        UserError: a variant has none, or a seed of one has two different configurations.
+    """
+    groups = {}
+    for variant in variants:
+        found = sorted((r for r in records if r.variant == variant), key=lambda r: r.seed)
+        if not found:
+            raise UserError(
+                f"no complete record of {variant}; run: python scripts/train.py experiment=figure1/{variant}"
+            )
+        if len({r.seed for r in found}) < len(found):
+            names = ", ".join(r.path.name for r in found)
+            raise UserError(f"several configurations of {variant}: {names}; give --records a folder with one of them")
+        groups[variant] = found
+    return groups

@@ -1,0 +1,47 @@
+"""Means, spreads and intervals over seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n seeds with its standard deviation and Student-t interval."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Estimate":
+        """Estimate from n values; with one value there is no spread and no interval (nan)."""
+        values = np.asarray(values, float)
+        n = len(values)
+        if n < 2:
+            return cls(float(values.mean()), np.nan, np.nan, np.nan, n)
+        sd = float(values.std(ddof=1))
+        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
+        return cls(float(values.mean()), sd, float(values.mean()) - half, float(values.mean()) + half, n)
+
+
+def geometric(ratios: np.ndarray) -> Estimate:
+    """The geometric mean of positive ratios with its interval, by Student's t on logarithms; sd is that of the logs."""
+    logs = Estimate.of(np.log(ratios))
+    mean, low, high = (float(np.exp(value)) for value in (logs.mean, logs.low, logs.high))
+    return Estimate(mean, logs.sd, low, high, logs.n)
+
+
+def verdict(estimate: Estimate, threshold: float, above: bool) -> str:
+    """``holds`` if the whole interval lies beyond the threshold, ``fails`` if before it, else ``inconclusive``."""
+    if estimate.n < 2:
+        return "inconclusive"
+    beyond, before = (estimate.low > threshold, estimate.high < threshold)
+    if not above:
+        beyond, before = before, beyond
+    return "holds" if beyond else "fails" if before else "inconclusive"

@@ -1,0 +1,57 @@
+"""``scripts/report.py``: rebuild figures and tables from records."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bnrepro.analysis import figure1, figure1_table, style, tuning
+from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.errors import UserError
+from bnrepro.records.files import write_text
+
+
+def report_figure1(records: Path, out: Path) -> list[Path]:
+    """Figure and table of Figure 1."""
+    found = load_records(records)
+    present = {record.variant for record in found}
+    wanted = {"plain", "bn"} | {arm for pair in figure1.READINGS.values() for arm in pair} & present
+    arms = by_variant(found, *sorted(wanted))
+    table = out / "table.md"
+    figure = figure1.draw(arms["plain"], arms["bn"])
+    paths = style.save(figure, out / "figure")
+    write_text(table, figure1_table.table(arms))
+    return [*paths, table]
+
+
+def report_tuning(records: Path, out: Path) -> list[Path]:
+    """Table of the tuning sweep."""
+    found = load_records(records)
+    if not found:
+        raise UserError(f"no complete records in {records}")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "table.md", tuning.table(found))
+    return [out / "table.md"]
+
+
+REPORTS: dict[str, Callable[[Path, Path], list[Path]]] = {"figure1": report_figure1, "figure1_tuning": report_tuning}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Rebuild what is asked for; 2 with one line when it cannot be."""
+    parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records (default: all of results/).")
+    parser.add_argument("what", nargs="*", choices=[*REPORTS, []], help="default: all")
+    parser.add_argument("--scale", default="paper", help="which scale's records (default: paper)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
+    parser.add_argument("--records", type=Path, help="read these records instead (a runs directory, say)")
+    parser.add_argument("--out", type=Path, help="write here instead of beside the committed records")
+    options = parser.parse_args(arguments)
+    try:
+        for what in options.what or REPORTS:
+            home = options.results / what / options.scale
+            for path in REPORTS[what](options.records or home / "runs", options.out or home):
+                print(path)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
