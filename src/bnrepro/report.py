@@ -5,10 +5,24 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from bnrepro.analysis import figure1, figure1_table, style, tuning
 from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_text
+
+
+def compare_figure1(records: Path, committed: Path) -> Table:
+    """The quantities of Figure 1 from two sets of records, side by side."""
+    here, there = (
+        figure1_table.quantities(by_variant(load_records(folder), "plain", "bn")) for folder in (records, committed)
+    )
+    table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
+    for name, value in here.items():
+        table.add_row(name, value, there[name])
+    return table
 
 
 def report_figure1(records: Path, out: Path) -> list[Path]:
@@ -44,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scale", default="paper", help="which scale's records (default: paper)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument("--records", type=Path, help="read these records instead (a runs directory, say)")
+    parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
     parser.add_argument("--out", type=Path, help="write here instead of beside the committed records")
     options = parser.parse_args(arguments)
     try:
@@ -51,6 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
             home = options.results / what / options.scale
             for path in REPORTS[what](options.records or home / "runs", options.out or home):
                 print(path)
+        if options.compare:
+            committed = options.results / "figure1" / options.scale / "runs"
+            Console(width=None if sys.stdout.isatty() else 160).print(
+                compare_figure1(options.records or committed, committed)
+            )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -9,7 +9,7 @@ from matplotlib.ticker import EngFormatter
 from bnrepro.analysis.drift import layer_drift, typical_unit
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate, geometric, verdict
-from bnrepro.analysis.style import WITH, WITHOUT, plt
+from bnrepro.analysis.style import WITH, WITHOUT
 
 ACCURACY = "val/top1"
 TARGETS = (0.90, 0.95, 0.97)
@@ -57,7 +57,7 @@ def always_above(without: list[Record], with_: list[Record], first: int = 1000) 
 
 
 def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
-    """C31: the gain at the end is above 0, and the mean curve above from step 1,000. C32: the drift ratio is below 1."""
+    """C31: the gain at the end is above 0 and the mean curve above from step 1,000. C32: the drift ratio is below 1."""
     last = int(accuracies(without).index.max())
     ends_higher = verdict(accuracy_gain(without, with_, last), 0.0, above=True)
     faster = always_above(without, with_)
@@ -89,7 +89,8 @@ def _draw_percentiles(axes: Axes, record: Record, colour: str) -> int:
 
 def draw(without: list[Record], with_: list[Record]) -> Figure:
     """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN."""
-    figure, (a, b, c) = plt.subplots(1, 3, figsize=(10, 3.1), width_ratios=(1.4, 1, 1), layout="constrained")
+    figure = Figure(figsize=(10, 3.1), layout="constrained")
+    a, b, c = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
     _draw_accuracy(a, {"with BN": (with_, WITH), "without BN": (without, WITHOUT)})
     a.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
     for axes, record, colour, title in ((b, without[0], WITHOUT, "(b) without BN"), (c, with_[0], WITH, "(c) with BN")):

@@ -1,6 +1,7 @@
 """Figure 1 in numbers."""
 
 import numpy as np
+import pandas as pd
 
 from bnrepro.analysis import figure1
 from bnrepro.analysis.drift import layer_drift
@@ -34,6 +35,11 @@ def _steps(values: np.ndarray) -> str:
     return text + (spread or f" ({len(reached)} of {len(values)} seeds reach it)")
 
 
+def _table_steps(curves: pd.DataFrame) -> list[int]:
+    """Every 10,000 steps, or the last one of a short run."""
+    return [step for step in curves.index if step % 10_000 == 0] or [int(curves.index.max())]
+
+
 def _setting(record: Record) -> str:
     optimizer, init = record.config["optimizer"], record.config["init"]
     return f"rate {optimizer['base_lr'] * optimizer['lr_multiplier']:g}, init std {init['std']:g}"
@@ -42,8 +48,6 @@ def _setting(record: Record) -> str:
 def reading(title: str, without: list[Record], with_: list[Record]) -> str:
     """One table: accuracy and steps to accuracy of two arms."""
     curves = {arm: figure1.accuracies(records) for arm, records in (("without", without), ("with", with_))}
-    last = int(curves["without"].index.max())
-    points = [s for s in range(10_000, last + 1, 10_000) if s in curves["without"].index] or [last]
     lines = [
         f"### {title[0].upper()}{title[1:]}",
         "",
@@ -52,7 +56,7 @@ def reading(title: str, without: list[Record], with_: list[Record]) -> str:
         "| | without BN | with BN | difference, paired by seed |",
         "|---|---|---|---|",
     ]
-    for step in points:
+    for step in _table_steps(curves["without"]):
         plain, bn = (Estimate.of(curves[arm].loc[step]) for arm in ("without", "with"))
         gain = figure1.accuracy_gain(without, with_, step)
         lines.append(
@@ -110,6 +114,21 @@ def verdict_table(without: list[Record], with_: list[Record]) -> str:
     )
 
 
+def quantities(arms: dict[str, list[Record]]) -> dict[str, str]:
+    """The numbers of the main reading by name, for setting two sets of records side by side."""
+    without, with_ = arms["plain"], arms["bn"]
+    found = {}
+    for title, records in (("without BN", without), ("with BN", with_)):
+        curves = figure1.accuracies(records)
+        for step in _table_steps(curves):
+            found[f"{title}: test accuracy at {step:,} steps, %"] = _percent(Estimate.of(curves.loc[step]))
+        for target in figure1.TARGETS:
+            found[f"{title}: steps to {target:.0%}"] = _steps(figure1.steps_to(records, target))
+    found["drift, with / without BN"] = _interval(figure1.drift_ratio(without, with_))
+    found |= {f"verdict on {claim}": verdict for claim, verdict in figure1.verdicts(without, with_).items()}
+    return found
+
+
 def table(arms: dict[str, list[Record]]) -> str:
     """The whole of table.md, for the readings whose arms are there."""
     without, with_ = arms["plain"], arms["bn"]
@@ -118,8 +137,9 @@ def table(arms: dict[str, list[Record]]) -> str:
         "# Figure 1: MNIST, measured",
         "",
         f"n = {len(without)} seeds an arm ({seeds}); ± is the standard deviation over seeds, brackets are 95 %",
-        "Student-t intervals over seeds. Test accuracy uses population statistics (Alg. 2). Verdicts follow the main",
-        "reading: both arms at the plain network's best rate and initialisation, chosen on a split of the training set.",
+        "Student-t intervals over seeds. Test accuracy uses population statistics (Alg. 2). Verdicts follow the",
+        "main reading: both arms at the plain network's best rate and initialisation, chosen on a split of the",
+        "training set.",
         "",
         verdict_table(without, with_),
         *(reading(t, arms[p], arms[b]) for t, (p, b) in figure1.READINGS.items() if p in arms and b in arms),

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 WITHOUT, WITH = "#b5532a", "#1f5fa8"  # told apart in grey and by colour-blind readers
 
-plt.rcParams.update(
+matplotlib.rcParams.update(
     {
         "font.size": 9,
         "axes.spines.top": False,

@@ -38,8 +38,8 @@ def table(records: list[Record]) -> str:
         "# Tuning of Figure 1",
         "",
         f"Accuracy (%) after {records[0].status['steps']:,} steps on 10,000 of the 60,000 training images, held out of",
-        f"training; mean ± sd over {seeds.min()} seeds a cell. The test images were not used. The best cell of each arm",
-        "is bold; Figure 1 uses them.",
+        f"training; mean ± sd over {seeds.min()} seeds a cell. The test images were not used. The best cell of each",
+        "arm is bold; Figure 1 uses them.",
     ]
     chosen = best(runs)
     for arm, group in runs.groupby("arm", sort=False):

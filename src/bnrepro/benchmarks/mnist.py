@@ -1,0 +1,198 @@
+"""How fast Figure 1 trains, against the usual way of writing it and against the processor's own limit."""
+
+import gzip
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bnrepro import build
+from bnrepro.benchmarks.common import alternate, matmul_flops, median_ratio, seconds, write
+from bnrepro.compat import ensure_torchvision
+from bnrepro.config import Config
+from bnrepro.data.mnist import FILES
+from bnrepro.evaluation.accuracy import evaluate
+from bnrepro.evaluation.population import population_statistics
+from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.schedule import milestones
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.loop import Member, Trainer
+
+STACK, STEPS, USUAL_STEPS, ROUNDS = 5, 800, 200, 7
+BATCH, SIZES = 60, (784, 100, 100, 100, 10)
+PRODUCTS = sum(a * b for a, b in zip(SIZES, SIZES[1:], strict=False))
+# Forward, weight gradients and input gradients; the images need no gradient.
+FLOPS_PER_STEP = 2 * BATCH * (3 * PRODUCTS - SIZES[0] * SIZES[1])
+
+
+def _config(norm: str) -> Config:
+    config = Config()
+    config.norm.name = norm
+    return config
+
+
+def ours(norm: str, stack: int, threads: int = 1) -> Callable[[], float]:
+    """Training steps a second, summed over the stacked seeds, of this repository's loop."""
+    on = torch.device("cpu")
+    config = _config(norm)
+    data, seeds = build.dataset(config, on), list(range(stack))
+    model = build.network(config, seeds, on)
+    optimizer = build.optimizer(config, model)
+
+    def measure() -> float:
+        torch.set_num_threads(threads)
+        trainer = Trainer(
+            model,
+            data.batch,
+            optimizer,
+            [Member(seed) for seed in seeds],
+            STEPS,
+            data.steps_per_epoch,
+            {STEPS},
+            lambda step: [{} for _ in seeds],
+            lambda step: None,
+            1e9,
+            lambda step: None,
+        )
+        return stack * STEPS / seconds(lambda: trainer.train(StopRequest()))
+
+    return measure
+
+
+def usual(norm: str, threads: int, folder: str) -> Callable[[], float]:
+    """Training steps a second as PyTorch's MNIST example does it: torchvision Dataset, DataLoader, Module, step."""
+    ensure_torchvision()
+    from torchvision import datasets, transforms
+
+    binary = transforms.Compose([transforms.ToTensor(), transforms.Lambda(lambda image: (image > 0.5).float())])
+    loader = torch.utils.data.DataLoader(datasets.MNIST(folder, transform=binary), batch_size=BATCH, shuffle=True)
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in, fan_out in zip(SIZES[:-2], SIZES[1:-1], strict=True):
+        layers += [nn.Linear(fan_in, fan_out, bias=norm == "none")]
+        layers += [nn.Sigmoid()] if norm == "none" else [nn.BatchNorm1d(fan_out), nn.Sigmoid()]
+    model = nn.Sequential(*layers, nn.Linear(SIZES[-2], SIZES[-1]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train() -> None:
+        for step, (images, labels) in enumerate(loader):
+            if step == USUAL_STEPS:
+                return
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), labels).backward()
+            optimizer.step()
+
+    def measure() -> float:
+        torch.set_num_threads(threads)
+        return USUAL_STEPS / seconds(train)
+
+    return measure
+
+
+def look_costs(norm: str) -> dict[str, float]:
+    """Seconds that the probes and the evaluations of one whole run of a stack take."""
+    torch.set_num_threads(1)
+    config, on = _config(norm), torch.device("cpu")
+    data, seeds = build.dataset(config, on), list(range(STACK))
+    model = build.network(config, seeds, on)
+    total, wanted = config.training.steps, config.probe
+    probe = PercentileProbe(model, data.fixed_batches(wanted.batches, "probe"), list(range(1000)))
+    batches = data.fixed_batches(config.evaluation.population_batches, "population")
+    probes, evaluations = [], []
+    for step in range(5):
+
+        def look(step: int = step) -> None:
+            with population_statistics(model, (b.float().expand(STACK, -1, -1) for b in batches)):
+                evaluate(model, data.eval_images, data.eval_labels)
+                probes.append(seconds(lambda: probe(step)))
+
+        evaluations.append(seconds(look) - probes[-1])
+    looks = milestones(total, config.evaluation.every, config.evaluation.log_points_per_decade)
+    times = milestones(total, wanted.every, wanted.log_points_per_decade)
+    return {
+        "probes": len(times) * statistics.median(probes),
+        "evaluations": len(looks) * statistics.median(evaluations),
+    }
+
+
+def sweep_seconds(jobs: int) -> float:
+    """Wall seconds of two short runs as a joblib sweep with so many jobs at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "scripts/train.py", "-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+        command += ["experiment=figure1/plain,figure1/bn", "seeds=[0,1,2,3,4]", "scale.mnist.steps=8000"]
+        command += [f"runs_dir={folder}", "logger.mode=offline"]
+        return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+
+
+def _unpack(folder: Path) -> None:
+    """The files as torchvision wants them."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress((Path("data/mnist") / name).read_bytes()))
+
+
+def main(out: Path, command: str) -> None:
+    """Measure everything and write one file."""
+    cores = torch.get_num_threads()
+    rows, raw = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        _unpack(Path(folder))
+        for norm, arm, share in (("none", "without BN", 0.60), ("bn", "with BN", 0.45)):
+            found = alternate(
+                {
+                    "ours, 5 seeds stacked": ours(norm, STACK),
+                    "ours, one seed": ours(norm, 1),
+                    "usual, one thread": usual(norm, 1, folder),
+                    "usual, all cores": usual(norm, cores, folder),
+                    "large product, flop/s": lambda: (torch.set_num_threads(1), matmul_flops())[1],
+                },
+                ROUNDS,
+            )
+            raw[arm] = found
+            best_usual = max(("usual, one thread", "usual, all cores"), key=lambda n: statistics.median(found[n]))
+            times_usual = median_ratio(found["ours, 5 seeds stacked"], found[best_usual])
+            flops = [FLOPS_PER_STEP * rate for rate in found["ours, 5 seeds stacked"]]
+            of_limit = median_ratio(flops, found["large product, flop/s"])
+            costs = look_costs(norm)
+            training = STACK * Config().training.steps / statistics.median(found["ours, 5 seeds stacked"])
+            raw[arm]["seconds of a whole run of 5 seeds"] = {"training": training, **costs}
+            probing = costs["probes"] / (training + sum(costs.values()))
+            of_one = f"{arm}: steps/s of 5 stacked seeds on one thread over"
+            rows += [
+                {
+                    "what": f"{of_one} the usual way ({best_usual.removeprefix('usual, ')})",
+                    "ratio": times_usual,
+                    "target": ">= 12",
+                    "met": times_usual >= 12,
+                },
+                {
+                    "what": f"{of_one} what one thread's large product allows",
+                    "ratio": of_limit,
+                    "target": f">= {share}",
+                    "met": of_limit >= share,
+                },
+                {
+                    "what": f"{arm}: probes' share of a whole run's time",
+                    "ratio": probing,
+                    "target": "< 0.03",
+                    "met": probing < 0.03,
+                },
+            ]
+    sweeps = alternate({"one at a time": lambda: sweep_seconds(1), "two at a time": lambda: sweep_seconds(2)}, 2)
+    gain = median_ratio(sweeps["one at a time"], sweeps["two at a time"])
+    raw["sweep seconds"] = sweeps
+    rows.append(
+        {
+            "what": f"joblib sweep of two runs, two at a time over one at a time, {cores} cores",
+            "ratio": gain,
+            "target": ">= 1.7",
+            "met": gain >= 1.7,
+        }
+    )
+    write(out, "Figure 1's training speed", command, rows, raw)
