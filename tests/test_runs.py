@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from conftest import ROOT
 
 SMALL = ("experiment=figure1/bn", "scale=smoke", "logger.mode=disabled")
@@ -81,6 +83,21 @@ def test_killed_at_random_and_relaunched_is_the_same_run(environment, straight):
     assert len(status["resumed"]) == 4 and min(status["resumed"]) > 0 and status["exact_resume"]
     assert only_run(runs).name == straight.name
     assert_same_run(only_run(runs), straight)
+
+
+def test_killed_between_its_last_checkpoint_and_its_last_word(environment, straight):
+    """The checkpoint says all steps are done, the status does not say that the run is finished."""
+    runs = Path(environment["BNREPRO_RUNS"])
+    shutil.copytree(straight, runs / straight.name)
+    path = runs / straight.name / "status.json"
+    status = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in status.items() if k not in ("final", "ended")} | {"state": "running"}))
+    process = start(environment, *SMALL)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    again = json.loads(path.read_text())
+    assert again["state"] == "finished" and again["final"] == status["final"]
+    assert_same_run(runs / straight.name, straight)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import compose_config
 
 from bnrepro import build
 from bnrepro.config import typed
@@ -10,6 +9,7 @@ from bnrepro.models.stacked import join_states, split_state
 from bnrepro.training import checkpoint
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
+from conftest import compose_config
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from bnrepro.config import Config
-from bnrepro.errors import UserError
+from bnrepro.errors import UserError, suggest
 
 FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "--version")
-
-
-def _suggest(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
 
 
 def _keys(config: Any, prefix: str = "") -> Iterator[str]:
@@ -42,7 +36,7 @@ def _check_value(override: Override, group: str, configs: Path) -> None:
     known = options(configs, group)
     for value in values:
         if value not in (*known, "null"):
-            raise UserError(f"unknown {group}={value}; {_suggest(value, known)}")
+            raise UserError(f"unknown {group}={value}; {suggest(value, known)}")
 
 
 def check(arguments: list[str], configs: Path) -> None:
@@ -67,7 +61,7 @@ def check(arguments: list[str], configs: Path) -> None:
         if key in groups:
             _check_value(override, key, configs)
         elif key not in keys:
-            raise UserError(f"unknown key {key}; {_suggest(key, keys + groups)}")
+            raise UserError(f"unknown key {key}; {suggest(key, keys + groups)}")
     if not any(override.key_or_group == "experiment" for override in overrides):
         raise UserError(
             f"which experiment? add experiment=NAME with one of: {', '.join(options(configs, 'experiment'))}"

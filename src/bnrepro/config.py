@@ -87,6 +87,7 @@ class Logger:
     mode: str = "auto"  # auto (online with an account, else offline), online, offline, disabled
     project: str = "bnrepro"
     entity: str | None = None
+    timeout_seconds: float = 15.0  # for W&B to connect, and at the end to take the rest
 
 
 @dataclass

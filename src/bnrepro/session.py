@@ -81,7 +81,10 @@ class Session:
         self.written = [0] * len(runs)
         self._begin([saved[directory.name] for directory in self.directories])
         mode = mirror.resolve_mode(config.logger.mode)
-        self.mirrors = [mirror.Mirror(Path(config.runs_dir), mode, **self._wandb_settings(k)) for k in range(len(runs))]
+        patience = config.logger.timeout_seconds
+        self.mirrors = [
+            mirror.Mirror(Path(config.runs_dir), mode, patience, **self._wandb_settings(k)) for k in range(len(runs))
+        ]
 
     def _begin(self, states: list[dict[str, Any] | None]) -> None:
         """Take up the checkpoints, cut the histories to them, and write what is known before the first step."""

@@ -1,6 +1,7 @@
 """How fast Figure 1 trains, against the usual way of writing it and against the processor's own limit."""
 
 import gzip
+import itertools
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from bnrepro.training.loop import Member, Trainer
 
 STACK, STEPS, USUAL_STEPS, ROUNDS = 5, 800, 200, 7
 BATCH, SIZES = 60, (784, 100, 100, 100, 10)
-PRODUCTS = sum(a * b for a, b in zip(SIZES, SIZES[1:], strict=False))
+PRODUCTS = sum(a * b for a, b in itertools.pairwise(SIZES))
 # Forward, weight gradients and input gradients; the images need no gradient.
 FLOPS_PER_STEP = 2 * BATCH * (3 * PRODUCTS - SIZES[0] * SIZES[1])
 
@@ -73,7 +74,7 @@ def usual(norm: str, threads: int, folder: str) -> Callable[[], float]:
     binary = transforms.Compose([transforms.ToTensor(), transforms.Lambda(lambda image: (image > 0.5).float())])
     loader = torch.utils.data.DataLoader(datasets.MNIST(folder, transform=binary), batch_size=BATCH, shuffle=True)
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in zip(SIZES[:-2], SIZES[1:-1], strict=True):
+    for fan_in, fan_out in itertools.pairwise(SIZES[:-1]):
         layers += [nn.Linear(fan_in, fan_out, bias=norm == "none")]
         layers += [nn.Sigmoid()] if norm == "none" else [nn.BatchNorm1d(fan_out), nn.Sigmoid()]
     model = nn.Sequential(*layers, nn.Linear(SIZES[-2], SIZES[-1]))

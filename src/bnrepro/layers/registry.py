@@ -1,11 +1,10 @@
 """Normalisers by name: what the ``norm`` config group chooses from."""
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 from torch import nn
 
-from bnrepro.errors import UserError
+from bnrepro.errors import UserError, suggest
 
 Builder = Callable[..., nn.Module]
 _BUILDERS: dict[str, Builder] = {}
@@ -54,7 +53,5 @@ def build_norm(
     if name == "none":
         return None
     if name not in _BUILDERS:
-        close = get_close_matches(name, norm_names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(norm_names())}"
-        raise UserError(f"unknown normaliser norm.name={name}; {hint}")
+        raise UserError(f"unknown normaliser norm.name={name}; {suggest(name, norm_names())}")
     return _BUILDERS[name](num_features, spatial=tuple(spatial), eps=eps, ema_decay=ema_decay, affine=affine)

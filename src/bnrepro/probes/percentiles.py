@@ -32,8 +32,11 @@ class PercentileProbe:
 
     @torch.no_grad()
     def __call__(self, step: int) -> None:
-        """Look, if the step is one to look at. Call with population statistics in place; leaves evaluation mode on."""
-        if step not in self.steps:
+        """Look, if the step is one to look at.
+
+        Call it last inside `population_statistics`: its passes in training mode move the statistics in place.
+        """
+        if step not in self.steps or step in self.taken:
             return
         self.taken.append(step)
         if "inference" in self.views:

@@ -11,9 +11,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-CONNECT_SECONDS = 15  # then the run is logged offline
-FINISH_SECONDS = 60  # how long a finished run waits for W&B to take the rest
 SUMMARY = {"val/loss": "min", "val/top1": "max", "val/top5": "max", "tune/loss": "min", "tune/top1": "max"}
+
+_starting = threading.Lock()  # runs stacked in one program start one by one
+_unreachable = False  # once W&B could not be reached, this process does not try again
 
 
 def resolve_mode(requested: str) -> str:
@@ -37,14 +38,16 @@ class Mirror:
     Args:
         runs_dir: offline runs are kept in ``<runs_dir>/wandb``.
         mode: online, offline or disabled.
+        timeout: seconds for W&B to connect, after which the run is logged offline, and at the end to take the rest.
         **settings: what ``wandb.init`` takes: id, name, project, entity, group, job_type, tags, notes, config.
     """
 
-    def __init__(self, runs_dir: Path, mode: str, **settings: Any):
+    def __init__(self, runs_dir: Path, mode: str, timeout: float, **settings: Any):
         self.error: str | None = None
+        self._timeout = timeout
         self._sent = -1
         self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | int] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, settings), daemon=True)
+        self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, timeout, settings), daemon=True)
         if mode != "disabled":
             self._thread.start()
 
@@ -55,17 +58,17 @@ class Mirror:
             self._sent = new[-1][0]
             self._rows.put(new)
 
-    def finish(self, exit_code: int, seconds: float = FINISH_SECONDS) -> bool:
+    def finish(self, exit_code: int) -> bool:
         """Close the W&B run; False when it did not close in time (what was logged offline is on disk)."""
         if self._thread.ident is None:
             return True
         self._rows.put(exit_code)
-        self._thread.join(seconds)
+        self._thread.join(self._timeout)
         return not self._thread.is_alive()
 
-    def _follow(self, runs_dir: Path, mode: str, settings: dict[str, Any]) -> None:
+    def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:
         try:
-            run = _start(runs_dir, mode, settings)
+            run = _start(runs_dir, mode, timeout, settings)
             first = run.step
             while not isinstance(item := self._rows.get(), int):
                 for step, values in item:
@@ -76,7 +79,7 @@ class Mirror:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _start(runs_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
+def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
     root = runs_dir.resolve()
     for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):  # W&B otherwise stages files in the home directory
         os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
@@ -85,17 +88,22 @@ def _start(runs_dir: Path, mode: str, settings: dict[str, Any]) -> Any:
 
     def start(mode: str) -> Any:
         options = wandb.Settings(
-            init_timeout=CONNECT_SECONDS,
+            init_timeout=timeout,
+            finish_timeout=timeout,
             console="off",
             silent=True,
             x_transaction_log_flush_interval=1.0,  # by default rows of the last 15 s die with the process
         )
         return wandb.init(dir=root, mode=mode, resume="allow", reinit="create_new", settings=options, **settings)
 
-    try:
-        run = start(mode)
-    except (CommError, UsageError):
-        run = start("offline")
+    global _unreachable
+    with _starting:
+        try:
+            run = start("offline" if _unreachable else mode)
+        except (CommError, UsageError):
+            _unreachable = True
+            wandb.teardown()  # it still holds the id of the run that could not connect
+            run = start("offline")
     for metric, best in SUMMARY.items():
         run.define_metric(metric, summary=f"{best},last")
     return run

@@ -1,6 +1,7 @@
 """Checkpoints: atomic, checked, and read without executing anything (``weights_only=True``)."""
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def _digest(value: Any, sha: Any = None) -> str:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to ``path``; a crash leaves the old checkpoint or the new one, never half."""
-    write_atomically(path, lambda file: torch.save(state | {"digest": _digest(state)}, file))
+    buffer = io.BytesIO()  # torch's own writer turns a full disk into an internal error
+    torch.save(state | {"digest": _digest(state)}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path, run: str) -> dict[str, Any] | None:

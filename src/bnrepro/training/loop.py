@@ -61,6 +61,9 @@ class Trainer:
     def train(self, stop: StopRequest) -> None:
         """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
         seeds = [member.seed for member in self.members]
+        if self.step == self.steps:  # killed between its last checkpoint and its last word
+            self.look(self.step)
+            self.save(self.step)
         began, saved = time.monotonic() - self.seconds, time.monotonic()
         self.model.train()
         while self.step < self.steps:

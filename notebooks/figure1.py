@@ -1,0 +1,135 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Figure 1: does batch normalisation help a small sigmoid network, and is its inside calmer?
+#
+# Section 4.1 of the paper trains a network of three fully connected hidden layers of 100 sigmoid units on binary MNIST
+# images, with and without batch normalisation, for 50,000 steps of 60 images. Figure 1(a) shows test accuracy; (b) and
+# (c) show the 15th, 50th and 85th percentiles of the input of one sigmoid of the last hidden layer. The paper prints no
+# number and names neither optimiser nor rate, so what can be checked are two statements: BN trains faster and ends
+# higher (claim C31), and its sigmoid inputs are much more stable (claim C32).
+#
+# This notebook reads the records of our runs and nothing else. Set `records` to a runs directory to see your own.
+
+# %% tags=["parameters"]
+records = "results/figure1/paper/runs"
+tuning_records = "results/figure1_tuning/paper/runs"
+
+# %%
+# %config InlineBackend.figure_formats = ["png"]
+# %matplotlib inline
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from bnrepro.analysis import figure1, figure1_table, tuning
+from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
+from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.style import WITH, WITHOUT
+
+found = load_records(Path(records))
+arms = by_variant(found, *sorted({record.variant for record in found}))
+plain, bn = arms["plain"], arms["bn"]
+pd.Series({name: len(runs) for name, runs in arms.items()}, name="seeds").to_frame()
+
+# %% [markdown]
+# ## The figure
+#
+# Both arms here use the rate and the initialisation that suit the *plain* network best, found on a split of the training
+# set: the comparison leans towards the network without BN. Lines are means over seeds, the band is the whole range.
+# The unit in (b) and (c) is not chosen by eye: it is the one whose drift (defined below) is the median of its layer.
+
+# %%
+display(figure1.draw(plain, bn))
+
+# %% [markdown]
+# ## The numbers
+
+# %%
+display(Markdown(figure1_table.verdict_table(plain, bn)))
+for title, (without, with_) in figure1.READINGS.items():
+    if without in arms and with_ in arms:
+        display(Markdown(figure1_table.reading(title, arms[without], arms[with_])))
+
+# %% [markdown]
+# How much of this is the choice of rate? The tuning sweep, on 10,000 training images held out of training, shows where
+# each arm works at all. A cell at about 11 % is a network that never left chance.
+
+# %%
+cells = tuning.cells(load_records(Path(tuning_records)))
+cells["accuracy, %"] = 100 * cells["top1"]
+cells.pivot_table(index="rate", columns=["arm", "std"], values="accuracy, %", aggfunc="mean").round(2)
+
+# %% [markdown]
+# ## Looking inside
+#
+# For every one of the 300 hidden units we follow the median of its input. *Drift* is the path length of that median
+# from step 1,000 to the end, divided by the unit's own mean 15-85 width: a drift of 3 means that the median wandered
+# three widths in all. There is a catch that the paper's figure does not mention: in training mode, BN *fixes* the mean
+# and the variance of each unit over each batch, so a calm picture in (c) is partly true by construction. So we also look
+# at the same input in inference mode, where fixed population statistics are used, and at W u before it is normalised,
+# where nothing is fixed.
+
+# %%
+display(Markdown(figure1_table.drift_table(plain, bn)))
+
+# %%
+figure = Figure(figsize=(9, 2.8), layout="constrained")
+panels = figure.subplots(1, 3, sharey=True)
+for panel, layer in zip(panels, (1, 2, 3), strict=True):
+    for arm, colour, label in ((plain, WITHOUT, "without BN"), (bn, WITH, "with BN")):
+        probes = arm[0].probes
+        drift = unit_drift(probes)[probes["layers"] == layer]
+        panel.hist(drift, bins=25, range=(0, 8), color=colour, alpha=0.55, label=label)
+    panel.set(title=f"hidden layer {layer}", xlabel="drift of a unit, widths")
+panels[0].set_ylabel("units (seed 0)")
+panels[0].legend()
+display(figure)
+
+# %% [markdown]
+# The three views of one and the same typical unit of the BN network:
+
+# %%
+views = {
+    "percentiles": "training mode, after BN",
+    "percentiles_inference": "inference mode, after BN",
+    "percentiles_before": "W u, before BN",
+}
+figure = Figure(figsize=(9, 2.6), layout="constrained")
+probes = bn[0].probes
+row = typical_unit(probes)
+for panel, (view, title) in zip(figure.subplots(1, 3), views.items(), strict=True):
+    low, median, high = probes[view][:, row].astype(float).T
+    panel.plot(probes["steps"], median, color=WITH)
+    panel.fill_between(probes["steps"], low, high, color=WITH, alpha=0.2, lw=0)
+    drift = Estimate.of([layer_drift(run.probes, -1, view) for run in bn])
+    panel.set(title=f"{title}\nlayer drift {drift.mean:.2f} ± {drift.sd:.2f}", xlabel="training steps")
+display(figure)
+
+# %% [markdown]
+# ## Which statistics at test time?
+#
+# Alg. 2 averages batch statistics over training mini-batches after training; a moving average is the usual shortcut. At
+# the end of training we evaluated each BN network with all 1,000 training batches, with the fixed 100 batches that track
+# accuracy during training, and with the moving average.
+
+# %%
+ways = {"all batches": "", "100 batches": "_fixed_batches", "moving average": "_moving_average"}
+rows = [
+    {"arm": name, **{way: 100 * run.status["final"][f"val/top1{suffix}"] for way, suffix in ways.items()}}
+    for name, runs in arms.items()
+    if name.startswith("bn")
+    for run in runs
+]
+pd.DataFrame(rows).groupby("arm").agg(["mean", "std"]).round(3)

@@ -1,0 +1,184 @@
+"""What a user can get wrong: one clear line that says what to do, a non-zero exit, nothing lost."""
+
+import gzip
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from bnrepro.data.idx import read_idx
+from bnrepro.errors import UserError
+from conftest import ROOT
+
+MNIST = ROOT / "data" / "mnist"
+SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
+
+
+def only_line(process: subprocess.CompletedProcess) -> str:
+    lines = [line for line in (process.stdout + process.stderr).splitlines() if line.strip()]
+    assert len(lines) == 1, process.stdout + process.stderr
+    assert process.returncode not in (0, -9), process.returncode
+    return lines[0]
+
+
+@pytest.fixture
+def mnist_copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MNIST, tmp_path / "mnist"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("experiment=figure1/bnn",), "unknown experiment=figure1/bnn; did you mean figure1/bn?"),
+        (("experiment=figure1/bn", "norm=batchnorm"), "unknown norm=batchnorm"),
+        (
+            ("experiment=figure1/bn", "optimizer.base_lrr=1"),
+            "unknown key optimizer.base_lrr; did you mean optimizer.",
+        ),
+        (("experiment=figure1/bn", "sede=1"), "unknown key sede; did you mean seed?"),
+        (
+            ("-m", "experiment=figure1/bn,figure1/plian"),
+            "experiment=figure1/plian; did you mean figure1/plain?",
+        ),
+        (("experiment=figure1/bn", "seed="), "seed"),
+        ((), "which experiment?"),
+        (("experiment=figure1/bn", "norm.name=bm"), "unknown normaliser norm.name=bm; did you mean bn?"),
+        (("experiment=figure1/bn", "device=cuda:99"), "try device=cpu"),
+        (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),
+    ],
+)
+def test_slips_on_the_command_line(door, arguments, said):
+    assert said in only_line(door("train.py", *arguments))
+
+
+def test_data_missing(door, mnist_copy):
+    (mnist_copy / "t10k-labels-idx1-ubyte.gz").unlink()
+    line = only_line(door("train.py", *SMALL, f"data.root={mnist_copy}"))
+    assert "is missing" in line and "scripts/prepare_data.py mnist" in line
+
+
+def test_data_with_another_checksum(door, mnist_copy):
+    path = mnist_copy / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), mtime=1))
+    assert "has checksum" in only_line(door("train.py", *SMALL, f"data.root={mnist_copy}"))
+
+
+def test_data_that_is_not_what_it_says(tmp_path):
+    path = tmp_path / "labels.gz"
+    content = gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    path.write_bytes(gzip.compress(b"\0\0\x0d" + content[3:]))
+    with pytest.raises(UserError, match="magic number"):
+        read_idx(path, 1)
+    path.write_bytes((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes()[:2000])
+    with pytest.raises(UserError, match="truncated or not gzip"):
+        read_idx(path, 1)
+    path.write_bytes(b"not gzip at all")
+    with pytest.raises(UserError, match="truncated or not gzip"):
+        read_idx(path, 1)
+    path.write_bytes(gzip.compress(content[:-1]))
+    with pytest.raises(UserError, match="its header says 10000"):
+        read_idx(path, 1)
+    path.write_bytes(gzip.compress(content[:6]))
+    with pytest.raises(UserError, match="ends inside its header"):
+        read_idx(path, 1)
+
+
+def test_prepare_data_takes_and_verifies(door, tmp_path, mnist_copy):
+    good = door("prepare_data.py", "mnist", "--source", str(MNIST), "--root", str(tmp_path / "new"))
+    assert good.returncode == 0 and "60,000 training" in good.stdout
+    (mnist_copy / "t10k-images-idx3-ubyte.gz").write_bytes(b"bad")
+    line = only_line(door("prepare_data.py", "mnist", "--source", str(mnist_copy), "--root", str(tmp_path / "new")))
+    assert "has checksum" in line
+    assert door("prepare_data.py", "mnist", "--root", str(tmp_path / "new")).returncode == 0  # the old ones are intact
+
+
+@pytest.fixture
+def interrupted(door, environment) -> Path:
+    """A run that has a checkpoint but no end."""
+    assert door("train.py", *SMALL).returncode == 0
+    (path,) = Path(environment["BNREPRO_RUNS"]).glob("bn-s0-*")
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps(status | {"state": "interrupted"}))
+    return path
+
+
+def test_corrupt_checkpoints_are_refused_and_kept(door, interrupted):
+    checkpoint = interrupted / "checkpoint.pt"
+    good = checkpoint.read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 0xFF
+    for bad in (good[: len(good) // 2], b"", bytes(flipped)):
+        checkpoint.write_bytes(bad)
+        line = only_line(door("train.py", *SMALL))
+        assert "is corrupt" in line and "move" in line
+        assert checkpoint.read_bytes() == bad
+    checkpoint.write_bytes(good)
+    assert door("train.py", *SMALL).returncode == 0
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused(door, interrupted, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({"run": interrupted.name, "model": Payload()}, interrupted / "checkpoint.pt")
+    assert "is corrupt" in only_line(door("train.py", *SMALL))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(door, environment, interrupted):
+    other = door("train.py", *SMALL, "init.std=0.05")
+    assert other.returncode == 0
+    (path,) = [p for p in Path(environment["BNREPRO_RUNS"]).glob("bn-s0-*") if p != interrupted]
+    shutil.copy(path / "checkpoint.pt", interrupted / "checkpoint.pt")
+    assert f"is a checkpoint of {path.name}" in only_line(door("train.py", *SMALL))
+
+
+def test_history_that_lost_rows_is_refused(door, interrupted):
+    rows = (interrupted / "metrics.csv").read_text().splitlines(keepends=True)
+    (interrupted / "metrics.csv").write_text("".join(rows[:3]))
+    assert "has lost rows" in only_line(door("train.py", *SMALL))
+
+
+def test_a_broken_status_is_refused(door, interrupted):
+    (interrupted / "status.json").write_text("{")
+    assert "is not valid JSON" in only_line(door("train.py", *SMALL))
+    assert "is not valid JSON" in only_line(door("status.py"))
+
+
+def test_a_runs_directory_that_cannot_be_written(door, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    for place in (blocker / "runs", Path("/proc/runs")):
+        line = only_line(door("train.py", *SMALL, BNREPRO_RUNS=str(place)))
+        assert "cannot write to" in line and "BNREPRO_RUNS" in line
+
+
+def test_a_full_disk_fails_the_run_and_keeps_what_there_was(environment):
+    """A limit on the size of files stands in for the disk: the next checkpoint cannot be written."""
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *SMALL]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    line = only_line(done)
+    assert done.returncode == 1 and "failed (OSError" in line and "traceback.txt" in line
+    (path,) = Path(environment["BNREPRO_RUNS"]).glob("bn-s0-*")
+    assert json.loads((path / "status.json").read_text())["state"] == "failed"
+    assert not list(path.glob("*.tmp")) and not list(path.glob(".*.tmp"))
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_report_without_records(door, tmp_path):
+    line = only_line(door("report.py", "figure1", "--records", str(tmp_path), "--out", str(tmp_path / "out")))
+    assert "no complete record of bn" in line and "scripts/train.py experiment=figure1/bn" in line

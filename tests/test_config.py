@@ -1,0 +1,126 @@
+"""Every config composes and every experiment takes a real step; a run's id depends on what it should and no more."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+
+from bnrepro import build, experiment
+from bnrepro.command_line import options
+from bnrepro.config import Config, typed
+from bnrepro.errors import UserError
+from bnrepro.layers import norm_names
+from bnrepro.records.identity import canonical, run_name
+from conftest import CONFIGS, ROOT, compose_config
+
+EXPERIMENTS = options(CONFIGS, "experiment")
+GROUPS = [path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in ("experiment", "hydra")]
+CHOICES = [(group, choice) for group in GROUPS for choice in options(CONFIGS, group)]
+RECORDS = sorted(ROOT.glob("results/*/*/runs/*/status.json"))
+
+
+def config_of(*overrides: str) -> Config:
+    return typed(compose_config(*overrides))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_group_choice_composes(group, choice):
+    config_of("experiment=figure1/plain", f"{group}={choice}")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
+    config = config_of(
+        f"experiment={name}", "training.steps=2", f"runs_dir={tmp_path}", "logger.mode=disabled", "evaluation.every=2"
+    )
+    assert config.experiment == name or name.endswith("_best")
+    assert config.variant and config.figure
+    (outcome,) = experiment.run(config, "test")
+    assert outcome.state == "finished", outcome.message
+    status = json.loads((tmp_path / outcome.name / "status.json").read_text())
+    assert status["step"] == 2 and next(iter(status["final"].values())) >= 0
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_opens_with_what_it_is(name):
+    """The paper's row, the exact command, the expected time on named hardware, the expected number."""
+    text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
+    header = text.split("# @package")[0]
+    assert f"python scripts/train.py experiment={name}" in header.replace("-m ", "")
+    for word in ("Paper:", "Command:", "Time:", "Expect:"):
+        assert word in header, word
+
+
+def test_norm_group_offers_every_normaliser():
+    offered = {yaml.safe_load(path.read_text())["name"] for path in (CONFIGS / "norm").glob("*.yaml")}
+    assert offered == set(norm_names())
+
+
+def test_typed_config_has_the_papers_protocol():
+    config = config_of("experiment=figure1/bn")
+    assert config.model.hidden == [100, 100, 100] and config.model.nonlinearity == "sigmoid"
+    assert (config.training.batch_size, config.training.steps) == (60, 50_000)
+    model = build.network(config, [0], torch.device("cpu"))
+    weights = 784 * 100 + 2 * 100 * 100 + 100 * 10
+    assert sum(p.numel() for p in model.parameters()) == weights + 2 * 300 + 10  # gamma, beta; the output's bias
+
+
+FINGERPRINT = "0" * 16
+
+
+def hash_of(*overrides: str) -> str:
+    return run_name(config_of("experiment=figure1/bn", *overrides), 0, FINGERPRINT)
+
+
+def test_identity_ignores_where_and_how_it_runs():
+    free = ("seed=3", "seeds=[1,2]", "threads=2", "publish=true", "logger.mode=disabled", "data.root=/elsewhere")
+    free += ("runs_dir=/elsewhere", "checkpoint_seconds=1", "device=cuda")
+    for override in free:
+        assert hash_of(override) == hash_of(), override
+
+
+def test_identity_sees_what_changes_the_numbers():
+    changes = ("init.std=0.01", "norm.eps=1e-3", "optimizer.base_lr=7", "data.split=tune", "training.steps=9")
+    changes += ("model.hidden=[100]", "norm=bn_reference", "data.binarize_above=100", "evaluation.every=10")
+    names = {hash_of(override) for override in changes} | {hash_of()}
+    assert len(names) == len(changes) + 1
+
+
+def test_identity_is_of_values_not_of_spelling():
+    assert hash_of("optimizer.base_lr=1") == hash_of("optimizer.base_lr=1.0")
+    assert hash_of("optimizer.base_lr=0.1", "optimizer.lr_multiplier=3") == hash_of("optimizer.base_lr=0.3")
+
+
+def test_defaults_leave_no_trace_in_the_canonical_form():
+    """So a new key at its default changes no id."""
+    assert json.loads(canonical(Config(), "f", 1)) == {
+        "data_fingerprint": "f",
+        "optimizer": {"lr": 0.1},
+        "protocol": 1,
+    }
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
+def test_committed_records_have_the_id_that_their_config_gives(path: Path):
+    status = json.loads(path.read_text())
+    config = typed(OmegaConf.load(path.parent / "config.yaml"))
+    assert run_name(config, status["seed"], status["data_fingerprint"], status["protocol"]) == path.parent.name
+    assert status["commit"] and not status["commit_dirty"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optimizer.base_lr=fast", "optimizer.base_lr"),
+        ("data.split=test", "data.split=test is not one of full, tune"),
+        ("training.steps=0", "training.steps=0 must be at least 1"),
+        ("training.batch_size=1", "batch statistics need m > 1"),
+        ("seeds=[1,1]", "names a seed twice"),
+    ],
+)
+def test_bad_values_are_named(override, said):
+    with pytest.raises(UserError, match=said.replace(".", r"\.").replace(">", r"\>")):
+        config_of("experiment=figure1/bn", override)
