@@ -48,7 +48,7 @@ def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
 def test_every_experiment_opens_with_what_it_is(name):
     """The paper's row, the exact command, the expected time on named hardware, the expected number."""
     text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
-    header = text.split("# @package")[0]
+    header = " ".join(line for line in text.splitlines() if line.startswith("#"))
     assert f"python scripts/train.py experiment={name}" in header.replace("-m ", "")
     for word in ("Paper:", "Command:", "Time:", "Expect:"):
         assert word in header, word

@@ -5,7 +5,7 @@ at its default changes no id, and a changed default would change all of them. Fi
 change what a run measures and stay out of the hash.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -164,3 +164,10 @@ def typed(composed: DictConfig) -> Config:
 def run_seeds(config: Config) -> list[int]:
     """The seeds of this launch: ``seeds`` if given, else ``seed`` alone."""
     return list(config.seeds) if config.seeds else [config.seed]
+
+
+def as_yaml(config: Config, seed: int) -> str:
+    """One seed's configuration as a record keeps it: everything but the folders of the machine it ran on."""
+    plain = asdict(config) | {"seed": seed, "seeds": None}
+    del plain["runs_dir"], plain["results_dir"], plain["data"]["root"]
+    return OmegaConf.to_yaml(OmegaConf.create(plain), sort_keys=True)

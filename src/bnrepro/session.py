@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 from bnrepro import build
-from bnrepro.config import Config
+from bnrepro.config import Config, as_yaml
 from bnrepro.data.mnist import MNIST
 from bnrepro.evaluation.accuracy import evaluate
 from bnrepro.evaluation.population import batch_norms, population_statistics
@@ -102,8 +101,7 @@ class Session:
             member.rows = [{name: float(value) for name, value in row.items()} for row in kept]
             self.written[k] = len(member.rows)
             if not (directory.path / "config.yaml").exists():
-                mine = asdict(self.config) | {"seed": member.seed, "seeds": None}
-                directory.write_config(OmegaConf.to_yaml(OmegaConf.create(mine), sort_keys=True))
+                directory.write_config(as_yaml(self.config, member.seed))
             before = directory.status()
             exact = before.get("exact_resume", True) and (state is None or before.get("conditions") == conditions)
             if not exact:

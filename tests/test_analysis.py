@@ -1,0 +1,143 @@
+"""Statistics, drift and verdicts on numbers whose answer is known; and that analysis needs no torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from bnrepro.analysis import figure1, figure1_table, tuning
+from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
+from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.analysis.statistics import Estimate, geometric, verdict
+from bnrepro.errors import UserError
+
+STEPS = [100, 1000, 5000, 10_000]
+
+
+def write_record(folder: Path, variant: str, seed: int, accuracies: list[float], medians: list[list[float]]) -> None:
+    """One record whose units have width 2 and these medians at `STEPS`."""
+    path = folder / f"{variant}-s{seed}-00000000"
+    path.mkdir(parents=True)
+    status = {"state": "finished", "seed": seed, "variant": variant, "steps": STEPS[-1], "final": {}}
+    (path / "status.json").write_text(json.dumps(status))
+    config = {"optimizer": {"base_lr": 0.1, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    rows = "".join(f"{step},{accuracy}\n" for step, accuracy in zip(STEPS, accuracies, strict=True))
+    (path / "metrics.csv").write_text("step,val/top1\n" + rows)
+    centre = np.array(medians, float).T[..., None]  # (T, U, 1)
+    values = (centre + np.array([-1, 0, 1])).astype(np.float16)
+    units = np.arange(len(medians))
+    np.savez(path / "probes.npz", steps=STEPS, layers=np.ones_like(units), units=units, percentiles=values,
+             percentiles_inference=values, percentiles_before=values)  # fmt: skip
+
+
+@pytest.fixture
+def arms(tmp_path) -> dict[str, list[Record]]:
+    """BN is better by 0.01, 0.02, 0.03 at the end and wanders a quarter as far."""
+    for seed in range(3):
+        plain, gain = [0.5, 0.8, 0.9, 0.94], 0.01 * (seed + 1)
+        write_record(tmp_path, "plain", seed, plain, [[9, 0, 4, 0], [0, 0, 1, 2], [0, 0, 2, 8]])
+        better = [a + gain for a in plain]
+        write_record(tmp_path, "bn", seed, better, [[9, 0, 1, 0], [0, 0, 0.25, 0.5], [0, 0, 0.5, 2]])
+    return by_variant(load_records(tmp_path), "plain", "bn")
+
+
+def test_estimate_is_students_t():
+    estimate = Estimate.of(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert (estimate.mean, estimate.n) == (3.0, 5)
+    assert estimate.sd == pytest.approx(2.5**0.5)
+    assert estimate.high - 3 == pytest.approx(2.776445 * (2.5 / 5) ** 0.5)  # t(0.975, 4) from a printed table
+    alone = Estimate.of(np.array([1.0]))
+    assert alone.mean == 1.0 and np.isnan(alone.low)
+
+
+def test_geometric_mean_of_ratios():
+    estimate = geometric(np.array([0.5, 2.0]))
+    assert estimate.mean == pytest.approx(1.0) and estimate.low < 0.5 and estimate.high > 2
+    assert estimate.low * estimate.high == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "above", "expected"),
+    [
+        (0.1, 0.3, True, "holds"),
+        (-0.3, -0.1, True, "fails"),
+        (-0.1, 0.3, True, "inconclusive"),
+        (-0.3, -0.1, False, "holds"),
+        (0.1, 0.3, False, "fails"),
+    ],
+)
+def test_verdict_takes_the_whole_interval(low, high, above, expected):
+    assert verdict(Estimate((low + high) / 2, 0.1, low, high, 5), 0.0, above) == expected
+    assert verdict(Estimate(0.2, np.nan, np.nan, np.nan, 1), 0.0, above) == "inconclusive"
+
+
+def test_drift_by_hand(arms):
+    """Paths from step 1,000 on are 8, 2 and 8 for the plain network; the width is 2."""
+    probes = arms["plain"][0].probes
+    assert unit_drift(probes).tolist() == [4.0, 1.0, 4.0]
+    assert layer_drift(probes, -1) == layer_drift(probes, 1) == 3.0
+    assert typical_unit(probes) == 0  # of drifts 1, 4, 4 the median is 4: the first of that value
+    flat = probes | {"percentiles": probes["percentiles"] * 0}
+    assert np.isnan(unit_drift(flat)).all()
+
+
+def test_figure1_quantities_by_hand(arms):
+    plain, bn = arms["plain"], arms["bn"]
+    gain = figure1.accuracy_gain(plain, bn, 10_000)
+    assert gain.mean == pytest.approx(0.02) and gain.sd == pytest.approx(0.01)
+    assert figure1.steps_to(plain, 0.9).tolist() == [5000.0] * 3
+    assert figure1.steps_to(plain, 0.95).tolist() == [np.inf] * 3
+    assert figure1.steps_to(bn, 0.95).tolist() == [10_000.0] * 3
+    assert figure1.drift_ratio(plain, bn).mean == pytest.approx(0.25)
+    assert figure1.always_above(plain, bn)
+    assert figure1.verdicts(plain, bn)["C32"] == "holds"
+    assert figure1.verdicts(plain, bn)["C31"] == "inconclusive"  # 0.02 ± 0.0248 with three seeds
+    assert figure1.verdicts(bn, plain)["C32"] == "fails"
+
+
+def test_table_and_figure_say_the_same(arms):
+    text = figure1_table.table(arms)
+    assert "| test accuracy at 10,000 steps, % | 94.00 ± 0.00 | 96.00 ± 1.00 | +2.00 [-0.48, +4.48] |" in text
+    assert "| steps to 95% | never | 10,000 (10,000 to 10,000) | |" in text
+    assert "drift ratio with / without 0.25" in text and "inconclusive" in text
+    figure = figure1.draw(arms["plain"], arms["bn"])
+    (line, _) = figure.axes[0].get_lines()
+    np.testing.assert_allclose(line.get_ydata(), figure1.accuracies(arms["bn"]).mean(axis=1))
+    assert "unit 0" in figure.axes[1].get_title(loc="left")
+
+
+def test_a_seed_that_only_one_arm_has_is_left_out_of_the_pairs(arms):
+    assert figure1.accuracy_gain(arms["plain"], arms["bn"][1:], 10_000).n == 2
+
+
+def test_two_configurations_of_one_variant_are_refused(arms, tmp_path):
+    write_record(tmp_path / "more", "bn", 0, [0.1] * 4, [[0] * 4])
+    with pytest.raises(UserError, match="several configurations of bn"):
+        by_variant(load_records(tmp_path) + load_records(tmp_path / "more"), "bn")
+
+
+def test_tuning_picks_the_best_mean(tmp_path):
+    records = []
+    for rate, seed, top1 in ((0.1, 0, 0.9), (0.1, 1, 0.5), (1.0, 0, 0.8), (1.0, 1, 0.8)):
+        path = tmp_path / f"tune_plain-s{seed}-{rate}"
+        path.mkdir()
+        config = {"optimizer": {"base_lr": rate, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+        status = {"variant": "tune_plain", "seed": seed, "state": "finished", "final": {"tune/top1": top1}, "steps": 9}
+        records.append(Record(path, status))
+    chosen = tuning.best(tuning.cells(records))
+    assert chosen.loc["plain", "rate"] == 1.0
+    assert "| 1 | **80.00 ± 0.00** |" in tuning.table(records)
+
+
+def test_analysis_and_records_leave_torch_alone():
+    code = (
+        "import sys, bnrepro.report, bnrepro.status, bnrepro.records.mirror;"
+        "assert not {'torch', 'wandb', 'hydra'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,94 @@
+"""What is committed under results/ and notebooks/ follows from the committed records."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from bnrepro import notebooks, report
+from bnrepro.analysis import figure1
+from bnrepro.analysis.load import by_variant, load_records
+from conftest import CONFIGS, ROOT, compose_config
+
+RESULTS = ROOT / "results"
+SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
+
+
+@pytest.mark.parametrize("what", report.REPORTS)
+def test_figures_and_tables_are_rebuilt_byte_for_byte(what, tmp_path):
+    home = RESULTS / what / "paper"
+    written = report.REPORTS[what](home / "runs", tmp_path)
+    assert written
+    for path in written:
+        assert path.read_bytes() == (home / path.name).read_bytes(), f"{path.name}: run python scripts/report.py"
+
+
+def test_the_done_line_of_figure_1_is_true_of_the_records():
+    arms = by_variant(load_records(RESULTS / "figure1" / "paper" / "runs"), "plain", "bn")
+    assert {len(runs) for runs in arms.values()} == {5}
+    assert all(run.status["steps"] == 50_000 for runs in arms.values() for run in runs)
+    assert figure1.always_above(arms["plain"], arms["bn"])
+    ratio = figure1.drift_ratio(arms["plain"], arms["bn"])
+    assert ratio.high < 1
+
+
+def test_the_chosen_rates_are_the_tuning_sweeps_best():
+    from bnrepro.analysis import tuning
+    from bnrepro.config import typed
+
+    chosen = tuning.best(tuning.cells(load_records(RESULTS / "figure1_tuning" / "paper" / "runs")))
+    for experiment, arm in (("plain", "plain"), ("bn", "plain"), ("plain_at_bn_best", "bn"), ("bn_best", "bn")):
+        config = typed(compose_config(f"experiment=figure1/{experiment}"))
+        assert config.optimizer.lr == pytest.approx(chosen.loc[arm, "rate"])
+        assert config.init.std == pytest.approx(chosen.loc[arm, "std"])
+    assert (CONFIGS / "experiment" / "figure1" / "plain_best.yaml").exists()
+
+
+def test_records_are_small_and_complete():
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 50e6
+    assert max(path.stat().st_size for path in files) < 2e6
+    for path in RESULTS.glob("figure1/paper/runs/*/probes.npz"):
+        assert path.stat().st_size < 150e3
+        with np.load(path) as arrays:
+            steps, units = len(arrays["steps"]), len(arrays["units"])
+            assert arrays["percentiles"].shape == (steps, units, 3) == (steps, 300, 3)
+            assert arrays["percentiles"].dtype == np.float16
+
+
+def test_the_readme_quotes_the_tables():
+    readme = (ROOT / "README.md").read_text()
+    table = (RESULTS / "figure1" / "paper" / "table.md").read_text()
+    quoted = [line for line in readme.splitlines() if line.startswith(("| C3", "| test accuracy", "| steps to"))]
+    assert len(quoted) >= 5
+    for line in quoted:
+        assert line in table, line
+    assert len(readme.splitlines()) <= 200
+
+
+def test_benchmarks_say_against_what_and_on_what():
+    for path in (RESULTS / "benchmarks").glob("*.json"):
+        found = json.loads(path.read_text())
+        assert found["commit"] and found["processor"] and found["command"].startswith("python scripts/benchmark.py")
+        assert all({"what", "ratio", "target", "met"} <= row.keys() for row in found["rows"])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebooks_agree_with_their_pair_and_execute_to_what_is_committed(script: Path):
+    committed = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    source = notebooks.load(script)
+    assert [cell.source for cell in source.cells] == [cell.source for cell in committed.cells], "run make notebooks"
+    executed = notebooks.execute(script)
+    for mine, theirs in zip(executed.cells, committed.cells, strict=True):
+        assert _told(mine) == _told(theirs), mine.source
+    assert sum("image/png" in o.get("data", {}) for cell in executed.cells for o in cell.get("outputs", [])) >= 3
+
+
+def _told(cell: nbformat.NotebookNode) -> list:
+    """What a code cell printed or showed, pictures by their kind only."""
+    return [
+        output.get("text") or [(kind, "" if "image" in kind else text) for kind, text in sorted(output["data"].items())]
+        for output in cell.get("outputs", [])
+    ]
