@@ -14,8 +14,9 @@ from conftest import compose_config
 CPU = torch.device("cpu")
 
 
-def train(config, seeds, steps, data):
+def train(config, seeds, steps, data, prepare=lambda model: None):
     model = build.network(config, seeds, CPU)
+    prepare(model)
     optimizer = build.optimizer(config, model)
     members = [Member(seed) for seed in seeds]
     looks: list = []
@@ -48,6 +49,22 @@ def test_a_stacked_run_equals_a_single_run_bit_for_bit(arm, momentum):
         for part in ("model", "optimizer"):
             for name, tensor in alone[part].items():
                 assert torch.equal(tensor, stacked[k][part][name]), name
+
+
+def test_a_diverged_neighbour_is_masked_and_harms_nobody():
+    """Network 1 of three is poisoned: only it is marked, from its first bad step, and the others keep their bits."""
+    config = typed(compose_config("experiment=figure1/bn"))
+    data = build.dataset(config, CPU)
+    (alone,) = train(config, [2], 20, data).states()
+
+    def poison(model):
+        model.output.weight.data[1] = float("inf")
+
+    trainer = train(config, [0, 1, 2], 20, data, prepare=poison)
+    assert [member.diverged_at for member in trainer.members] == [None, 1, None]
+    assert [len(member.rows) for member in trainer.members] == [1, 0, 1]
+    for name, tensor in trainer.states()[2]["model"].items():
+        assert torch.equal(tensor, alone["model"][name]), name
 
 
 def test_split_and_join_are_inverse():
