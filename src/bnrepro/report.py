@@ -26,16 +26,17 @@ def compare_figure1(records: Path, committed: Path) -> Table:
 
 
 def report_figure1(records: Path, out: Path) -> list[Path]:
-    """Figure and table of Figure 1."""
+    """Figure and table of Figure 1; committed records of other seeds, in figure1_check, are set beside them."""
     found = load_records(records)
     present = {record.variant for record in found}
     wanted = {"plain", "bn"} | {arm for pair in figure1.READINGS.values() for arm in pair} & present
     arms = by_variant(found, *sorted(wanted))
-    table = out / "table.md"
-    figure = figure1.draw(arms["plain"], arms["bn"])
-    paths = style.save(figure, out / "figure")
-    write_text(table, figure1_table.table(arms))
-    return [*paths, table]
+    check = records.parent.parent.with_name("figure1_check") / records.parent.name / "runs"
+    is_committed = records.parent.parent.name == "figure1" and check.is_dir()
+    again = by_variant(load_records(check), "plain", "bn") if is_committed else None
+    paths = style.save(figure1.draw(arms["plain"], arms["bn"]), out / "figure")
+    write_text(out / "table.md", figure1_table.table(arms, again))
+    return [*paths, out / "table.md"]
 
 
 def report_tuning(records: Path, out: Path) -> list[Path]:

@@ -43,6 +43,12 @@ def accuracy_gain(without: list[Record], with_: list[Record], step: int) -> Esti
     return Estimate.of(bn - plain)
 
 
+def steps_ratio(without: list[Record], with_: list[Record], target: float) -> Estimate | None:
+    """BN's steps to a target accuracy over the plain network's, paired by seed; None if a seed never gets there."""
+    plain, bn = (steps_to(arm, target) for arm in paired(without, with_))
+    return geometric(bn / plain) if np.isfinite([plain, bn]).all() else None
+
+
 def drift_ratio(without: list[Record], with_: list[Record], view: str = "percentiles", layer: int = -1) -> Estimate:
     """BN's drift over the plain network's in one layer, paired by seed; geometric mean."""
     plain, bn = paired(without, with_)
@@ -67,13 +73,19 @@ def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
     }
 
 
-def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
+def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: bool = True) -> None:
     for label, (records, colour) in arms.items():
         curves = accuracies(records)
         axes.plot(curves.index, curves.mean(axis=1), color=colour, label=f"{label} (n = {curves.shape[1]})")
         axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
     axes.set(ylim=(0.7, 1.0), yticks=[0.7, 0.8, 0.9, 1.0], ylabel="test accuracy")
     axes.legend(loc="lower right")
+    if zoom:
+        closer = axes.inset_axes((0.22, 0.36, 0.74, 0.36))
+        _draw_accuracy(closer, arms, zoom=False)
+        closer.get_legend().remove()
+        closer.set(ylim=(0.955, 0.98), yticks=[0.96, 0.97, 0.98], xticklabels=[], ylabel="")
+        closer.tick_params(labelsize=7)
 
 
 def _draw_percentiles(axes: Axes, record: Record, colour: str) -> int:

@@ -65,7 +65,9 @@ def reading(title: str, without: list[Record], with_: list[Record]) -> str:
         )
     for target in figure1.TARGETS:
         plain, bn = figure1.steps_to(without, target), figure1.steps_to(with_, target)
-        lines.append(f"| steps to {target:.0%} | {_steps(plain)} | {_steps(bn)} | |")
+        ratio = figure1.steps_ratio(without, with_, target)
+        text = "" if ratio is None else f"ratio {_interval(ratio)}"
+        lines.append(f"| steps to {target:.0%} | {_steps(plain)} | {_steps(bn)} | {text} |")
     return "\n".join([*lines, ""])
 
 
@@ -129,8 +131,29 @@ def quantities(arms: dict[str, list[Record]]) -> dict[str, str]:
     return found
 
 
-def table(arms: dict[str, list[Record]]) -> str:
-    """The whole of table.md, for the readings whose arms are there."""
+def check_table(first: dict[str, list[Record]], again: dict[str, list[Record]]) -> str:
+    """The main reading once more, with seeds that had no part in the first."""
+    lines = [
+        "### Checked again with other seeds",
+        "",
+        "| seeds | BN's gain at the end, points | BN's mean curve above from step 1,000 | drift ratio, layer 3 |",
+        "|---|---|---|---|",
+    ]
+    pooled = {arm: first[arm] + again[arm] for arm in ("plain", "bn")}
+    for arms in (first, again, pooled):
+        plain, bn = arms["plain"], arms["bn"]
+        seeds = [record.seed for record in plain]
+        gain = figure1.accuracy_gain(plain, bn, int(figure1.accuracies(plain).index.max()))
+        above = "yes" if figure1.always_above(plain, bn) else "no"
+        lines.append(
+            f"| {min(seeds)} to {max(seeds)} | {_interval(gain, 100, 2, '+')} | {above} "
+            f"| {_interval(figure1.drift_ratio(plain, bn))} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def table(arms: dict[str, list[Record]], again: dict[str, list[Record]] | None = None) -> str:
+    """The whole of table.md, for the readings whose arms are there; ``again``: the main arms with other seeds."""
     without, with_ = arms["plain"], arms["bn"]
     seeds = ", ".join(str(record.seed) for record in without)
     parts = [
@@ -143,6 +166,7 @@ def table(arms: dict[str, list[Record]]) -> str:
         "",
         verdict_table(without, with_),
         *(reading(t, arms[p], arms[b]) for t, (p, b) in figure1.READINGS.items() if p in arms and b in arms),
+        *([check_table(arms, again)] if again else []),
         drift_table(without, with_),
     ]
     return "\n".join(parts)
