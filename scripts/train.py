@@ -1,10 +1,13 @@
 """Train: ``python scripts/train.py experiment=figure1/bn seed=0``; sweeps with ``-m``. See configs/train.yaml."""
 
+import os
 import sys
 from pathlib import Path
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro import command_line, launch
 from bnrepro.errors import UserError
@@ -18,8 +21,10 @@ def main(composed: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
     try:
         command_line.check(sys.argv[1:], CONFIGS)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    main()
+        main()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
+        sys.exit(2)

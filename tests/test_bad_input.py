@@ -47,6 +47,7 @@ def mnist_copy(tmp_path: Path) -> Path:
         ),
         (("experiment=figure1/bn", "seed="), "seed"),
         ((), "which experiment?"),
+        (("experiment=figure1/plain", "norm.eps=1"), "norm.eps"),
         (("experiment=figure1/bn", "norm.name=bm"), "unknown normaliser norm.name=bm; did you mean bn?"),
         (("experiment=figure1/bn", "device=cuda:99"), "try device=cpu"),
         (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),

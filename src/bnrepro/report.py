@@ -31,9 +31,9 @@ def report_figure1(records: Path, out: Path) -> list[Path]:
     present = {record.variant for record in found}
     wanted = {"plain", "bn"} | {arm for pair in figure1.READINGS.values() for arm in pair} & present
     arms = by_variant(found, *sorted(wanted))
-    check = records.parent.parent.with_name("figure1_check") / records.parent.name / "runs"
-    is_committed = records.parent.parent.name == "figure1" and check.is_dir()
-    again = by_variant(load_records(check), "plain", "bn") if is_committed else None
+    scale, figure = records.parent, records.parent.parent
+    check = figure.parent / "figure1_check" / scale.name / "runs"
+    again = by_variant(load_records(check), "plain", "bn") if figure.name == "figure1" and check.is_dir() else None
     paths = style.save(figure1.draw(arms["plain"], arms["bn"]), out / "figure")
     write_text(out / "table.md", figure1_table.table(arms, again))
     return [*paths, out / "table.md"]
