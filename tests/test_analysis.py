@@ -94,7 +94,8 @@ def test_figure1_quantities_by_hand(arms):
     assert figure1.steps_to(plain, 0.95).tolist() == [np.inf] * 3
     assert figure1.steps_to(bn, 0.95).tolist() == [10_000.0] * 3
     assert figure1.drift_ratio(plain, bn).mean == pytest.approx(0.25)
-    assert figure1.always_above(plain, bn)
+    assert figure1.not_above(plain, bn) == []
+    assert figure1.not_above(bn, plain) == [1000, 5000, 10_000]
     assert figure1.verdicts(plain, bn)["C32"] == "holds"
     assert figure1.verdicts(plain, bn)["C31"] == "inconclusive"  # 0.02 ± 0.0248 with three seeds
     assert figure1.verdicts(bn, plain)["C32"] == "fails"

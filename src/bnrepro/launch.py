@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ def train(composed: DictConfig) -> None:
 
 def train_here(composed: DictConfig, command: str) -> int:
     """Train in this process, print one line a run, and return the exit code."""
-    from bnrepro import experiment  # torch is loaded here and not in a launcher that only waits
+    from bnrepro import experiment  # a launcher's worker that only waits does not load torch
 
     try:
         outcomes = experiment.run(typed(composed), command)
@@ -47,15 +48,24 @@ def train_here(composed: DictConfig, command: str) -> int:
 def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> int:
     """Run ``bnrepro.worker`` on the configuration and wait for it, ending it if the sweep has ended."""
     sweep = int(os.environ[SWEEP_PID])
-    if os.getppid() != sweep:  # the launcher's worker has outlived the sweep: start nothing more
+
+    def sweep_lives() -> bool:  # with one job at a time joblib runs the job in the sweep's own process
+        return sweep in (os.getpid(), os.getppid())
+
+    if not sweep_lives():  # the launcher's worker has outlived the sweep: start nothing more
         os._exit(1)
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(composed, directory / "job.yaml")
-    job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", str(directory / "job.yaml"), command])
-    while (code := job.poll()) is None:
-        if os.getppid() != sweep:
-            job.terminate()
-            job.wait()
-            os._exit(1)
-        time.sleep(0.2)
+    arguments = [str(directory / "job.yaml"), command, str(os.getpid())]
+    job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", *arguments])
+    try:
+        while (code := job.poll()) is None:
+            if not sweep_lives():
+                job.terminate()
+                job.wait()
+                os._exit(1)
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        job.send_signal(signal.SIGINT)
+        code = job.wait()
     return code

@@ -1,6 +1,5 @@
-"""One job of a parallel sweep, in a process of its own: ``python -m bnrepro.worker JOB.YAML COMMAND``."""
+"""One job of a parallel sweep, in a process of its own: ``python -m bnrepro.worker JOB.YAML COMMAND LAUNCHER_PID``."""
 
-import os
 import sys
 
 from omegaconf import OmegaConf
@@ -9,5 +8,5 @@ from bnrepro.launch import train_here
 from bnrepro.training.interrupt import follow_parent
 
 if __name__ == "__main__":
-    follow_parent(os.getppid())
+    follow_parent(int(sys.argv[3]))
     sys.exit(train_here(OmegaConf.load(sys.argv[1]), sys.argv[2]))
