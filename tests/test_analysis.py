@@ -18,11 +18,13 @@ from bnrepro.errors import UserError
 STEPS = [100, 1000, 5000, 10_000]
 
 
-def write_record(folder: Path, variant: str, seed: int, accuracies: list[float], medians: list[list[float]]) -> None:
+def write_record(
+    folder: Path, variant: str, seed: int, accuracies: list[float], medians: list[list[float]], group: str = "g"
+) -> None:
     """One record whose units have width 2 and these medians at `STEPS`."""
-    path = folder / f"{variant}-s{seed}-00000000"
+    path = folder / f"{variant}-s{seed}-{group}"
     path.mkdir(parents=True)
-    status = {"state": "finished", "seed": seed, "variant": variant, "steps": STEPS[-1], "final": {}}
+    status = {"state": "finished", "seed": seed, "variant": variant, "steps": STEPS[-1], "final": {}, "group": group}
     (path / "status.json").write_text(json.dumps(status))
     config = {"optimizer": {"base_lr": 0.1, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -116,10 +118,34 @@ def test_a_seed_that_only_one_arm_has_is_left_out_of_the_pairs(arms):
     assert figure1.accuracy_gain(arms["plain"], arms["bn"][1:], 10_000).n == 2
 
 
-def test_two_configurations_of_one_variant_are_refused(arms, tmp_path):
-    write_record(tmp_path / "more", "bn", 0, [0.1] * 4, [[0] * 4])
-    with pytest.raises(UserError, match="several configurations of bn"):
-        by_variant(load_records(tmp_path) + load_records(tmp_path / "more"), "bn")
+def test_of_two_configurations_the_committed_one_is_taken(arms, tmp_path):
+    """A stray run of another configuration in the runs directory does not get into the figure."""
+    write_record(tmp_path, "bn", 0, [0.1] * 4, [[0] * 4], group="stray")
+    with pytest.raises(UserError, match="several configurations of bn: g, stray"):
+        by_variant(load_records(tmp_path), "bn")
+    assert [r.group for r in by_variant(load_records(tmp_path), "bn", prefer=["g"])["bn"]] == ["g"] * 3
+
+
+def test_a_diverged_run_is_at_chance_from_there_and_has_no_drift(arms):
+    for record in arms["plain"]:
+        record.status["state"] = "diverged"
+        record.__dict__["metrics"] = record.metrics.loc[:1000]
+    plain, bn = arms["plain"], arms["bn"]
+    assert figure1.accuracies(plain).loc[10_000].tolist() == [0.1] * 3
+    assert figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn)).mean == pytest.approx(0.86)
+    assert figure1.verdicts(plain, bn) == {"C31": "holds", "C32": "inconclusive"}
+
+
+def test_a_mean_that_is_once_below_within_noise_is_inconclusive(arms):
+    for record, shift in zip(arms["bn"], (-0.1, 0.0, 0.05), strict=True):
+        record.metrics.loc[5000, "val/top1"] = 0.9 + shift
+    for record in arms["plain"]:
+        record.metrics.loc[10_000, "val/top1"] = 0.5
+    assert figure1.not_above(arms["plain"], arms["bn"]) == [5000]
+    assert figure1.verdicts(arms["plain"], arms["bn"])["C31"] == "inconclusive"
+    for record, shift in zip(arms["bn"], (-0.1, -0.11, -0.12), strict=True):
+        record.metrics.loc[5000, "val/top1"] = 0.9 + shift
+    assert figure1.verdicts(arms["plain"], arms["bn"])["C31"] == "fails"
 
 
 def test_tuning_picks_the_best_mean(tmp_path):

@@ -178,6 +178,7 @@ def test_a_full_disk_fails_the_run_and_keeps_what_there_was(environment):
     assert not list(path.glob("*.tmp")) and not list(path.glob(".*.tmp"))
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not json.loads((path / "status.json").read_text())["error"] and not (path / "traceback.txt").exists()
 
 
 def test_report_without_records(door, tmp_path):

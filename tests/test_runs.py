@@ -120,16 +120,43 @@ def test_two_launches_at_once_train_it_once(environment, straight):
     runs = Path(environment["BNREPRO_RUNS"])
     first = start(environment, *SMALL, "checkpoint_seconds=0.01")
     wait_for_steps(runs, 5, first)
+    first.send_signal(signal.SIGSTOP)  # alive and slow
     second = start(environment, *SMALL)
     out, _ = second.communicate(timeout=60)
     assert second.returncode == 3 and "another process" in out and str(first.pid) in out
     assert len(out.splitlines()) == 1
+    first.send_signal(signal.SIGCONT)
     first.communicate(timeout=120)
     assert first.returncode == 0
     third = start(environment, *SMALL)
     out, _ = third.communicate(timeout=60)
     assert third.returncode == 0 and "already in" in out
     assert_same_run(only_run(runs), straight)
+
+
+def test_one_seeds_bad_checkpoint_does_not_touch_its_neighbours(environment, straight):
+    """Of two seeds launched together one cannot go on; the other ends as it would have alone."""
+    runs = Path(environment["BNREPRO_RUNS"])
+    bad = runs / straight.name.replace("-s0-", "-s1-")
+    bad.mkdir(parents=True)
+    (bad / "checkpoint.pt").write_text("broken")
+    process = start(environment, *SMALL, "seeds=[0,1]")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and "is corrupt" in out and f"{straight.name}: finished" in out
+    assert_same_run(runs / straight.name, straight)
+
+
+def test_divergence_survives_a_kill_before_its_last_word(environment):
+    """The checkpoint of a diverged run remembers it."""
+    arguments = (*SMALL, "model.nonlinearity=relu", "norm=none", "optimizer.base_lr=1e30", "scale.mnist.steps=3")
+    start(environment, *arguments).communicate(timeout=60)
+    path = only_run(Path(environment["BNREPRO_RUNS"])) / "status.json"
+    status = json.loads(path.read_text())
+    assert status["state"] == "diverged"
+    path.write_text(json.dumps({k: v for k, v in status.items() if k != "diverged_at"} | {"state": "running"}))
+    start(environment, *arguments).communicate(timeout=60)
+    again = json.loads(path.read_text())
+    assert (again["state"], again["diverged_at"]) == ("diverged", status["diverged_at"])
 
 
 def test_stacked_seeds_are_ordinary_runs_resumed_from_where_each_stands(environment, straight):

@@ -21,7 +21,9 @@ def states(runs: Path) -> dict[str, str]:
     return {p.parent.name: json.loads(p.read_text())["state"] for p in runs.glob("*-s*/status.json")}
 
 
-@pytest.mark.parametrize("launcher", [(), JOBLIB], ids=["basic", "joblib"])
+@pytest.mark.parametrize(
+    "launcher", [(), JOBLIB, (*JOBLIB[:1], "hydra.launcher.n_jobs=1")], ids=["basic", "joblib", "one"]
+)
 def test_a_sweep_relaunched_repeats_nothing(door, environment, launcher):
     runs = Path(environment["BNREPRO_RUNS"])
     first = door("train.py", "-m", *launcher, "experiment=figure1/bn", *SHORT, "seed=0")
@@ -33,6 +35,12 @@ def test_a_sweep_relaunched_repeats_nothing(door, environment, launcher):
     assert both.returncode == 0 and "sweep: 4 finished" in both.stdout, both.stdout + both.stderr
     assert (done / "status.json").stat().st_mtime_ns == before
     assert list(states(runs).values()) == ["finished"] * 4
+    if not launcher:
+        every = door("train.py", "-m", "experiment=glob(figure1/*n)", *SHORT)
+        assert "sweep: 4 runs, 2 of them finished before" in every.stdout, every.stdout + every.stderr
+        (done / "status.json").unlink()
+        assert json.loads(door("status.py", "--json").stdout)["last_sweep"]["lacking"] == [done.name]
+        return
     status = door("status.py", "--json")
     told = json.loads(status.stdout)
     assert len(told["runs"]) >= 4 and told["last_sweep"]["lacking"] == []
@@ -55,8 +63,9 @@ def test_a_divergence_passes_and_a_failure_is_named(door, environment):
     assert states(runs)[good.replace("-s0-", "-s2-")] == "finished"
 
 
-def test_a_run_held_by_another_process_is_revisited(door, environment):
-    """The sweep finds seed 0 taken, does seed 1, comes back, and finishes seed 0 when its holder dies."""
+@pytest.mark.parametrize("dies", ["early", "late"])
+def test_a_run_held_by_another_process_is_revisited(door, environment, dies):
+    """The sweep finds seed 0 taken, does seed 1, comes back, and finishes seed 0, whose holder is dead by then or not."""
     runs = Path(environment["BNREPRO_RUNS"])
     arguments = ("experiment=figure1/bn", "scale=smoke", "probe=none", "logger.mode=disabled")
     holder = subprocess.Popen(
@@ -71,11 +80,13 @@ def test_a_run_held_by_another_process_is_revisited(door, environment):
     lines = []
     for line in sweep.stdout:
         lines.append(line)
-        if "waiting for the process" in line:
+        if ("another process" if dies == "early" else "waiting for the process") in line:
             holder.kill()
             holder.wait()
     assert sweep.wait() == 0, lines
-    assert "another process" in lines[1] and "finished" in lines[2] and "bn-s0" in lines[4] and "finished" in lines[4]
+    assert "another process" in lines[1] and "bn-s1" in lines[2] and "finished" in lines[2]
+    assert any("waiting" in line for line in lines) == (dies == "late")
+    assert "bn-s0" in lines[-2] and "finished" in lines[-2] and "sweep: 2 finished" in lines[-1]
     assert sorted(states(runs).values()) == ["finished", "finished"]
 
 

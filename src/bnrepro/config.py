@@ -149,6 +149,9 @@ def typed(composed: DictConfig) -> Config:
         "training.steps": config.training.steps,
         "evaluation.every": config.evaluation.every,
         "probe.every": config.probe.every,
+        "evaluation.log_points_per_decade": config.evaluation.log_points_per_decade,
+        "probe.log_points_per_decade": config.probe.log_points_per_decade,
+        "probe.batches": config.probe.batches,
         "threads": config.threads,
     }
     for key, value in at_least_one.items():
@@ -156,6 +159,8 @@ def typed(composed: DictConfig) -> Config:
             raise UserError(f"configuration: {key}={value} must be at least 1")
     if config.training.batch_size < 2:
         raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
+    if min(run_seeds(config)) < 0:
+        raise UserError("configuration: a seed must not be negative")
     if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"configuration: seeds={config.seeds} names a seed twice")
     return config

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.config import typed
 from bnrepro.errors import UserError
-from bnrepro.outcome import Outcome, worst
+from bnrepro.outcome import INTERRUPTED, Outcome, worst
 
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
 TRAIN_COMMAND = "python scripts/train.py"
@@ -25,10 +25,10 @@ def train(composed: DictConfig) -> None:
     hydra = HydraConfig.get()
     command = f"{TRAIN_COMMAND} {shlex.join(hydra.overrides.task)}"
     if "joblib" in hydra.launcher._target_.lower() and hydra.mode == RunMode.MULTIRUN:
-        code = _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
-    else:
-        code = train_here(composed, command)
-    if hydra.mode == RunMode.RUN or code >= 128:
+        _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
+        return
+    code = train_here(composed, command)
+    if hydra.mode == RunMode.RUN or code == INTERRUPTED:
         sys.exit(code)
 
 
@@ -45,7 +45,7 @@ def train_here(composed: DictConfig, command: str) -> int:
     return worst(outcomes)
 
 
-def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> int:
+def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> None:
     """Run ``bnrepro.worker`` on the configuration and wait for it, ending it if the sweep has ended."""
     sweep = int(os.environ[SWEEP_PID])
 
@@ -59,7 +59,7 @@ def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -
     arguments = [str(directory / "job.yaml"), command, str(os.getpid())]
     job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", *arguments])
     try:
-        while (code := job.poll()) is None:
+        while job.poll() is None:
             if not sweep_lives():
                 job.terminate()
                 job.wait()
@@ -67,5 +67,5 @@ def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -
             time.sleep(0.2)
     except KeyboardInterrupt:
         job.send_signal(signal.SIGINT)
-        code = job.wait()
-    return code
+        job.wait()
+        raise

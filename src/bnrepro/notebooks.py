@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import jupytext
 import nbformat
@@ -12,22 +11,18 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
 
 
-def load(script: Path, **parameters: Any) -> nbformat.NotebookNode:
-    """The notebook of a py:percent script, with cell ids from the cells' order and parameters set after their cell."""
+def load(script: Path) -> nbformat.NotebookNode:
+    """The notebook of a py:percent script, with cell ids from the cells' order."""
     notebook = jupytext.read(script, as_version=4)
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"
-    if parameters:
-        at = next(i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", []))
-        injected = nbformat.v4.new_code_cell("\n".join(f"{k} = {v!r}" for k, v in parameters.items()), id="injected")
-        notebook.cells.insert(at + 1, injected)
     return notebook
 
 
-def execute(script: Path, **parameters: Any) -> nbformat.NotebookNode:
+def execute(script: Path) -> nbformat.NotebookNode:
     """The executed notebook; raises `nbclient.exceptions.CellExecutionError` when a cell does."""
-    notebook = load(script, **parameters)
+    notebook = load(script)
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT)}}, record_timing=False).execute()
     for cell in notebook.cells:

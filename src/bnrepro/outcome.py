@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-EXIT_CODES = {"finished": 0, "diverged": 0, "failed": 1, "refused": 2, "locked": 3, "interrupted": 130}
+INTERRUPTED = 130
+EXIT_CODES = {"finished": 0, "diverged": 0, "failed": 1, "refused": 2, "locked": 3, "interrupted": INTERRUPTED}
 
 
 @dataclass(frozen=True)
@@ -22,4 +23,4 @@ class Outcome:
 def worst(outcomes: list[Outcome]) -> int:
     """One exit code for several outcomes: an interruption first, then the gravest."""
     codes = {outcome.exit_code for outcome in outcomes}
-    return 130 if 130 in codes else next((code for code in (1, 2, 3) if code in codes), 0)
+    return INTERRUPTED if INTERRUPTED in codes else next((code for code in (1, 2, 3) if code in codes), 0)

@@ -1,6 +1,7 @@
 """A stack of runs that stand at the same step, and their records while they train."""
 
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ class Session:
             "threads": torch.get_num_threads(),
             "device": str(next(self.model.parameters()).device),
         }
+        if conditions["threads"] > 1 or conditions["device"] != "cpu":
+            conditions["stack"] = len(self.members)  # only on one CPU thread are the bits the same for any stack
         if all(states):
             self.trainer.restore(states)
             if self.probe:
@@ -102,7 +105,8 @@ class Session:
             self.written[k] = len(member.rows)
             if not (directory.path / "config.yaml").exists():
                 directory.write_config(as_yaml(self.config, member.seed))
-            before = directory.status()
+            before = directory.status() if state else {}
+            (directory.path / "traceback.txt").unlink(missing_ok=True)
             exact = before.get("exact_resume", True) and (state is None or before.get("conditions") == conditions)
             if not exact:
                 print(f"{directory.name}: resumed under other conditions than it began; not bit for bit the same run")
@@ -120,12 +124,13 @@ class Session:
                 exact_resume=exact,
                 stacked_with=len(self.members),
                 state="running",
+                error=None,
                 pid=os.getpid(),
                 step=self.trainer.step,
                 steps=self.config.training.steps,
                 started=before.get("started", now()),
                 resumed=before.get("resumed", []) + ([self.trainer.step] if state else []),
-                wandb_id=before.get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
+                wandb_id=directory.status().get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
             )
 
     def _wandb_settings(self, k: int) -> dict[str, Any]:
@@ -196,20 +201,30 @@ class Session:
             self.mirrors[k].sync(mirror.rows(member.rows, record))
 
     def train(self, stop: StopRequest) -> dict[str, Outcome]:
-        """Train to the end or to a stop, close the mirrors, publish, and say how each run ended."""
+        """Train to the end or to a stop, say how each run ended, publish, and only then wait for W&B."""
         title = self.directories[0].name + (f" and {len(self.members) - 1} more" if len(self.members) > 1 else "")
+        code = 1
         try:
             with StepProgress(title, self.trainer.steps, self.trainer.step) as progress:
                 self.trainer.tick = progress.tick
                 self.trainer.train(stop)
-        finally:
+            outcomes = {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}
             code = 0 if stop.signum is None else 128 + stop.signum
-            for k, follower in enumerate(self.mirrors):
-                if not follower.finish(code if self.directories[k].ended() or code else 1):
-                    print(f"{self.directories[k].name}: W&B has not taken all of it; later: wandb sync")
-                elif follower.error:
-                    print(f"{self.directories[k].name}: not in W&B ({follower.error}); the record is complete")
-        return {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}
+        finally:
+            self._close_mirrors(code)
+        return outcomes
+
+    def _close_mirrors(self, code: int) -> None:
+        """Close all, then wait for all against one deadline; a run that was asked to stop does not wait long."""
+        for follower in self.mirrors:
+            follower.close(code)
+        patience = self.config.logger.timeout_seconds if code == 0 else min(2.0, self.config.logger.timeout_seconds)
+        until = time.monotonic() + patience
+        for directory, follower in zip(self.directories, self.mirrors, strict=True):
+            if not follower.wait(until):
+                print(f"{directory.name}: W&B has not taken all of it; the record is complete")
+            elif follower.error:
+                print(f"{directory.name}: not in W&B ({follower.error}); the record is complete")
 
     def _outcome(self, k: int) -> Outcome:
         directory, member = self.directories[k], self.members[k]

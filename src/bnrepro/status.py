@@ -32,7 +32,10 @@ def describe(path: Path) -> dict[str, Any]:
 def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
     """Every run in the runs directory, then every committed one that is not there."""
     seen = set()
-    places = [*sorted(runs_dir.glob("*/status.json")), *sorted(results_dir.glob("*/*/runs/*/status.json"))]
+    places = [
+        *sorted(runs_dir.glob("[!.]*/status.json")),
+        *sorted(results_dir.glob("*/*/runs/[!.]*/status.json")),
+    ]
     for path in places:
         if path.parent.name not in seen:
             seen.add(path.parent.name)
@@ -45,7 +48,11 @@ def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | N
     if not plans:
         return None
     plan = read_json(plans[-1])
-    complete = {run["name"] for run in runs if run["state"] in ENDED}
+    complete = {
+        run["name"]
+        for run in runs
+        if run["state"] in ENDED and (plan["publish"] or Path(run["path"]).parent == runs_dir)
+    }
     lacking = [name for name in plan["runs"] if name not in complete]
     return {"overrides": plan["overrides"], "runs": len(plan["runs"]), "lacking": lacking}
 

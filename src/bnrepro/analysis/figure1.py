@@ -13,6 +13,7 @@ from bnrepro.analysis.style import WITH, WITHOUT
 
 ACCURACY = "val/top1"
 TARGETS = (0.90, 0.95, 0.97)
+CHANCE = 0.1
 READINGS = {  # which arms stand side by side: (without, with)
     "both at the plain network's best": ("plain", "bn"),
     "both at the BN network's best": ("plain_at_bn_best", "bn_best"),
@@ -21,8 +22,13 @@ READINGS = {  # which arms stand side by side: (without, with)
 
 
 def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Test accuracy, one column a seed, indexed by step; a run that diverged keeps the rows it has."""
-    return pd.DataFrame({record.seed: record.metrics[ACCURACY] for record in records})
+    """Test accuracy, one column a seed, indexed by step; a run is at chance from where it diverged."""
+    curves = pd.DataFrame({r.seed: r.metrics.get(ACCURACY, pd.Series(dtype=float)) for r in records})
+    for record in records:
+        if record.diverged:
+            curves.loc[record.status["steps"], record.seed] = CHANCE
+            curves[record.seed] = curves[record.seed].fillna(CHANCE)
+    return curves.sort_index()
 
 
 def steps_to(records: list[Record], target: float) -> np.ndarray:
@@ -50,26 +56,34 @@ def steps_ratio(without: list[Record], with_: list[Record], target: float) -> Es
 
 
 def drift_ratio(without: list[Record], with_: list[Record], view: str = "percentiles", layer: int = -1) -> Estimate:
-    """BN's drift over the plain network's in one layer, paired by seed; geometric mean."""
-    plain, bn = paired(without, with_)
+    """BN's drift over the plain network's in one layer, paired by seed; geometric mean. Diverged runs have none."""
+    plain, bn = paired(*([r for r in arm if not r.diverged] for arm in (without, with_)))
     own = [layer_drift(r.probes, layer, view) for r in bn]
     return geometric(np.array(own) / [layer_drift(r.probes, layer) for r in plain])
 
 
 def not_above(without: list[Record], with_: list[Record], first: int = 1000) -> list[int]:
     """The evaluations from a step on at which BN's mean accuracy is not above the plain network's."""
-    plain, bn = (accuracies(arm).mean(axis=1) for arm in (without, with_))
-    gain = (bn - plain).loc[first:]
-    return gain.index[~gain.gt(0)].tolist()
+    gain = accuracies(with_).mean(axis=1).sub(accuracies(without).mean(axis=1)).dropna().loc[first:]
+    return gain.index[gain <= 0].tolist()
+
+
+def last_step(without: list[Record], with_: list[Record]) -> int:
+    """The last step at which both arms were evaluated."""
+    return int(accuracies(without).index.intersection(accuracies(with_).index).max())
 
 
 def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
-    """C31: the gain at the end is above 0 and the mean curve above from step 1,000. C32: the drift ratio is below 1."""
-    last = int(accuracies(without).index.max())
-    ends_higher = verdict(accuracy_gain(without, with_, last), 0.0, above=True)
-    exceptions = not_above(without, with_)
+    """The verdicts on Sec. 4.1's two claims, by rule.
+
+    C31 (faster, and higher at the end) holds if the interval of the gain at the end lies above 0 and BN's mean curve is
+    above at every evaluation from step 1,000; it fails if that interval, or the gain's at any of those evaluations,
+    lies below 0. C32 (a more stable input distribution) holds if the interval of the drift ratio lies below 1.
+    """
+    last, exceptions = last_step(without, with_), not_above(without, with_)
+    found = {s: verdict(accuracy_gain(without, with_, s), 0.0, above=True) for s in (*exceptions, last)}
     return {
-        "C31": "fails" if ends_higher == "holds" and exceptions else ends_higher,
+        "C31": "fails" if "fails" in found.values() else "inconclusive" if exceptions else found[last],
         "C32": verdict(drift_ratio(without, with_), 1.0, above=False),
     }
 

@@ -1,5 +1,6 @@
 """Reading records."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,14 +30,24 @@ class Record:
     def variant(self) -> str:
         return self.status["variant"]
 
+    @property
+    def group(self) -> str:
+        """The configuration, shared by all its seeds."""
+        return self.status["group"]
+
+    @property
+    def diverged(self) -> bool:
+        return self.status["state"] == "diverged"
+
     @cached_property
     def config(self) -> dict[str, Any]:
         return yaml.safe_load((self.path / "config.yaml").read_text())
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The rows of metrics.csv, indexed by step."""
-        return pd.read_csv(self.path / "metrics.csv", index_col="step")
+        """The rows of metrics.csv, indexed by step; none for a run that diverged before its first."""
+        path = self.path / "metrics.csv"
+        return pd.read_csv(path, index_col="step") if path.exists() else pd.DataFrame()
 
     @cached_property
     def probes(self) -> dict[str, np.ndarray]:
@@ -47,25 +58,34 @@ class Record:
 
 def load_records(folder: Path) -> list[Record]:
     """Every complete record below a folder, by name."""
-    found = (Record(path.parent, read_json(path)) for path in sorted(folder.glob("*/status.json")))
+    found = (Record(path.parent, read_json(path)) for path in sorted(folder.glob("[!.]*/status.json")))
     return [record for record in found if record.status["state"] in ENDED]
 
 
-def by_variant(records: list[Record], *variants: str) -> dict[str, list[Record]]:
+def by_variant(records: list[Record], *variants: str, prefer: Iterable[str] = ()) -> dict[str, list[Record]]:
     """The records of each variant asked for, by seed.
 
+    Args:
+        records: what there is.
+        variants: which of them, each by name.
+        prefer: configurations (`Record.group`) to take where a variant has records of several.
+
     Raises:
-        UserError: a variant has none, or a seed of one has two different configurations.
+        UserError: a variant has no record, or records of several configurations none of which is preferred.
     """
     groups = {}
     for variant in variants:
         found = sorted((r for r in records if r.variant == variant), key=lambda r: r.seed)
+        if len({r.group for r in found}) > 1:
+            preferred = [r for r in found if r.group in set(prefer)]
+            found = preferred or found
         if not found:
             raise UserError(
-                f"no complete record of {variant}; run: python scripts/train.py experiment=figure1/{variant}"
+                f"no complete record of {variant}; run python scripts/train.py experiment=figure1/{variant}"
             )
-        if len({r.seed for r in found}) < len(found):
-            names = ", ".join(r.path.name for r in found)
-            raise UserError(f"several configurations of {variant}: {names}; give --records a folder with one of them")
+        if len(several := sorted({r.group for r in found})) > 1:
+            raise UserError(
+                f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder"
+            )
         groups[variant] = found
     return groups

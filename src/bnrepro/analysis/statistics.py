@@ -23,6 +23,8 @@ class Estimate:
         """Estimate from n values; with one value there is no spread and no interval (nan)."""
         values = np.asarray(values, float)
         n = len(values)
+        if n == 0:
+            return cls(np.nan, np.nan, np.nan, np.nan, 0)
         if n < 2:
             return cls(float(values.mean()), np.nan, np.nan, np.nan, n)
         sd = float(values.std(ddof=1))

@@ -30,6 +30,11 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     return means.loc[means.groupby("arm")["top1"].idxmax()].set_index("arm")
 
 
+def _tied(cell: Estimate, winner: Estimate) -> bool:
+    """Whether the means differ by less than two standard errors of their difference."""
+    return winner.mean - cell.mean < 2 * (cell.sd**2 / cell.n + winner.sd**2 / winner.n) ** 0.5
+
+
 def table(records: list[Record]) -> str:
     """The whole of table.md."""
     runs = cells(records)
@@ -39,11 +44,14 @@ def table(records: list[Record]) -> str:
         "",
         f"Accuracy (%) after {records[0].status['steps']:,} steps on 10,000 of the 60,000 training images, held out of",
         f"training; mean ± sd over {seeds.min()} seeds a cell. The test images were not used. The best cell of each",
-        "arm is bold; Figure 1 uses them.",
+        "arm is bold, and Figure 1 uses it; cells within two standard errors of it are marked ~: with so few seeds",
+        "they cannot be told apart.",
     ]
     chosen = best(runs)
     for arm, group in runs.groupby("arm", sort=False):
         stds = sorted(group["std"].unique())
+        at_best = (group["rate"] == chosen.loc[arm, "rate"]) & (group["std"] == chosen.loc[arm, "std"])
+        winner = Estimate.of(group.loc[at_best, "top1"])
         title = {"plain": "Without BN", "bn": "With BN"}[arm]
         lines += ["", f"## {title}", "", "| rate | " + " | ".join(f"init std {std:g}" for std in stds) + " |"]
         lines.append("|---|" + "---|" * len(stds))
@@ -53,6 +61,6 @@ def table(records: list[Record]) -> str:
                 cell = Estimate.of(row.loc[row["std"] == std, "top1"])
                 text = f"{100 * cell.mean:.2f} ± {100 * cell.sd:.2f}"
                 is_best = (rate, std) == (chosen.loc[arm, "rate"], chosen.loc[arm, "std"])
-                texts.append(f"**{text}**" if is_best else text)
+                texts.append(f"**{text}**" if is_best else f"{text} ~" if _tied(cell, winner) else text)
             lines.append(f"| {rate:g} | " + " | ".join(texts) + " |")
     return "\n".join([*lines, ""])

@@ -8,6 +8,7 @@ import netrc
 import os
 import queue
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,6 @@ class Mirror:
 
     def __init__(self, runs_dir: Path, mode: str, timeout: float, **settings: Any):
         self.error: str | None = None
-        self._timeout = timeout
         self._sent = -1
         self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | int] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, timeout, settings), daemon=True)
@@ -58,12 +58,15 @@ class Mirror:
             self._sent = new[-1][0]
             self._rows.put(new)
 
-    def finish(self, exit_code: int) -> bool:
-        """Close the W&B run; False when it did not close in time (what was logged offline is on disk)."""
+    def close(self, exit_code: int) -> None:
+        """Say that no more rows will come; does not wait."""
+        self._rows.put(exit_code)
+
+    def wait(self, until: float) -> bool:
+        """Wait for W&B to take the rest, until `time.monotonic` says ``until``; False when it has not by then."""
         if self._thread.ident is None:
             return True
-        self._rows.put(exit_code)
-        self._thread.join(self._timeout)
+        self._thread.join(max(0.0, until - time.monotonic()))
         return not self._thread.is_alive()
 
     def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:

@@ -9,8 +9,8 @@ traceback.txt  after a fault
 lock           held by the process that trains it, and by no dead one (an advisory lock of the operating system)
 """
 
-import contextlib
 import csv
+import filecmp
 import io
 import os
 import shutil
@@ -51,10 +51,10 @@ class RunDirectory:
             reason = error.strerror or error
             raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None
 
-    def acquire(self) -> bool:
-        """Take the lock without waiting; False when a live process holds it."""
+    def acquire(self, timeout: float = 0.5) -> bool:
+        """Take the lock; False when a live process holds it for longer than a look at it takes."""
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=timeout, poll_interval=0.05)
         except filelock.Timeout:
             return False
         return True
@@ -70,7 +70,7 @@ class RunDirectory:
         if not (self.path / "lock").exists():
             return False
         try:
-            free = self.acquire()
+            free = self.acquire(timeout=0)
         except OSError:  # a directory that is only read here
             return False
         if free:
@@ -127,14 +127,19 @@ class RunDirectory:
         return list(csv.DictReader(lines[: rows + 1]))
 
     def publish(self, destination: Path) -> Path:
-        """Copy the small record into ``destination``/<name>, whole or not at all."""
-        target = destination / self.name
-        staged = destination / f".{self.name}.{os.getpid()}"
+        """Copy the small record into ``destination``/<name>; what is there is replaced whole, if it differs."""
+        target, mark = destination / self.name, f"{self.name}.{os.getpid()}"
+        names = [name for name in RECORD_FILES if (self.path / name).exists()]
+        _, different, missing = filecmp.cmpfiles(self.path, target, names, shallow=False)
+        if not different and not missing:
+            return target
+        staged, old = destination / f".new.{mark}", destination / f".old.{mark}"
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
-        for name in RECORD_FILES:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(self.path / name, staged / name)
-        shutil.rmtree(target, ignore_errors=True)
+        for name in names:
+            shutil.copyfile(self.path / name, staged / name)
+        if target.exists():
+            target.rename(old)
         staged.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
         return target

@@ -16,8 +16,7 @@ def _digest(value: Any, sha: Any = None) -> str:
     """SHA-256 over every tensor's bytes and every plain value, in order."""
     sha = sha or hashlib.sha256()
     if isinstance(value, Tensor):
-        plain = value.detach().cpu()
-        sha.update((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy().tobytes())
+        sha.update(value.detach().cpu().numpy().tobytes())
     elif isinstance(value, dict):
         for key in value:
             sha.update(str(key).encode())

@@ -64,6 +64,7 @@ class Trainer:
         if self.step == self.steps:  # killed between its last checkpoint and its last word
             self.look(self.step)
             self.save(self.step)
+            return
         began, saved = time.monotonic() - self.seconds, time.monotonic()
         self.model.train()
         while self.step < self.steps:
@@ -147,6 +148,7 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.seconds,
                 "rows": len(member.rows),
+                "diverged_at": member.diverged_at,
                 "model": models[k],
                 "optimizer": moments[k],
                 "losses": self.losses[: self.pending, k].clone(),
@@ -168,3 +170,4 @@ class Trainer:
         self.pending = len(states[0]["losses"])
         for k, state in enumerate(states):
             self.losses[: self.pending, k] = state["losses"]
+            self.members[k].diverged_at = state["diverged_at"]
