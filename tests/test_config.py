@@ -49,7 +49,7 @@ def test_every_experiment_opens_with_what_it_is(name):
     """The paper's row, the exact command, the expected time on named hardware, the expected number."""
     text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
     header = " ".join(line for line in text.splitlines() if line.startswith("#"))
-    assert f"python scripts/train.py experiment={name}" in header.replace("-m ", "")
+    assert "python scripts/train.py" in header and f"experiment={name} " in header
     for word in ("Paper:", "Command:", "Time:", "Expect:"):
         assert word in header, word
 

@@ -48,16 +48,15 @@ def test_a_sweep_relaunched_repeats_nothing(door, environment, launcher):
 
 def test_a_divergence_passes_and_a_failure_is_named(door, environment):
     """Two bad neighbours of a good run: one diverges (a result), one cannot start (a fault)."""
+    relu = ("model.nonlinearity=relu",)
     runs = Path(environment["BNREPRO_RUNS"])
-    diverging = door(
-        "train.py", "-m", "experiment=figure1/plain", *SHORT, "model.nonlinearity=relu", "optimizer.base_lr=0.1,1e30"
-    )
+    diverging = door("train.py", "-m", "experiment=figure1/plain", *SHORT, *relu, "optimizer.base_lr=0.1,1e30")
     assert diverging.returncode == 0 and "sweep: 1 diverged, 1 finished" in diverging.stdout
     (good,) = [name for name, state in states(runs).items() if state == "finished"]
     broken = runs / good.replace("-s0-", "-s1-")
     broken.mkdir()
     (broken / "checkpoint.pt").write_text("broken")
-    failing = door("train.py", "-m", "experiment=figure1/plain", *SHORT, "model.nonlinearity=relu", "seed=1,2")
+    failing = door("train.py", "-m", "experiment=figure1/plain", *SHORT, *relu, "optimizer.base_lr=0.1", "seed=1,2")
     assert failing.returncode == 1
     assert f"not complete: {broken.name}" in failing.stdout and "run the same command to go on" in failing.stdout
     assert states(runs)[good.replace("-s0-", "-s2-")] == "finished"
@@ -65,7 +64,7 @@ def test_a_divergence_passes_and_a_failure_is_named(door, environment):
 
 @pytest.mark.parametrize("dies", ["early", "late"])
 def test_a_run_held_by_another_process_is_revisited(door, environment, dies):
-    """The sweep finds seed 0 taken, does seed 1, comes back, and finishes seed 0, whose holder is dead by then or not."""
+    """The sweep finds seed 0 taken, does seed 1, comes back, and finishes seed 0, its holder dead by then or not."""
     runs = Path(environment["BNREPRO_RUNS"])
     arguments = ("experiment=figure1/bn", "scale=smoke", "probe=none", "logger.mode=disabled")
     holder = subprocess.Popen(

@@ -5,9 +5,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.overrides_parser import Glob, OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import Glob, OverrideParseException
 
 from bnrepro.config import Config
 from bnrepro.errors import UserError, suggest
@@ -31,6 +31,8 @@ def options(configs: Path, group: str) -> list[str]:
 
 
 def _check_value(override: Override, group: str, configs: Path) -> None:
+    if isinstance(override.value(), Glob):  # it can only match what there is
+        return
     sweep = override.is_sweep_override()
     values = list(override.sweep_string_iterator()) if sweep else [override.get_value_element_as_str()]
     known = options(configs, group)
