@@ -5,9 +5,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import Glob, OverridesParser
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
-from hydra.errors import Glob, OverrideParseException
+from hydra.errors import OverrideParseException
 
 from bnrepro.config import Config
 from bnrepro.errors import UserError, suggest
