@@ -50,6 +50,8 @@ def plan(config: DictConfig) -> dict[str, Config]:
         composed = loader.load_sweep_config(config, overrides)
         job = typed(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]))
         runs |= dict.fromkeys(experiment.names(job), job)
+    if not runs:
+        raise UserError("the sweep has no runs; Hydra's glob() does not look into folders, so list the experiments")
     return runs
 
 
