@@ -25,7 +25,7 @@ from bnrepro.schedule import milestones
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 
-STACK, STEPS, USUAL_STEPS, ROUNDS = 5, 800, 200, 7
+STACK, STEPS, USUAL_STEPS, ROUNDS = 5, 1000, 200, 7  # 1,000 steps are one epoch
 BATCH, SIZES = 60, (784, 100, 100, 100, 10)
 PRODUCTS = sum(a * b for a, b in itertools.pairwise(SIZES))
 # Forward, weight gradients and input gradients; the images need no gradient.
@@ -125,7 +125,7 @@ def sweep_seconds(jobs: int) -> float:
     """Wall seconds of two short runs as a joblib sweep with so many jobs at once."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "scripts/train.py", "-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-        command += ["experiment=figure1/plain,figure1/bn", "seeds=[0,1,2,3,4]", "scale.mnist.steps=8000"]
+        command += ["experiment=figure1/plain,figure1/bn", "seeds=[0,1,2,3,4]", "scale.mnist.steps=20000"]
         command += [f"runs_dir={folder}", "logger.mode=offline"]
         return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
 
