@@ -18,20 +18,15 @@ def train(config, seeds, steps, data, prepare=lambda model: None):
     model = build.network(config, seeds, CPU)
     prepare(model)
     optimizer = build.optimizer(config, model)
-    members = [Member(seed) for seed in seeds]
-    looks: list = []
     trainer = Trainer(
-        model,
-        data.batch,
-        optimizer,
-        members,
-        steps,
-        data.steps_per_epoch,
-        {steps},
-        lambda step: looks.append(step) or [{} for _ in seeds],
-        lambda step: None,
-        1e9,
-        lambda step: None,
+        model=model,
+        batch=data.batch,
+        optimizer=optimizer,
+        members=[Member(seed) for seed in seeds],
+        steps=steps,
+        steps_per_epoch=data.steps_per_epoch,
+        looks={steps},
+        look=lambda step: [{} for _ in seeds],
     )
     trainer.train(StopRequest())
     return trainer

@@ -109,7 +109,9 @@ def _train_all(
     saved: dict[str, dict[str, Any] | None] = {}
     for _, directory in runs:
         with _told(outcomes, [directory]):
-            saved[directory.name] = checkpoint.load(directory.checkpoint, directory.name)
+            state = checkpoint.load(directory.checkpoint, directory.name)
+            directory.cut_history(state["rows"] if state else 0)  # what is wrong with one run is found before it starts
+            saved[directory.name] = state
     runs = [(seed, directory) for seed, directory in runs if directory.name in saved]
 
     def progress(item: tuple[int, RunDirectory]) -> int:

@@ -65,17 +65,16 @@ class Session:
         self.probe = PercentileProbe(self.model, probe_images, probe_steps) if probing else None
         self.normalised = bool(batch_norms(self.model))
         self.trainer = Trainer(
-            self.model,
-            data.batch,
-            build.optimizer(config, self.model),
-            self.members,
-            total,
-            data.steps_per_epoch,
-            looks | set(probe_steps),
-            self._look,
-            self._save,
-            config.checkpoint_seconds,
-            lambda done: None,
+            model=self.model,
+            batch=data.batch,
+            optimizer=build.optimizer(config, self.model),
+            members=self.members,
+            steps=total,
+            steps_per_epoch=data.steps_per_epoch,
+            looks=looks | set(probe_steps),
+            look=self._look,
+            save=self._save,
+            save_every=config.checkpoint_seconds,
         )
         self.final: list[dict[str, float]] = []
         self.written = [0] * len(runs)

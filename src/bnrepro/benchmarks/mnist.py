@@ -49,17 +49,14 @@ def ours(norm: str, stack: int, threads: int = 1) -> Callable[[], float]:
     def measure() -> float:
         torch.set_num_threads(threads)
         trainer = Trainer(
-            model,
-            data.batch,
-            optimizer,
-            [Member(seed) for seed in seeds],
-            STEPS,
-            data.steps_per_epoch,
-            {STEPS},
-            lambda step: [{} for _ in seeds],
-            lambda step: None,
-            1e9,
-            lambda step: None,
+            model=model,
+            batch=data.batch,
+            optimizer=optimizer,
+            members=[Member(seed) for seed in seeds],
+            steps=STEPS,
+            steps_per_epoch=data.steps_per_epoch,
+            looks={STEPS},
+            look=lambda step: [{} for _ in seeds],
         )
         return stack * STEPS / seconds(lambda: trainer.train(StopRequest()))
 

@@ -46,9 +46,9 @@ class Trainer:
     steps_per_epoch: int
     looks: set[int]
     look: Callable[[int], list[dict[str, float]]]
-    save: Callable[[int], None]
-    save_every: float
-    tick: Callable[[int], None]
+    save: Callable[[int], None] = lambda done: None
+    save_every: float = float("inf")
+    tick: Callable[[int], None] = lambda done: None
     step: int = 0
     seconds: float = 0.0
 
