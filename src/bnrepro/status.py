@@ -78,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--runs", type=Path, default=Path(os.environ.get("BNREPRO_RUNS", "runs")), help="runs directory"
     )
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
+    parser.add_argument("--committed", action="store_true", help="also list the committed records that are not here")
     options = parser.parse_args(arguments)
     console = Console()
     try:
@@ -89,12 +90,17 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps({"runs": runs, "last_sweep": sweep}, indent=2))
         return 0
-    if not runs:
-        console.print("no runs yet; start one: python scripts/train.py experiment=figure1/bn scale=smoke")
-        return 0
     if not console.is_terminal:
         console.width = 200  # a pipe has no width of its own; rows stay whole
-    console.print(_table(runs))
+    here = [run for run in runs if Path(run["path"]).parent == options.runs]
+    shown = runs if options.committed else here
+    if shown:
+        console.print(_table(shown))
+    else:
+        console.print("no runs here yet; start one: python scripts/train.py experiment=figure1/bn scale=smoke")
+    if len(runs) > len(shown):
+        told = f"and {len(runs) - len(shown)} committed records that are not here; --committed lists them"
+        console.print(told, style="dim", highlight=False)
     if sweep:
         lacking = ", ".join(sweep["lacking"]) or "nothing"
         console.print(f"last sweep ({sweep['runs']} runs) still lacks: {lacking}", soft_wrap=True, highlight=False)

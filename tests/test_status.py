@@ -1,0 +1,66 @@
+"""What scripts/status.py says of runs in every state."""
+
+import json
+from pathlib import Path
+
+import filelock
+import pytest
+
+from bnrepro import status
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A finished run, one whose process died, one whose process lives, a failed one, and a sweep's plan."""
+    for name, state, step in (
+        ("a-s0-1", "finished", 9),
+        ("b-s0-1", "running", 4),
+        ("c-s0-1", "running", 5),
+        ("d-s0-1", "failed", 1),
+    ):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        found = {"state": state, "step": step, "steps": 9, "seconds": 75, "final": {"val/top1": 0.5}}
+        if state != "finished":
+            del found["final"]
+        (tmp_path / "runs" / name / "status.json").write_text(json.dumps(found))
+        (tmp_path / "runs" / name / "lock").touch()
+    committed = tmp_path / "results" / "figure1" / "paper" / "runs" / "e-s0-1"
+    committed.mkdir(parents=True)
+    (committed / "status.json").write_text(json.dumps({"state": "finished", "steps": 9, "step": 9}))
+    return tmp_path / "runs"
+
+
+def say(capsys, runs: Path, *arguments: str) -> str:
+    assert status.main(["--runs", str(runs), "--results", str(runs.parent / "results"), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_states_are_what_the_locks_say(capsys, runs):
+    with filelock.FileLock(runs / "c-s0-1" / "lock"):
+        told = json.loads(say(capsys, runs, "--json"))["runs"]
+        lines = {line.split()[0]: line.split()[1:] for line in say(capsys, runs).splitlines() if "-s0-" in line}
+    assert {run["name"][0]: run["state"] for run in told} == {
+        "a": "finished", "b": "interrupted", "c": "running", "d": "failed", "e": "finished"
+    }  # fmt: skip
+    assert lines["a-s0-1"][:4] == ["finished", "9/9", "0.5000", "1:15"]
+    assert lines["c-s0-1"][0] == "running" and "e-s0-1" not in lines
+
+
+def test_committed_records_are_counted_and_listed_on_request(capsys, runs):
+    assert "and 1 committed records" in say(capsys, runs)
+    assert "e-s0-1" in say(capsys, runs, "--committed")
+
+
+@pytest.mark.parametrize(("publish", "lacking"), [(False, ["b-s0-1", "e-s0-1"]), (True, ["b-s0-1"])])
+def test_what_the_last_sweep_lacks(capsys, runs, publish, lacking):
+    """A committed record counts only for a sweep that publishes."""
+    folder = runs / ".sweeps" / "20260101-000000-000000"
+    folder.mkdir(parents=True)
+    plan = {"runs": ["a-s0-1", "b-s0-1", "e-s0-1"], "overrides": [], "publish": publish}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert json.loads(say(capsys, runs, "--json"))["last_sweep"]["lacking"] == lacking
+    assert f"still lacks: {', '.join(lacking)}" in say(capsys, runs)
+
+
+def test_no_runs_says_how_to_start_one(capsys, tmp_path):
+    assert "scripts/train.py experiment=" in say(capsys, tmp_path / "nothing")
