@@ -39,7 +39,7 @@ def test_reference_backward_passes_gradcheck(rng):
 
 
 def test_reference_backward_equals_the_compact_formula(rng):
-    """dx = gamma / sqrt(var + eps) * (g - mean g - x_hat mean(g x_hat)) (paper-facts 3.2)."""
+    """dx = gamma / sqrt(var + eps) * (g - mean g - x_hat mean(g x_hat)): the derivatives of Sec. 3, simplified."""
     x, gamma, dy = randn(rng, 60, 4).requires_grad_(), randn(rng, 4), randn(rng, 60, 4)
     y, mean, variance = BatchNormTransform.apply(x, gamma, torch.zeros(4, dtype=torch.float64), EPS)
     y.backward(dy)

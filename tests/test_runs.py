@@ -71,8 +71,8 @@ def test_killed_at_random_and_relaunched_is_the_same_run(environment, straight):
     resumed_from = set()
     for _ in range(4):
         process = start(environment, *SMALL, "checkpoint_seconds=0.01")
-        wait_for_steps(runs, max(resumed_from, default=0) + rng.randint(1, 100), process)
-        time.sleep(rng.random() * 0.2)
+        wait_for_steps(runs, max(resumed_from, default=0) + rng.randint(1, 60), process)
+        time.sleep(rng.random() * 0.1)
         process.kill()
         process.wait()
         resumed_from.add(json.loads((only_run(runs) / "status.json").read_text())["step"])

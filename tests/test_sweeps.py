@@ -93,7 +93,7 @@ def test_a_run_held_by_another_process_is_revisited(door, environment, dies):
 def test_a_killed_parallel_sweep_ends_and_goes_on(environment, signum):
     """Nothing keeps training after the sweep is gone, and the same command finishes it."""
     runs = Path(environment["BNREPRO_RUNS"])
-    command = [*TRAIN, "-m", *JOBLIB, "experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=4000", "probe=none"]
+    command = [*TRAIN, "-m", *JOBLIB, "experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=8000", "probe=none"]
     command += ["seed=0,1,2", "logger.mode=disabled", "checkpoint_seconds=0.1"]
     sweep = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60

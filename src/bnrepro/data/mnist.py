@@ -43,7 +43,7 @@ class MNIST:
         root: folder of the four gzip'd idx files.
         split: ``full`` trains on all 60,000 images and evaluates on the 10,000 test images; ``tune`` holds out a fixed
             random 10,000 of the training images to evaluate on and never touches the test images.
-        binarize_above: a pixel above this is 1, else 0 (the paper says "binary" and no more; paper-facts 5).
+        binarize_above: a pixel above this is 1, else 0 (the paper says "binary" and no more: our choice).
         batch_size: N.
         device: where images live and batches are made.
     """

@@ -16,7 +16,7 @@ class MLP(nn.Module):
     Args:
         sizes: features of the input, of each hidden layer and of the output; the paper's is 784, 100, 100, 100, 10.
         build_norm: normaliser for a number of features, or None; where there is one the bias is dropped (Sec. 3.2).
-            The output layer is not normalised (paper-facts 1.1).
+            The output layer is not normalised: Sec. 4.1 speaks of the hidden layers.
         nonlinearity: a key of `NONLINEARITIES`.
         stack: S.
     """
