@@ -28,13 +28,20 @@ def config_of(*overrides: str) -> Config:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_group_choice_composes(group, choice):
-    config_of("experiment=figure1/plain", f"{group}={choice}")
+    convolutional = choice in ("imagenet", "inception", "googlenet")
+    config_of(f"experiment={'figure2/inception' if convolutional else 'figure1/plain'}", f"{group}={choice}")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
     config = config_of(
-        f"experiment={name}", "training.steps=2", f"runs_dir={tmp_path}", "logger.mode=disabled", "evaluation.every=2"
+        f"experiment={name}",
+        "scale=smoke",
+        "training.steps=2",
+        "training.steps_multiplier=1",
+        f"runs_dir={tmp_path}",
+        "logger.mode=disabled",
+        "evaluation.every=2",
     )
     assert config.experiment == name or name.endswith("_best")
     assert config.variant and config.figure
@@ -49,7 +56,7 @@ def test_every_experiment_opens_with_what_it_is(name):
     """The paper's row, the exact command, the expected time on named hardware, the expected number."""
     text = (CONFIGS / "experiment" / f"{name}.yaml").read_text()
     header = " ".join(line for line in text.splitlines() if line.startswith("#"))
-    assert "python scripts/train.py" in header and f"experiment={name} " in header
+    assert "python scripts/train.py" in header and f"experiment={name} " in f"{header} "
     for word in ("Paper:", "Command:", "Time:", "Expect:"):
         assert word in header, word
 

@@ -15,16 +15,14 @@ CPU = torch.device("cpu")
 
 
 def train(config, seeds, steps, data, prepare=lambda model: None):
-    model = build.network(config, seeds, CPU)
-    prepare(model)
-    optimizer = build.optimizer(config, model)
+    task = build.task(config, data, seeds, CPU)
+    prepare(task.model)
     trainer = Trainer(
-        model=model,
-        batch=data.batch,
-        optimizer=optimizer,
+        task=task,
+        optimizer=build.optimizer(config, task.model),
         members=[Member(seed) for seed in seeds],
         steps=steps,
-        steps_per_epoch=data.steps_per_epoch,
+        rate=build.rate(config),
         looks={steps},
         look=lambda step: [{} for _ in seeds],
     )

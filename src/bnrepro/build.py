@@ -1,25 +1,38 @@
 """From a configuration to the things it names."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from bnrepro import schedule
 from bnrepro.config import Config
-from bnrepro.data import mnist
+from bnrepro.data import load, mnist
+from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
+from bnrepro.models.googlenet import GoogLeNet
+from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
-from bnrepro.training.init import gaussian
-from bnrepro.training.sgd import SGD
+from bnrepro.models.trunk import Trunk
+from bnrepro.tasks.images import ImageClassification
+from bnrepro.tasks.stacked_mnist import StackedMNIST
+from bnrepro.training.init import initialise
+from bnrepro.training.sgd import SGD, decayed
 
-DATA_FINGERPRINTS = {"mnist": mnist.FINGERPRINT}
+Dataset = mnist.MNIST | ResidentImages
+Task = StackedMNIST | ImageClassification
 
 
 def data_fingerprint(config: Config) -> str:
-    """What identifies the data set's contents."""
-    return DATA_FINGERPRINTS[config.data.name]
+    """What identifies the data set's contents.
+
+    Raises:
+        UserError: the data set is not there.
+    """
+    return load.fingerprint(config.data)
 
 
 def device(config: Config) -> torch.device:
@@ -38,22 +51,70 @@ def device(config: Config) -> torch.device:
     return found
 
 
-def dataset(config: Config, on: torch.device) -> mnist.MNIST:
-    """The data set, checked and resident on a device."""
+def stackable(config: Config) -> bool:
+    """Whether several seeds train side by side in one program; else one after the other."""
+    return config.model.name == "mlp"
+
+
+def dataset(config: Config, on: torch.device) -> Dataset:
+    """The data set, checked and ready to give batches on a device."""
     options = config.data
-    return mnist.MNIST(Path(options.root), options.split, options.binarize_above, config.training.batch_size, on)
+    if config.model.name == "mlp":
+        return mnist.MNIST(Path(options.root), options.split, options.binarize_above, config.training.batch_size, on)
+    return load.images(config, on)
 
 
-def network(config: Config, seeds: list[int], on: torch.device) -> MLP:
-    """One network a seed, stacked, with its initial weights."""
+def _norm(config: Config) -> Callable[..., nn.Module | None]:
     options = config.norm
-    norm = partial(build_norm, options.name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
+    return partial(build_norm, options.name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
+
+
+def _mlp(config: Config, stack: int) -> MLP:
     sizes = [mnist.PIXELS, *config.model.hidden, mnist.CLASSES]
-    model = MLP(sizes, norm, config.model.nonlinearity, stack=len(seeds))
-    gaussian(model, config.init.std, seeds)
-    return model.to(on)
+    return MLP(sizes, _norm(config), config.model.nonlinearity, stack=stack)
+
+
+def _convolutional(config: Config, classes: int) -> Trunk:
+    options = config.model
+    shared = {
+        "norm_layer": _norm(config),
+        "nonlinearity": options.nonlinearity,
+        "pixels": config.data.pixels,
+        "width": options.width,
+        "separable": options.separable,
+        "stem_reduction": options.stem_reduction,
+        "drop_rate": options.dropout,
+        "lrn": options.lrn,
+        "aux": options.aux,
+    }
+    if options.name == "inception":
+        return Inception(classes, projection_4cd=options.projection_4cd, **shared)
+    return GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
+
+
+def network(config: Config, seeds: list[int], on: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
+    """One network a seed, stacked where `stackable`, with its initial weights."""
+    model = _mlp(config, len(seeds)) if config.model.name == "mlp" else _convolutional(config, classes)
+    initialise(model, config.init, seeds)
+    return model.to(on) if stackable(config) else model.to(on, memory_format=torch.channels_last)
+
+
+def task(config: Config, data: Dataset, seeds: list[int], on: torch.device) -> Task:
+    """The networks of these seeds and what they are trained on."""
+    if config.model.name == "mlp":
+        return StackedMNIST(network(config, seeds, on), data, config.probe.batches)
+    model = network(config, seeds, on, data.classes)
+    return ImageClassification(model, data, config.model.aux_weight, config.training.precision, config.probe.batches)
 
 
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """Stochastic gradient descent at the configuration's rate."""
-    return SGD(model.parameters(), lr=config.optimizer.lr, momentum=config.optimizer.momentum)
+    """Stochastic gradient descent at the configuration's rate, with L2 on weights alone."""
+    options = config.optimizer
+    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not stackable(config))
+
+
+def rate(config: Config) -> Callable[[int], float]:
+    """The learning rate of each step."""
+    if config.schedule.name == "constant":
+        return schedule.constant(config.optimizer.lr)
+    return schedule.exponential(config.optimizer.lr, config.schedule.factor, config.schedule.every)

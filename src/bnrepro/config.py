@@ -26,6 +26,20 @@ class Data:
     root: str = _free("data/mnist")
     split: str = "full"  # full: evaluate on the test images; tune: on a split of the training images
     binarize_above: int = 127
+    classes: int = 0  # of an ImageNet-like data set, evenly spaced; 0: all
+    images_per_class: int = 0  # the first so many of each class, to train and to evaluate on; 0: all
+    pixels: int = 28  # width of the images that the network gets
+    shuffle: str = "full"  # full: a new order each epoch; shards: the same examples always meet in a mini-batch
+    workers: int = _free(4)  # processes that decode images while the network trains
+
+
+@dataclass
+class Augment:
+    name: str = "none"
+    area: list[float] = field(default_factory=lambda: [0.08, 1.0])  # of a crop, as a share of the image
+    aspect: list[float] = field(default_factory=lambda: [0.75, 4 / 3])
+    flip: bool = True
+    colour: float = 1.0  # strength of the photometric distortions
 
 
 @dataclass
@@ -33,6 +47,15 @@ class Model:
     name: str = "mlp"
     hidden: list[int] = field(default_factory=lambda: [100, 100, 100])
     nonlinearity: str = "sigmoid"
+    width: float = 1.0  # times every number of channels in the paper's table
+    stem_reduction: int = 8  # 4: for small images
+    separable: bool = True
+    projection_4cd: int = 96
+    reduce_5a: int = 32
+    dropout: float = 0.0
+    lrn: bool = False
+    aux: bool = False
+    aux_weight: float = 0.3
 
 
 @dataclass
@@ -41,12 +64,14 @@ class Norm:
     eps: float = 1e-5
     ema_decay: float = 0.99
     affine: bool = True
+    sync: bool = False  # with replicas: statistics over all of them instead of each its own
 
 
 @dataclass
 class Init:
     name: str = "gaussian"
-    std: float = 0.1
+    std: float = 0.1  # of gaussian
+    gain: float = 1.0  # times what he or xavier give
 
 
 @dataclass
@@ -55,23 +80,50 @@ class Optimizer:
     base_lr: float = 0.1
     lr_multiplier: float = 1.0
     momentum: float = 0.0
+    base_l2: float = 0.0  # lambda of lambda/2 |w|^2, on weights alone
+    l2_multiplier: float = 1.0
 
     @property
     def lr(self) -> float:
         return self.base_lr * self.lr_multiplier
 
+    @property
+    def l2(self) -> float:
+        return self.base_l2 * self.l2_multiplier
+
+
+@dataclass
+class Schedule:
+    name: str = "constant"
+    factor: float = 0.96  # exponential: times this
+    base_every: float = 320_000.0  # after so many steps
+    decay_multiplier: float = 1.0  # and so many times faster
+
+    @property
+    def every(self) -> float:
+        return self.base_every / self.decay_multiplier
+
 
 @dataclass
 class Training:
     steps: int = 50_000
-    batch_size: int = 60
+    steps_multiplier: float = 1.0
+    batch_size: int = 60  # of each replica
+    replicas: int = 1  # processes that torchrun starts, each with its own mini-batch
+    precision: str = "float32"  # bfloat16: mixed, with normalisers in float32
+    compile: str = _free("none")  # a mode of torch.compile; reduce-overhead records CUDA graphs
+
+    @property
+    def total_steps(self) -> int:
+        return max(1, round(self.steps * self.steps_multiplier))
 
 
 @dataclass
 class Evaluation:
     log_points_per_decade: int = 5  # evaluation steps are log-spaced up to `every` and regular from there
     every: int = 1250
-    population_batches: int = 100  # Alg. 2 at each evaluation; the last one takes every training batch
+    statistics: str = "population"  # while training: population (Alg. 2 each time) or moving_average
+    population_batches: int = 100  # of Alg. 2
 
 
 @dataclass
@@ -109,7 +161,9 @@ class Config:
     model: Model = field(default_factory=Model)
     norm: Norm = field(default_factory=Norm)
     init: Init = field(default_factory=Init)
+    augment: Augment = field(default_factory=Augment)
     optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     probe: Probe = field(default_factory=Probe)
@@ -122,10 +176,17 @@ CHOICES = {
     "logger.mode": ("auto", "online", "offline", "disabled"),
     "model.nonlinearity": ("sigmoid", "relu"),
     "probe.name": ("percentiles", "none"),
-    "data.name": ("mnist",),
-    "model.name": ("mlp",),
-    "init.name": ("gaussian",),
+    "data.name": ("mnist", "tiny_imagenet", "imagenet"),
+    "data.shuffle": ("full", "shards"),
+    "augment.name": ("none", "googlenet"),
+    "model.name": ("mlp", "inception", "googlenet"),
+    "model.stem_reduction": (8, 4),
+    "init.name": ("gaussian", "he", "xavier"),
     "optimizer.name": ("sgd",),
+    "schedule.name": ("constant", "exponential"),
+    "evaluation.statistics": ("population", "moving_average"),
+    "training.precision": ("float32", "bfloat16"),
+    "training.compile": ("none", "default", "reduce-overhead", "max-autotune"),
 }
 
 
@@ -144,7 +205,7 @@ def typed(composed: DictConfig) -> Config:
         section, name = key.split(".")
         value = getattr(getattr(config, section), name)
         if value not in allowed:
-            raise UserError(f"configuration: {key}={value} is not one of {', '.join(allowed)}")
+            raise UserError(f"configuration: {key}={value} is not one of {', '.join(map(str, allowed))}")
     at_least_one = {
         "training.steps": config.training.steps,
         "evaluation.every": config.evaluation.every,
@@ -153,10 +214,23 @@ def typed(composed: DictConfig) -> Config:
         "probe.log_points_per_decade": config.probe.log_points_per_decade,
         "probe.batches": config.probe.batches,
         "threads": config.threads,
+        "training.replicas": config.training.replicas,
+        "data.pixels": config.data.pixels,
     }
     for key, value in at_least_one.items():
         if value < 1:
             raise UserError(f"configuration: {key}={value} must be at least 1")
+    positive = {
+        "training.steps_multiplier": config.training.steps_multiplier,
+        "schedule.base_every": config.schedule.base_every,
+        "schedule.decay_multiplier": config.schedule.decay_multiplier,
+        "model.width": config.model.width,
+    }
+    for key, value in positive.items():
+        if not value > 0:
+            raise UserError(f"configuration: {key}={value} must be above 0")
+    if config.model.name == "mlp" and config.data.name != "mnist":
+        raise UserError(f"configuration: model=mlp is the MNIST network; data.name={config.data.name} needs inception")
     if config.training.batch_size < 2:
         raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
     if min(run_seeds(config)) < 0:

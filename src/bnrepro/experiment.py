@@ -119,8 +119,9 @@ def _train_all(
         return state["step"] if state else 0
 
     with StopRequest() as stop:
-        for _, together in groupby(sorted(runs, key=progress), key=progress):
-            group = list(together)
+        ordered = sorted(runs, key=progress)
+        stacks = [list(together) for _, together in groupby(ordered, key=progress)]
+        for group in stacks if build.stackable(config) else [[one] for one in ordered]:
             directories = [directory for _, directory in group]
             if stop.signum is not None:
                 for d in directories:

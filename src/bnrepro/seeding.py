@@ -11,6 +11,11 @@ def numpy_rng(seed: int, purpose: str, *counters: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *counters])
 
 
+def torch_seed(seed: int, purpose: str, *counters: int) -> int:
+    """What to seed torch with for the same stream."""
+    return int(numpy_rng(seed, purpose, *counters).integers(2**63))
+
+
 def torch_rng(seed: int, purpose: str, *counters: int) -> torch.Generator:
     """As `numpy_rng`, for torch on the CPU."""
-    return torch.Generator().manual_seed(int(numpy_rng(seed, purpose, *counters).integers(2**63)))
+    return torch.Generator().manual_seed(torch_seed(seed, purpose, *counters))

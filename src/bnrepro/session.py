@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,8 @@ import torch
 
 from bnrepro import build
 from bnrepro.config import Config, as_yaml
-from bnrepro.data.mnist import MNIST
-from bnrepro.evaluation.accuracy import evaluate
-from bnrepro.evaluation.population import batch_norms, population_statistics
+from bnrepro.evaluation.population import batch_norms, moving_average, population_statistics
 from bnrepro.outcome import Outcome
-from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.progress import StepProgress
 from bnrepro.records import mirror
 from bnrepro.records.identity import PROTOCOL, group_hash
@@ -39,7 +38,7 @@ class Session:
         command: what was typed, for the record.
         runs: seed and locked directory of each.
         saved: checkpoints by run name, or None; all of the same step.
-        data: the resident data set.
+        data: what `build.dataset` gives.
         on: the device.
     """
 
@@ -49,28 +48,27 @@ class Session:
         command: str,
         runs: list[tuple[int, RunDirectory]],
         saved: dict[str, dict[str, Any] | None],
-        data: MNIST,
+        data: build.Dataset,
         on: torch.device,
     ):
-        self.config, self.command, self.data = config, command, data
+        self.config, self.command = config, command
         self.directories = [directory for _, directory in runs]
         self.members = [Member(seed) for seed, _ in runs]
         seeds = [member.seed for member in self.members]
-        self.model = build.network(config, seeds, on)
-        total = config.training.steps
+        self.task = build.task(config, data, seeds, on)
+        self.model = self.task.model
+        total = config.training.total_steps
         wanted, probing = config.evaluation, config.probe.name != "none"
         looks = set(milestones(total, wanted.every, wanted.log_points_per_decade))
         probe_steps = milestones(total, config.probe.every, config.probe.log_points_per_decade) if probing else []
-        probe_images = data.fixed_batches(config.probe.batches, "probe")
-        self.probe = PercentileProbe(self.model, probe_images, probe_steps) if probing else None
+        self.probe = self.task.probe(probe_steps) if probing else None
         self.normalised = bool(batch_norms(self.model))
         self.trainer = Trainer(
-            model=self.model,
-            batch=data.batch,
+            task=self.task,
             optimizer=build.optimizer(config, self.model),
             members=self.members,
             steps=total,
-            steps_per_epoch=data.steps_per_epoch,
+            rate=build.rate(config),
             looks=looks | set(probe_steps),
             look=self._look,
             save=self._save,
@@ -126,7 +124,7 @@ class Session:
                 error=None,
                 pid=os.getpid(),
                 step=self.trainer.step,
-                steps=self.config.training.steps,
+                steps=self.config.training.total_steps,
                 started=before.get("started", now()),
                 resumed=before.get("resumed", []) + ([self.trainer.step] if state else []),
                 wandb_id=directory.status().get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
@@ -149,32 +147,45 @@ class Session:
         }
 
     def _look(self, step: int) -> list[dict[str, float]]:
-        """Evaluate every network with population statistics and let the probe look; at the end compare statistics."""
-        last = step == self.config.training.steps
-        prefix = "tune" if self.config.data.split == "tune" else "val"
-        images, labels, stack = self.data.eval_images, self.data.eval_labels, len(self.members)
+        """Evaluate every network and let the probe look; at the end compare the ways to take statistics."""
+        last = step == self.config.training.total_steps
+        wanted, prefix = self.config.evaluation, "tune" if self.config.data.split == "tune" else "val"
 
-        def with_population(batches: int, probing: bool) -> dict[str, list[float]]:
-            chosen = self.data.fixed_batches(batches, "population")
-            with population_statistics(self.model, (b.float().expand(stack, -1, -1) for b in chosen)):
-                found = evaluate(self.model, images, labels)
-                if probing and self.probe:
-                    self.probe(step)
-            return {name: values.tolist() for name, values in found.items()}
+        def with_population(batches: int) -> AbstractContextManager[None]:
+            return population_statistics(self.model, self.task.population(batches))
 
-        found = with_population(self.config.evaluation.population_batches, probing=True)
+        averaging = wanted.statistics == "moving_average"
+        with moving_average(self.model) if averaging else with_population(wanted.population_batches):
+            found = self._evaluated()
+            if self.probe:
+                self.probe(step)
         if last:
-            self.final = [{} for _ in self.members]
-            fixed, found = found, with_population(0, probing=False)
-            self.model.eval()
-            averaged = {name: values.tolist() for name, values in evaluate(self.model, images, labels).items()}
-            self.model.train()
             ways = {"": found}
             if self.normalised:
-                ways |= {"_fixed_batches": fixed, "_moving_average": averaged}
-            for k, final in enumerate(self.final):
-                final |= {f"{prefix}/{n}{way}": values[n][k] for way, values in ways.items() for n in values}
-        return [{f"{prefix}/{name}": float(f"{values[k]:.6g}") for name, values in found.items()} for k in range(stack)]
+                ways |= self._other_statistics(found, with_population)
+            self.final = [
+                {f"{prefix}/{n}{way}": values[n][k] for way, values in ways.items() for n in values}
+                for k in range(len(self.members))
+            ]
+        rows = range(len(self.members))
+        return [{f"{prefix}/{name}": float(f"{values[k]:.6g}") for name, values in found.items()} for k in rows]
+
+    def _other_statistics(
+        self, found: dict[str, list[float]], with_population: Callable[[int], AbstractContextManager[None]]
+    ) -> dict[str, dict[str, list[float]]]:
+        """By suffix: the final result is Alg. 2's, over as many batches as there are; beside it what else there is."""
+        if self.config.evaluation.statistics == "moving_average":
+            with with_population(self.config.evaluation.population_batches):
+                return {"": self._evaluated(), "_moving_average": found}
+        with with_population(0):
+            exact = self._evaluated()
+        self.model.eval()
+        averaged = self._evaluated()
+        self.model.train()
+        return {"": exact, "_fixed_batches": found, "_moving_average": averaged}
+
+    def _evaluated(self) -> dict[str, list[float]]:
+        return {name: values.tolist() for name, values in self.task.evaluate().items()}
 
     def _save(self, step: int) -> None:
         """Make rows, checkpoint, probes and status durable, in this order, then tell W&B."""
@@ -194,7 +205,7 @@ class Session:
             changes: dict[str, Any] = {"step": step, "seconds": round(self.trainer.seconds, 2)}
             if member.diverged_at is not None:
                 changes |= {"state": "diverged", "diverged_at": member.diverged_at, "ended": now()}
-            elif step == self.config.training.steps:
+            elif step == self.config.training.total_steps:
                 changes |= {"state": "finished", "final": self.final[k], "ended": now()}
             directory.update(**changes)
             self.mirrors[k].sync(mirror.rows(member.rows, record))

@@ -18,9 +18,7 @@ from bnrepro.benchmarks.common import alternate, matmul_flops, median_ratio, sec
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config import Config
 from bnrepro.data.mnist import FILES
-from bnrepro.evaluation.accuracy import evaluate
 from bnrepro.evaluation.population import population_statistics
-from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.schedule import milestones
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
@@ -43,18 +41,17 @@ def ours(norm: str, stack: int, threads: int = 1) -> Callable[[], float]:
     on = torch.device("cpu")
     config = _config(norm)
     data, seeds = build.dataset(config, on), list(range(stack))
-    model = build.network(config, seeds, on)
-    optimizer = build.optimizer(config, model)
+    task = build.task(config, data, seeds, on)
+    optimizer = build.optimizer(config, task.model)
 
     def measure() -> float:
         torch.set_num_threads(threads)
         trainer = Trainer(
-            model=model,
-            batch=data.batch,
+            task=task,
             optimizer=optimizer,
             members=[Member(seed) for seed in seeds],
             steps=STEPS,
-            steps_per_epoch=data.steps_per_epoch,
+            rate=build.rate(config),
             looks={STEPS},
             look=lambda step: [{} for _ in seeds],
         )
@@ -97,16 +94,15 @@ def look_costs(norm: str) -> dict[str, float]:
     torch.set_num_threads(1)
     config, on = _config(norm), torch.device("cpu")
     data, seeds = build.dataset(config, on), list(range(STACK))
-    model = build.network(config, seeds, on)
-    total, wanted = config.training.steps, config.probe
-    probe = PercentileProbe(model, data.fixed_batches(wanted.batches, "probe"), list(range(1000)))
-    batches = data.fixed_batches(config.evaluation.population_batches, "population")
+    task = build.task(config, data, seeds, on)
+    total, wanted = config.training.total_steps, config.probe
+    probe = task.probe(list(range(1000)))
     probes, evaluations = [], []
     for step in range(5):
 
         def look(step: int = step) -> None:
-            with population_statistics(model, (b.float().expand(STACK, -1, -1) for b in batches)):
-                evaluate(model, data.eval_images, data.eval_labels)
+            with population_statistics(task.model, task.population(config.evaluation.population_batches)):
+                task.evaluate()
                 probes.append(seconds(lambda: probe(step)))
 
         evaluations.append(seconds(look) - probes[-1])
@@ -158,7 +154,7 @@ def main(out: Path, command: str) -> None:
             flops = [FLOPS_PER_STEP * rate for rate in found["ours, 5 seeds stacked"]]
             of_limit = median_ratio(flops, found["large product, flop/s"])
             costs = look_costs(norm)
-            training = STACK * Config().training.steps / statistics.median(found["ours, 5 seeds stacked"])
+            training = STACK * Config().training.total_steps / statistics.median(found["ours, 5 seeds stacked"])
             raw[arm]["seconds of a whole run of 5 seeds"] = {"training": training, **costs}
             probing = costs["probes"] / (training + sum(costs.values()))
             of_one = f"{arm}: steps/s of 5 stacked seeds on one thread over"

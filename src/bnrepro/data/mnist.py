@@ -36,25 +36,36 @@ def load(root: Path) -> list[np.ndarray]:
     return [read_idx(root / name, axes) for name, (axes, _) in FILES.items()]
 
 
+Labelled = tuple[np.ndarray, np.ndarray]
+
+
+def split(root: Path, which: str) -> tuple[Labelled, Labelled]:
+    """Training images and labels, and those to evaluate on, as uint8.
+
+    ``full`` trains on all 60,000 images and evaluates on the 10,000 test images; ``tune`` holds out a fixed random
+    10,000 of the training images to evaluate on and never touches the test images.
+    """
+    train_x, train_y, test_x, test_y = load(root)
+    if which == "full":
+        return (train_x, train_y), (test_x, test_y)
+    order = numpy_rng(SPLIT_SEED, "mnist split").permutation(len(train_x))
+    held_out, kept = order[:HELD_OUT], np.sort(order[HELD_OUT:])
+    return (train_x[kept], train_y[kept]), (train_x[held_out], train_y[held_out])
+
+
 class MNIST:
     """Resident binary MNIST.
 
     Args:
         root: folder of the four gzip'd idx files.
-        split: ``full`` trains on all 60,000 images and evaluates on the 10,000 test images; ``tune`` holds out a fixed
-            random 10,000 of the training images to evaluate on and never touches the test images.
+        which: the split, see `split`.
         binarize_above: a pixel above this is 1, else 0 (the paper says "binary" and no more: our choice).
         batch_size: N.
         device: where images live and batches are made.
     """
 
-    def __init__(self, root: Path, split: str, binarize_above: int, batch_size: int, device: torch.device):
-        train_x, train_y, test_x, test_y = load(root)
-        if split == "tune":
-            order = numpy_rng(SPLIT_SEED, "mnist split").permutation(len(train_x))
-            held_out, kept = order[:HELD_OUT], np.sort(order[HELD_OUT:])
-            test_x, test_y = train_x[held_out], train_y[held_out]
-            train_x, train_y = train_x[kept], train_y[kept]
+    def __init__(self, root: Path, which: str, binarize_above: int, batch_size: int, device: torch.device):
+        (train_x, train_y), (test_x, test_y) = split(root, which)
 
         def binary(images: np.ndarray) -> Tensor:
             return torch.from_numpy((images > binarize_above).astype(np.uint8).reshape(-1, PIXELS)).to(device)

@@ -14,17 +14,30 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 @contextmanager
+def _untouched(model: nn.Module) -> Iterator[list[_BatchNorm]]:
+    """Whatever happens inside leaves no trace: moving averages, their pace and the training mode are put back."""
+    norms = batch_norms(model)
+    kept = [({name: b.clone() for name, b in norm.named_buffers()}, norm.momentum) for norm in norms]
+    was_training = model.training
+    try:
+        yield norms
+    finally:
+        for norm, (buffers, momentum) in zip(norms, kept, strict=True):
+            for name, buffer in norm.named_buffers():
+                buffer.copy_(buffers[name])
+            norm.momentum = momentum
+        model.train(was_training)
+
+
+@contextmanager
 @torch.no_grad()
 def population_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
     """Inside, the network is in evaluation mode with E[x] = E_B[mu_B] and Var[x] = m/(m-1) E_B[sigma_B^2].
 
     The averages are over the given training mini-batches, passed through the network in training mode with its weights
-    frozen. On leaving, moving averages and training mode are as they were: whatever happens inside leaves no trace.
+    frozen.
     """
-    norms = batch_norms(model)
-    kept = [({name: b.clone() for name, b in norm.named_buffers()}, norm.momentum) for norm in norms]
-    was_training = model.training
-    try:
+    with _untouched(model) as norms:
         if norms:
             model.train()
             for norm in norms:
@@ -34,9 +47,21 @@ def population_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterat
                 model(batch)
         model.eval()
         yield
-    finally:
-        for norm, (buffers, momentum) in zip(norms, kept, strict=True):
-            for name, buffer in norm.named_buffers():
-                buffer.copy_(buffers[name])
-            norm.momentum = momentum
-        model.train(was_training)
+
+
+@contextmanager
+@torch.no_grad()
+def moving_average(model: nn.Module) -> Iterator[None]:
+    """Inside, the network is in evaluation mode with its moving averages, corrected for where they began.
+
+    After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1); without that
+    share, and scaled up by 1 / (1 - d^t), they are averages of what was seen.
+    """
+    with _untouched(model) as norms:
+        for norm in norms:
+            if seen := int(norm.num_batches_tracked):
+                left = (1 - norm.momentum) ** seen
+                norm.running_mean.div_(1 - left)
+                norm.running_var.sub_(left).div_(1 - left).clamp_(min=0)
+        model.eval()
+        yield

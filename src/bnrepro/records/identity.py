@@ -9,6 +9,13 @@ from bnrepro.config import Config
 
 PROTOCOL = 1  # raise when a change of the code alters the numbers of a run
 
+PRODUCTS = (  # section, what is used, what it is given as
+    ("optimizer", "lr", ("base_lr", "lr_multiplier")),
+    ("optimizer", "l2", ("base_l2", "l2_multiplier")),
+    ("schedule", "every", ("base_every", "decay_multiplier")),
+    ("training", "total_steps", ("steps", "steps_multiplier")),
+)
+
 
 def _differences(value: Any, default: Any) -> dict[str, Any]:
     """The fields of a configuration that differ from the frozen defaults, identity-free ones left out."""
@@ -26,14 +33,23 @@ def _differences(value: Any, default: Any) -> dict[str, Any]:
 
 
 def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:
-    """The canonical JSON that is hashed. The rate counts as the product that is used, however it is factored."""
-    differences = _differences(config, Config())
-    optimizer = differences.setdefault("optimizer", {})
-    optimizer.pop("base_lr", None)
-    optimizer.pop("lr_multiplier", None)
-    optimizer["lr"] = float(f"{config.optimizer.lr:.12g}")
+    """The canonical JSON that is hashed. What is given in factors counts as the product that is used."""
+    default = Config()
+    differences = _differences(config, default)
+    for section, product, factors in PRODUCTS:
+        found = differences.setdefault(section, {})
+        for factor in factors:
+            found.pop(factor, None)
+        value, usual = (getattr(getattr(c, section), product) for c in (config, default))
+        if value != usual or product == "lr":
+            found[factors[0] if product == "total_steps" else product] = _number(value)
+    differences = {name: value for name, value in differences.items() if value != {}}
     differences |= {"protocol": protocol, "data_fingerprint": data_fingerprint}
     return json.dumps(differences, sort_keys=True, separators=(",", ":"))
+
+
+def _number(value: float) -> float | int:
+    return value if isinstance(value, int) else float(f"{value:.12g}")
 
 
 def group_hash(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:

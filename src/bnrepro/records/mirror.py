@@ -113,12 +113,20 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
 
 
 def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[int, dict[str, float]]]:
-    """What W&B gets: the rows, and at the probe's steps percentiles of each layer (mean over units) and of unit 0."""
+    """What W&B gets: the rows, and at the probe's steps the percentiles of each layer.
+
+    Of a dense layer these are the mean over its units and unit 0, of a convolutional one all its channels pooled.
+    """
     looks = {int(row["step"]): {name: value for name, value in row.items() if name != "step"} for row in history}
     for t, step in enumerate(probes.get("steps", [])):
         for layer in sorted(set(probes["layers"].tolist())):
             units = probes["percentiles"][t][probes["layers"] == layer].astype("float32")
-            for name, values in (("mean", units.mean(0)), ("unit0", units[0])):
+            if "layer_names" in probes:
+                shown = {f"nonlinearity_input/{probes['layer_names'][layer]}": units[0]}
+            else:
+                place = f"sigmoid_input/layer{layer}"
+                shown = {f"{place}/mean": units.mean(0), f"{place}/unit0": units[0]}
+            for name, values in shown.items():
                 for level, value in zip(("p15", "p50", "p85"), values, strict=True):
-                    looks.setdefault(int(step), {})[f"sigmoid_input/layer{layer}/{name}/{level}"] = float(value)
+                    looks.setdefault(int(step), {})[f"{name}/{level}"] = float(value)
     return sorted(looks.items())

@@ -1,21 +1,47 @@
 """Initial weights."""
 
-import torch
+import math
 
+import torch
+from torch import Tensor, nn
+
+from bnrepro.config import Init
 from bnrepro.models.stacked import StackedLinear
 from bnrepro.seeding import torch_rng
 
 
-@torch.no_grad()
-def gaussian(model: torch.nn.Module, std: float, seeds: list[int]) -> None:
-    """Every weight matrix N(0, std^2), biases 0; Sec. 4.1 says "small random Gaussian values" and gives no std.
+def _std(init: Init, weight: Tensor) -> float:
+    """The standard deviation for a weight (out, in, ...).
 
-    Network k of the stack draws from seed k's own stream, layer by layer, so that a seed's draws are the same in every
-    arm and scale with ``std``.
+    ``gaussian``: ``init.std`` (Sec. 4.1's "small random Gaussian"; caffe's 0.01). ``he``: sqrt(2 / fan in), as
+    tf-slim's variance scaling. ``xavier``: caffe's sqrt(1 / fan in). The last two times ``init.gain``; the paper gives
+    none.
+    """
+    fan_in = weight[0].numel()
+    return {
+        "gaussian": init.std,
+        "he": init.gain * math.sqrt(2 / fan_in),
+        "xavier": init.gain * math.sqrt(1 / fan_in),
+    }[init.name]
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, init: Init, seeds: list[int]) -> None:
+    """Every weight normal with mean 0, biases 0; gamma and beta keep their 1 and 0.
+
+    A seed's draws are the same in every arm and only their scale differs: network k of a stack draws from seed k's own
+    stream, layer by layer; the layers of a convolutional network have a stream each, by name.
     """
     for k, seed in enumerate(seeds):
         generator = torch_rng(seed, "init")
-        for layer in model.modules():
+        for name, layer in model.named_modules():
             if isinstance(layer, StackedLinear):
-                draws = torch.empty(layer.weight.shape[1:]).normal_(generator=generator)
-                layer.weight[k].copy_(std * draws)
+                _fill(layer.weight[k], init, generator)
+            elif isinstance(layer, nn.Linear | nn.Conv2d):
+                _fill(layer.weight, init, torch_rng(seed, f"init {name}"))
+                if layer.bias is not None:
+                    layer.bias.zero_()
+
+
+def _fill(weight: Tensor, init: Init, generator: torch.Generator) -> None:
+    weight.copy_(_std(init, weight) * torch.empty(weight.shape).normal_(generator=generator))

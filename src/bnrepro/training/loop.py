@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from bnrepro.models.stacked import join_states, split_state
 from bnrepro.training.interrupt import StopRequest
@@ -27,23 +26,23 @@ class Trainer:
     """Everything the loop works on; ``state`` and ``restore`` are what a checkpoint holds of it.
 
     Args:
-        model: maps images (S, N, ...) to logits (S, classes, N).
-        batch: ``batch(seeds, step)`` gives images (S, N, ...) and labels (S, N), a function of its arguments alone.
+        task: the networks and what they are trained on (`bnrepro.tasks`). ``task.batch(seeds, step)`` and what
+            ``task.prepare(seeds, step)`` seeds are functions of their arguments alone.
         optimizer: steps all S networks; the loss is a sum over networks, so their gradients never mix.
         members: the S networks.
         steps: how many steps make the run.
+        rate: the learning rate of a step (from 0).
         looks: steps after which ``look(step)`` evaluates, giving each network's values by column.
         save: called with the number of steps done whenever the state must become durable.
         save_every: seconds between such calls.
         tick: called now and then with the number of steps done, for a progress display.
     """
 
-    model: nn.Module
-    batch: Callable[[list[int], int], tuple[Tensor, Tensor]]
+    task: Any
     optimizer: torch.optim.Optimizer
     members: list[Member]
     steps: int
-    steps_per_epoch: int
+    rate: Callable[[int], float]
     looks: set[int]
     look: Callable[[int], list[dict[str, float]]]
     save: Callable[[int], None] = lambda done: None
@@ -53,6 +52,7 @@ class Trainer:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        self.model = self.task.model
         device = next(self.model.parameters()).device
         # Losses since the last row, fetched only when there is a look or a save: the loop itself never waits.
         self.losses = torch.zeros(max(self.looks) + 1, len(self.members), device=device)
@@ -68,8 +68,9 @@ class Trainer:
         began, saved = time.monotonic() - self.seconds, time.monotonic()
         self.model.train()
         while self.step < self.steps:
-            images, labels = self.batch(seeds, self.step)
-            loss = F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+            self._set_rate(self.rate(self.step))
+            self.task.prepare(seeds, self.step)
+            loss = self.task.loss(*self.task.batch(seeds, self.step))
             loss.sum().backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -94,6 +95,10 @@ class Trainer:
             if stop.signum is not None or everyone_diverged:
                 return
 
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
     def _add_rows(self, values: list[dict[str, float]]) -> None:
         means = self.losses[: self.pending].mean(0).tolist()
         self.pending = 0
@@ -102,7 +107,7 @@ class Trainer:
                 member.rows.append(
                     {
                         "step": self.step,
-                        "epoch": round(self.step / self.steps_per_epoch, 4),
+                        "epoch": round(self.step / self.task.steps_per_epoch, 4),
                         "seconds": round(self.seconds, 2),
                         "lr": self.optimizer.param_groups[0]["lr"],
                         "train/loss": float(f"{mean:.6g}"),

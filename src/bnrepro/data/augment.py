@@ -1,0 +1,145 @@
+"""GoogLeNet's augmentation: crops of 8-100 % of the area, mirror images, photometric distortions.
+
+Random numbers are drawn with numpy; everything that touches pixels is a batched tensor operation that runs where the
+images are.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bnrepro.config import Augment
+
+ATTEMPTS = 10  # of drawing a crop that fits, as torchvision's RandomResizedCrop
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
+BRIGHTNESS, SATURATION = 32 / 255, 0.5  # at strength 1: tf-slim's fast mode; the paper gives no amounts
+CENTRE = 0.875  # evaluation: the centre crop's share of the shorter side (256 -> 224)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What a training image goes through.
+
+    Args:
+        area: share of the image's area that a crop takes, smallest and largest.
+        aspect: its width over its height, smallest and largest.
+        flip: mirror every other image.
+        colour: strength of the photometric distortions.
+    """
+
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: bool = True
+    colour: float = 1.0
+
+    @classmethod
+    def of(cls, options: Augment) -> "Augmentation":
+        """From the configuration; ``none`` shows the whole image as it is."""
+        if options.name == "none":
+            return cls((1.0, 1.0), (1.0, 1.0), flip=False, colour=0.0)
+        return cls(tuple(options.area), tuple(options.aspect), options.flip, options.colour)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of n images.
+
+    ``boxes`` (n, 4): top, left, height, width in pixels; ``flips`` (n,): mirrored or not; ``brightness`` (n,): added to
+    pixels in [0, 1]; ``saturation`` (n,): 1 leaves an image as it is, 0 makes it grey.
+    """
+
+    boxes: np.ndarray
+    flips: np.ndarray
+    brightness: np.ndarray
+    saturation: np.ndarray
+
+
+def draw_boxes(
+    rng: np.random.Generator, sizes: np.ndarray, area: tuple[float, float], aspect: tuple[float, float]
+) -> np.ndarray:
+    """Random crops with torchvision's rule: area uniform, log aspect uniform, 10 attempts, else a centre crop.
+
+    Args:
+        rng: the stream.
+        sizes: (n, 2) heights and widths.
+        area: share of the image's area, smallest and largest.
+        aspect: width over height, smallest and largest.
+
+    Returns:
+        (n, 4) integers: top, left, height, width.
+    """
+    n = len(sizes)
+    height, width = sizes[:, :1], sizes[:, 1:]
+    wanted = height * width * rng.uniform(*area, (n, ATTEMPTS))
+    ratio = np.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1]), (n, ATTEMPTS)))
+    w, h = np.rint(np.sqrt(wanted * ratio)), np.rint(np.sqrt(wanted / ratio))
+    fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
+    first = fits.argmax(1)
+    at = np.arange(n)
+    # No attempt fits: the largest centre crop whose aspect is allowed.
+    clipped = np.clip(sizes[:, 1] / sizes[:, 0], *aspect)
+    centred = ~fits.any(1)
+    w = np.where(centred, np.minimum(sizes[:, 1], np.rint(sizes[:, 0] * clipped)), w[at, first])
+    h = np.where(centred, np.minimum(sizes[:, 0], np.rint(sizes[:, 1] / clipped)), h[at, first])
+    room = sizes - np.stack([h, w], 1)
+    corner = np.where(centred[:, None], room // 2, np.floor(rng.random((n, 2)) * (room + 1)))
+    return np.column_stack([corner, h, w]).astype(np.int64)
+
+
+def draw(rng: np.random.Generator, sizes: np.ndarray, wanted: Augmentation) -> Draws:
+    """Everything random about n images of the given (n, 2) heights and widths."""
+    n = len(sizes)
+    boxes = draw_boxes(rng, sizes, wanted.area, wanted.aspect)
+    flips = (rng.random(n) < 0.5) & wanted.flip
+    brightness = rng.uniform(-1, 1, n) * BRIGHTNESS * wanted.colour
+    saturation = 1 + rng.uniform(-1, 1, n) * SATURATION * wanted.colour
+    return Draws(boxes, flips, brightness.astype(np.float32), saturation.astype(np.float32))
+
+
+def centre_boxes(sizes: np.ndarray, share: float = CENTRE) -> np.ndarray:
+    """The centre squares of a share of the shorter side, (n, 4)."""
+    side = np.rint(sizes.min(1) * share)
+    corner = (sizes - side[:, None]) // 2
+    return np.column_stack([corner, side, side]).astype(np.int64)
+
+
+def resampling(start: Tensor, length: Tensor, source: int, out: int, flips: Tensor | None = None) -> Tensor:
+    """Matrices (n, out, source) that take the stretch [start, start + length) of a row of pixels to ``out`` pixels.
+
+    Bilinear with antialiasing, as Pillow and torchvision resize: a triangle as wide as an output pixel (a source pixel
+    when enlarging), cut off at the ends of the stretch and normalised. ``flips`` (n,) mirrors.
+    """
+    start, length = start.float()[:, None, None], length.float()[:, None, None]
+    scale = length / out
+    i = torch.arange(out, device=start.device, dtype=torch.float32)[None, :, None]
+    j = torch.arange(source, device=start.device, dtype=torch.float32)[None, None, :]
+    centre = start + (i + 0.5) * scale
+    weights = (1 - ((j + 0.5 - centre) / scale.clamp(min=1)).abs()).clamp(min=0)
+    weights = weights * ((j >= start) & (j < start + length))
+    weights = weights / weights.sum(2, keepdim=True)
+    return weights if flips is None else torch.where(flips[:, None, None], weights.flip(1), weights)
+
+
+def crop_and_resize(images: Tensor, boxes: Tensor, out: int, flips: Tensor | None = None) -> Tensor:
+    """Crops of (n, C, H, W) pixels, resized to (n, C, out, out) floats on the same scale; boxes (n, 4)."""
+    top, left, height, width = boxes.unbind(1)
+    down = resampling(top, height, images.shape[2], out)
+    across = resampling(left, width, images.shape[3], out, flips)
+    n, channels, rows, columns = images.shape
+    narrow = torch.bmm(images.float().view(n, channels * rows, columns), across.mT)
+    return down[:, None] @ narrow.view(n, channels, rows, out)
+
+
+def distort(images: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:
+    """Brightness and saturation of (n, 3, H, W) in [0, 1]; they commute, and the result is cut off at 0 and 1."""
+    grey = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA, device=images.device))[:, None]
+    factor = saturation[:, None, None, None]
+    return (factor * images + (1 - factor) * grey + brightness[:, None, None, None]).clamp(0, 1)
+
+
+def finish(images: Tensor) -> Tensor:
+    """Pixels in [0, 1] to the network's [-1, 1], channels last in memory."""
+    return images.mul(2).sub(1).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,55 @@
+"""The data set that a configuration names."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bnrepro.config import Config, Data
+from bnrepro.data import mnist, tiny_imagenet
+from bnrepro.data.augment import Augmentation
+from bnrepro.data.resident import ResidentImages
+
+
+def fingerprint(options: Data) -> str:
+    """What identifies the data set's contents.
+
+    Raises:
+        UserError: it has to be looked at and is not there.
+    """
+    if options.name == "mnist":
+        return mnist.FINGERPRINT
+    return tiny_imagenet.index(Path(options.root))["fingerprint"]
+
+
+def images(config: Config, on: torch.device) -> ResidentImages:
+    """Images for a convolutional network."""
+    options = config.data
+    if options.name == "mnist":
+        train, held_out = mnist.split(Path(options.root), options.split)
+        train, held_out = ((_as_pictures(images), labels) for images, labels in (train, held_out))
+    else:
+        train, held_out = tiny_imagenet.load(Path(options.root), options.classes, options.split)
+    if options.images_per_class:
+        train, held_out = (_first_of_each(part, options.images_per_class) for part in (train, held_out))
+    return ResidentImages(
+        train,
+        held_out,
+        config.training.batch_size,
+        options.pixels,
+        options.shuffle,
+        Augmentation.of(config.augment),
+        on,
+    )
+
+
+def _as_pictures(digits: np.ndarray) -> np.ndarray:
+    """(M, 28, 28) bytes as (M, 3, 32, 32), with an edge of black."""
+    padded = np.pad(digits, ((0, 0), (2, 2), (2, 2)))
+    return np.repeat(padded[:, None], 3, axis=1)
+
+
+def _first_of_each(part: mnist.Labelled, count: int) -> mnist.Labelled:
+    images, labels = part
+    kept = np.sort(np.concatenate([np.flatnonzero(labels == k)[:count] for k in np.unique(labels)]))
+    return images[kept], labels[kept]

@@ -1,0 +1,33 @@
+"""Which training images a step sees: a function of seed and step alone."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from bnrepro.seeding import numpy_rng
+
+
+class Order:
+    """Mini-batches of indices; an epoch's last, smaller batch is dropped.
+
+    Args:
+        images: how many there are.
+        batch_size: images a step, over all replicas.
+        shuffle: ``full`` draws a new order for each epoch. ``shards`` is what the paper's baseline had before change 6
+            of Sec. 4.2.1: images were dealt to shards once, shards are read in a fixed order and from front to back, so
+            that the same examples meet in a mini-batch in every epoch (which order is the seed's).
+    """
+
+    def __init__(self, images: int, batch_size: int, shuffle: str):
+        self.images, self.batch_size, self.shuffle = images, batch_size, shuffle
+        self.steps_per_epoch = images // batch_size
+        self._epoch = lru_cache(maxsize=2)(self._permutation)
+
+    def _permutation(self, seed: int, epoch: int) -> np.ndarray:
+        return numpy_rng(seed, "order", epoch).permutation(self.images)
+
+    def __call__(self, seed: int, step: int) -> np.ndarray:
+        """The indices of a step's images (steps from 0), (batch_size,)."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = self._epoch(seed, epoch if self.shuffle == "full" else 0)
+        return order[position * self.batch_size : (position + 1) * self.batch_size]

@@ -1,0 +1,107 @@
+"""What the convolutional networks are made of: convolution, normaliser, nonlinearity; stems; auxiliary heads."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.layers.lrn import LocalResponseNorm
+
+NormLayer = Callable[..., nn.Module | None]  # norm_layer(channels, spatial=(h, w)); None: no normaliser
+NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+
+
+class ConvUnit(nn.Sequential):
+    """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2); the bias goes where there is a normaliser.
+
+    Args:
+        into: input channels.
+        out: output channels.
+        kernel: its width, odd; padded so that stride 1 keeps the size.
+        size: width of the (square) input map; `size_out` is that of the output.
+        build: how to normalise and which nonlinearity.
+        stride: of the convolution.
+        separable: with a multiplier k the convolution is a depthwise one of k filters a channel and a 1x1 one.
+    """
+
+    def __init__(
+        self, into: int, out: int, kernel: int, size: int, build: "Build", stride: int = 1, separable: int | None = None
+    ):
+        super().__init__()
+        self.size_out = (size - 1) // stride + 1
+        options = {"stride": stride, "padding": kernel // 2}
+        norm = build.norm(out, spatial=(self.size_out, self.size_out))
+        if separable:
+            self.depthwise = nn.Conv2d(into, into * separable, kernel, groups=into, bias=False, **options)
+            into, kernel, options = into * separable, 1, {}
+        self.conv = nn.Conv2d(into, out, kernel, bias=norm is None, **options)
+        if norm is not None:
+            self.norm = norm
+        self.nonlinearity = NONLINEARITIES[build.nonlinearity]()
+
+
+class Build:
+    """The choices that every unit of a network shares.
+
+    Args:
+        norm: builds a normaliser, or None.
+        nonlinearity: a key of `NONLINEARITIES`.
+        width: multiplies the channels of every row of the paper's table.
+    """
+
+    def __init__(self, norm: NormLayer, nonlinearity: str, width: float):
+        self.norm, self.nonlinearity, self.width = norm, nonlinearity, width
+
+    def channels(self, printed: int) -> int:
+        """A printed number of channels at this width."""
+        return round(printed * self.width)
+
+
+class Stem(nn.Module):
+    """The rows above the first Inception module, the same in both papers.
+
+    7x7/2 convolution to 64, max pool 3x3/2, LRN, 1x1 to 64, 3x3 to 192, LRN, max pool 3x3/2: 224 px become 28. For
+    small images the second pool has stride 1 (``reduction=4``): 32 px become 8, 64 px become 16.
+    """
+
+    def __init__(self, in_chans: int, pixels: int, build: Build, separable: bool, lrn: bool, reduction: int):
+        super().__init__()
+        first, out = build.channels(64), build.channels(192)
+        self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
+        size = (self.conv1.size_out - 1) // 2 + 1
+        self.lrn1 = LocalResponseNorm(first) if lrn else nn.Identity()
+        self.conv2_reduce = ConvUnit(first, first, 1, size, build)
+        self.conv2 = ConvUnit(first, out, 3, size, build)
+        self.lrn2 = LocalResponseNorm(out) if lrn else nn.Identity()
+        self.last_stride = {8: 2, 4: 1}[reduction]
+        self.size_out, self.channels_out = (size - 1) // self.last_stride + 1, out
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.lrn1(F.max_pool2d(self.conv1(x), 3, 2, 1))
+        x = self.lrn2(self.conv2(self.conv2_reduce(x)))
+        return F.max_pool2d(x, 3, self.last_stride, 1)
+
+
+class AuxiliaryHead(nn.Module):
+    """A classifier on an inner map: average pool 5x5/3, 1x1 to 128, fully connected, dropout, linear.
+
+    A map that is 4x4 already, as the pool leaves it at 224 px, is not pooled (our choice for small images).
+    """
+
+    def __init__(self, channels: int, size: int, hidden: int, classes: int, build: Build, dropout: float):
+        super().__init__()
+        self.pools, self.dropout = size >= 5, dropout
+        size = (size - 5) // 3 + 1 if self.pools else size
+        reduced, hidden = build.channels(128), build.channels(hidden)
+        self.reduce = ConvUnit(channels, reduced, 1, size, build)
+        self.hidden = nn.Sequential()
+        norm = build.norm(hidden, spatial=())
+        self.hidden.linear = nn.Linear(reduced * size * size, hidden, bias=norm is None)
+        if norm is not None:
+            self.hidden.norm = norm
+        self.hidden.nonlinearity = NONLINEARITIES[build.nonlinearity]()
+        self.classifier = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduce(F.avg_pool2d(x, 5, 3) if self.pools else x)
+        return self.classifier(F.dropout(self.hidden(x.flatten(1)), self.dropout, self.training))

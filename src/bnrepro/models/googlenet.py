@@ -1,0 +1,99 @@
+"""GoogLeNet, Table 1 of arXiv:1409.4842, with and without batch normalisation."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem
+from bnrepro.models.trunk import Trunk
+
+
+class Row(NamedTuple):
+    """One module as Table 1 prints it: output channels of each branch; the pool branch is a max pool and a 1x1."""
+
+    name: str
+    one: int
+    three_reduce: int
+    three: int
+    five_reduce: int
+    five: int
+    projection: int
+    pool_before: bool = False  # a max pool 3x3/2 stands between the modules
+
+
+TABLE_1 = (
+    Row("3a", 64, 96, 128, 16, 32, 32),
+    Row("3b", 128, 128, 192, 32, 96, 64),
+    Row("4a", 192, 96, 208, 16, 48, 64, pool_before=True),
+    Row("4b", 160, 112, 224, 24, 64, 64),
+    Row("4c", 128, 128, 256, 24, 64, 64),
+    Row("4d", 112, 144, 288, 32, 64, 64),
+    Row("4e", 256, 160, 320, 32, 128, 128),
+    Row("5a", 256, 160, 320, 32, 128, 128, pool_before=True),
+    Row("5b", 384, 192, 384, 48, 128, 128),
+)
+AUXILIARY_AFTER = ("4a", "4d")
+
+
+class GoogLeNetModule(nn.Module):
+    """The branches of one row, side by side and concatenated: 1x1, 3x3, 5x5, pool."""
+
+    def __init__(self, into: int, row: Row, size: int, build: Build):
+        super().__init__()
+        c = build.channels
+        self.pool_before = row.pool_before
+        size = (size - 1) // 2 + 1 if row.pool_before else size
+        self.one = ConvUnit(into, c(row.one), 1, size, build)
+        self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
+        self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build)
+        self.five_reduce = ConvUnit(into, c(row.five_reduce), 1, size, build)
+        self.five = ConvUnit(c(row.five_reduce), c(row.five), 5, size, build)
+        self.projection = ConvUnit(into, c(row.projection), 1, size, build)
+        self.size_out = size
+        self.channels_out = c(row.one) + c(row.three) + c(row.five) + c(row.projection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pool_before:
+            x = F.max_pool2d(x, 3, 2, 1)
+        branches = self.one(x), self.three(self.three_reduce(x)), self.five(self.five_reduce(x))
+        return torch.cat([*branches, self.projection(F.max_pool2d(x, 3, 1, 1))], dim=1)
+
+
+class GoogLeNet(Trunk):
+    """Table 1. Images (N, in_chans, pixels, pixels) to logits (N, num_classes).
+
+    Args as `Inception`'s; in addition:
+        reduce_5a: channels before the 5x5 of 5a: the printed 32, or 48, which the printed costs say.
+        aux: the two auxiliary heads, after 4a and 4d, with FC-1024 and dropout of 70 %.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        *,
+        norm_layer: NormLayer,
+        nonlinearity: str = "relu",
+        pixels: int = 224,
+        width: float = 1.0,
+        separable: bool = True,
+        reduce_5a: int = 32,
+        stem_reduction: int = 8,
+        drop_rate: float = 0.0,
+        lrn: bool = True,
+        aux: bool = False,
+    ):
+        build = Build(norm_layer, nonlinearity, width)
+        stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
+        channels, size = stem.channels_out, stem.size_out
+        modules, heads = nn.ModuleDict(), nn.ModuleDict()
+        for row in TABLE_1:
+            if row.name == "5a":
+                row = row._replace(five_reduce=reduce_5a)
+            module = modules[row.name] = GoogLeNetModule(channels, row, size, build)
+            channels, size = module.channels_out, module.size_out
+            if aux and row.name in AUXILIARY_AFTER:
+                heads[row.name] = AuxiliaryHead(channels, size, 1024, num_classes, build, dropout=0.7)
+        super().__init__(stem, modules, heads, channels, num_classes, drop_rate)

@@ -1,0 +1,118 @@
+"""Inception of the paper's Fig. 5, with and without batch normalisation."""
+
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem
+from bnrepro.models.trunk import Trunk
+
+
+class Row(NamedTuple):
+    """One module as Fig. 5 prints it: output channels of each branch, and the pooling branch."""
+
+    name: str
+    one: int  # 1x1; 0: no such branch
+    three_reduce: int
+    three: int  # 3x3
+    double_reduce: int
+    double: int  # each of the two 3x3 of the double branch
+    pool: Literal["avg", "max", "pass"]  # pass: a max pool without projection, in the modules of stride 2
+    projection: int
+    stride: int = 1
+
+
+# The printed sizes of 3c and 4e are those before their stride. 4c and 4d print a projection of 128, with which the
+# branches sum to 608 and not to the printed 576: 96 makes every printed depth hold, as in Google's own tf-slim.
+FIGURE_5 = (
+    Row("3a", 64, 64, 64, 64, 96, "avg", 32),
+    Row("3b", 64, 64, 96, 64, 96, "avg", 64),
+    Row("3c", 0, 128, 160, 64, 96, "pass", 0, stride=2),
+    Row("4a", 224, 64, 96, 96, 128, "avg", 128),
+    Row("4b", 192, 96, 128, 96, 128, "avg", 128),
+    Row("4c", 160, 128, 160, 128, 160, "avg", 96),
+    Row("4d", 96, 128, 192, 160, 192, "avg", 96),
+    Row("4e", 0, 128, 192, 192, 256, "pass", 0, stride=2),
+    Row("5a", 352, 192, 320, 160, 224, "avg", 128),
+    Row("5b", 352, 192, 320, 192, 224, "max", 128),
+)
+AUXILIARY_AFTER = "4d"  # with FC-768 the total is 13.605 M, the paper's "13.6 M"; see Inception
+
+
+class InceptionModule(nn.Module):
+    """The branches of one row, side by side and concatenated: 1x1, 3x3, double 3x3, pool."""
+
+    def __init__(self, into: int, row: Row, size: int, build: Build):
+        super().__init__()
+        c = build.channels
+        self.one = ConvUnit(into, c(row.one), 1, size, build) if row.one else None
+        self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
+        self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build, row.stride)
+        self.double_reduce = ConvUnit(into, c(row.double_reduce), 1, size, build)
+        self.double1 = ConvUnit(c(row.double_reduce), c(row.double), 3, size, build)
+        self.double2 = ConvUnit(c(row.double), c(row.double), 3, size, build, row.stride)
+        self.pool, self.stride = row.pool, row.stride
+        self.projection = ConvUnit(into, c(row.projection), 1, size, build) if row.projection else None
+        self.size_out = self.three.size_out
+        self.channels_out = c(row.one) + c(row.three) + c(row.double) + (c(row.projection) or into)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = [] if self.one is None else [self.one(x)]
+        branches.append(self.three(self.three_reduce(x)))
+        branches.append(self.double2(self.double1(self.double_reduce(x))))
+        if self.pool == "avg":
+            pooled = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+        else:
+            pooled = F.max_pool2d(x, 3, self.stride, 1)
+        branches.append(pooled if self.projection is None else self.projection(pooled))
+        return torch.cat(branches, dim=1)
+
+
+class Inception(Trunk):
+    """Fig. 5. Images (N, in_chans, pixels, pixels) to logits (N, num_classes).
+
+    Args:
+        num_classes: 0 leaves the pooled features.
+        in_chans: channels of the images.
+        norm_layer: builds the normaliser of every convolution, or None.
+        nonlinearity: ``relu`` or ``sigmoid``.
+        pixels: width of the images; the network itself takes any, per-activation normalisers and the head do not.
+        width: multiplies every printed number of channels.
+        separable: the first convolution is separable with multiplier 8, as the appendix says; else a full 7x7.
+        projection_4cd: 96, or the printed 128.
+        stem_reduction: 8, or 4 for small images.
+        drop_rate: dropout before the linear layer.
+        lrn: local response normalisation in the stem.
+        aux: an auxiliary head after 4d; in training mode forward then returns the logits and a list of the head's.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        *,
+        norm_layer: NormLayer,
+        nonlinearity: str = "relu",
+        pixels: int = 224,
+        width: float = 1.0,
+        separable: bool = True,
+        projection_4cd: int = 96,
+        stem_reduction: int = 8,
+        drop_rate: float = 0.0,
+        lrn: bool = False,
+        aux: bool = False,
+    ):
+        build = Build(norm_layer, nonlinearity, width)
+        stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
+        channels, size = stem.channels_out, stem.size_out
+        modules, heads = nn.ModuleDict(), nn.ModuleDict()
+        for row in FIGURE_5:
+            if row.name in ("4c", "4d"):
+                row = row._replace(projection=projection_4cd)
+            module = modules[row.name] = InceptionModule(channels, row, size, build)
+            channels, size = module.channels_out, module.size_out
+            if aux and row.name == AUXILIARY_AFTER:
+                heads[row.name] = AuxiliaryHead(channels, size, 768, num_classes, build, dropout=0.0)
+        super().__init__(stem, modules, heads, channels, num_classes, drop_rate)

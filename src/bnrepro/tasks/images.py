@@ -1,0 +1,94 @@
+"""Sec. 4.2: one convolutional network on images."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.evaluation.accuracy import accuracy_of
+from bnrepro.models.trunk import Trunk
+from bnrepro.probes.layers import LayerProbe
+from bnrepro.seeding import torch_seed
+
+
+class Images(Protocol):
+    """What a data set of images offers."""
+
+    steps_per_epoch: int
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]: ...
+
+    def fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]: ...
+
+    def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+class ImageClassification:
+    """See `bnrepro.tasks`; S is 1.
+
+    Args:
+        model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
+        data: see `Images`.
+        aux_weight: of each auxiliary head's loss.
+        precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
+        probe_batches: mini-batches that a probe looks at.
+        forward: what the training step calls instead of the model itself: compiled, or distributed over replicas.
+    """
+
+    stack = 1
+
+    def __init__(
+        self,
+        model: Trunk,
+        data: Images,
+        aux_weight: float,
+        precision: str,
+        probe_batches: int,
+        forward: Callable[[nn.Module], nn.Module] = lambda model: model,
+    ):
+        self.model, self.data, self.aux_weight, self.probe_batches = model, data, aux_weight, probe_batches
+        self.forward = forward(model)
+        self.mixed = precision == "bfloat16"
+        self.steps_per_epoch = data.steps_per_epoch
+
+    def _autocast(self) -> torch.autocast:
+        kind = next(self.model.parameters()).device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
+
+    def batch(self, seeds: list[int], step: int) -> tuple[Tensor, Tensor]:
+        """A step's images and labels."""
+        (seed,) = seeds
+        return self.data.batch(seed, step)
+
+    def prepare(self, seeds: list[int], step: int) -> None:
+        """Dropout's masks are a function of seed and step, so that nothing has to be remembered to resume them."""
+        (seed,) = seeds
+        torch.manual_seed(torch_seed(seed, "dropout", step))
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
+        with self._autocast():
+            found = self.forward(images)
+        logits, auxiliary = found if isinstance(found, tuple) else (found, [])
+        loss = F.cross_entropy(logits.float(), labels)
+        for head in auxiliary:
+            loss = loss + self.aux_weight * F.cross_entropy(head.float(), labels)
+        return loss[None]
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Tensor]:
+        """Loss and accuracies on the held-out images, single centre crop, each (1,)."""
+        with self._autocast():
+            return accuracy_of(
+                (self.model(images).float().mT[None], labels[None]) for images, labels in self.data.evaluation_batches()
+            )
+
+    def population(self, batches: int) -> Iterator[Tensor]:
+        """Training mini-batches, fixed, augmented as in training."""
+        yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
+
+    def probe(self, steps: list[int]) -> LayerProbe:
+        """Every nonlinearity's input, pooled over a layer, and of four fixed channels."""
+        return LayerProbe(self.model, list(self.data.fixed_batches(self.probe_batches, "probe")), steps)

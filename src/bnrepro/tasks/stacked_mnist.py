@@ -1,0 +1,39 @@
+"""Sec. 4.1: S multilayer perceptrons on binary MNIST, side by side."""
+
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from bnrepro.data.mnist import MNIST
+from bnrepro.evaluation.accuracy import evaluate
+from bnrepro.models.mlp import MLP
+from bnrepro.probes.percentiles import PercentileProbe
+
+
+class StackedMNIST:
+    """See `bnrepro.tasks`."""
+
+    def __init__(self, model: MLP, data: MNIST, probe_batches: int):
+        self.model, self.data, self.probe_batches = model, data, probe_batches
+        self.stack, self.steps_per_epoch, self.batch = model.stack, data.steps_per_epoch, data.batch
+
+    def prepare(self, seeds: list[int], step: int) -> None:
+        """Nothing here is random but the batches."""
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of each network, (S,)."""
+        return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+
+    def evaluate(self) -> dict[str, Tensor]:
+        """Loss and accuracies on the held-out images."""
+        return evaluate(self.model, self.data.eval_images, self.data.eval_labels)
+
+    def population(self, batches: int) -> Iterator[Tensor]:
+        """Training mini-batches, fixed."""
+        for images in self.data.fixed_batches(batches, "population"):
+            yield images.float().expand(self.stack, -1, -1)
+
+    def probe(self, steps: list[int]) -> PercentileProbe:
+        """Every sigmoid's input."""
+        return PercentileProbe(self.model, self.data.fixed_batches(self.probe_batches, "probe"), steps)
