@@ -42,6 +42,7 @@ def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
         f"runs_dir={tmp_path}",
         "logger.mode=disabled",
         "evaluation.every=2",
+        "evaluation.population_batches=2",
     )
     assert config.experiment == name or name.endswith("_best")
     assert config.variant and config.figure

@@ -16,9 +16,9 @@ RESULTS = ROOT / "results"
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 
 
-@pytest.mark.parametrize("what", report.REPORTS)
+@pytest.mark.parametrize("what", report.recorded(RESULTS))
 def test_figures_and_tables_are_rebuilt_byte_for_byte(what, tmp_path):
-    home = RESULTS / what / "paper"
+    home = report.home(RESULTS, what)
     written = report.REPORTS[what](home / "runs", tmp_path, home / "runs")
     assert written
     for path in written:

@@ -11,18 +11,21 @@ from bnrepro import schedule
 from bnrepro.config import Config
 from bnrepro.data import load, mnist
 from bnrepro.data.resident import ResidentImages
+from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
+from bnrepro.layers.sync import synchronise
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
 from bnrepro.models.trunk import Trunk
 from bnrepro.tasks.images import ImageClassification
 from bnrepro.tasks.stacked_mnist import StackedMNIST
+from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
 from bnrepro.training.sgd import SGD, decayed
 
-Dataset = mnist.MNIST | ResidentImages
+Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
 
 
@@ -56,12 +59,12 @@ def stackable(config: Config) -> bool:
     return config.model.name == "mlp"
 
 
-def dataset(config: Config, on: torch.device) -> Dataset:
+def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
     """The data set, checked and ready to give batches on a device."""
     options = config.data
     if config.model.name == "mlp":
         return mnist.MNIST(Path(options.root), options.split, options.binarize_above, config.training.batch_size, on)
-    return load.images(config, on)
+    return load.images(config, on, (replicas.rank, replicas.count))
 
 
 def _norm(config: Config) -> Callable[..., nn.Module | None]:
@@ -99,12 +102,29 @@ def network(config: Config, seeds: list[int], on: torch.device, classes: int = m
     return model.to(on) if stackable(config) else model.to(on, memory_format=torch.channels_last)
 
 
-def task(config: Config, data: Dataset, seeds: list[int], on: torch.device) -> Task:
+def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
+    """What a training step calls: the network itself, averaged over replicas, compiled."""
+    if config.norm.sync:
+        synchronise(model)
+    model = replicas.wrap(model)
+    mode = config.training.compile
+    return model if mode == "none" else torch.compile(model, mode=mode)
+
+
+def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, replicas: Replicas = ALONE) -> Task:
     """The networks of these seeds and what they are trained on."""
     if config.model.name == "mlp":
         return StackedMNIST(network(config, seeds, on), data, config.probe.batches)
     model = network(config, seeds, on, data.classes)
-    return ImageClassification(model, data, config.model.aux_weight, config.training.precision, config.probe.batches)
+    return ImageClassification(
+        model,
+        _training_forward(config, model, replicas),
+        data,
+        aux_weight=config.model.aux_weight,
+        precision=config.training.precision,
+        probe_batches=config.probe.batches,
+        rank=replicas.rank,
+    )
 
 
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:

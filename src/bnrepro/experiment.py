@@ -3,9 +3,10 @@
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -15,8 +16,9 @@ from bnrepro.errors import UserError
 from bnrepro.outcome import Outcome
 from bnrepro.records.identity import run_name
 from bnrepro.records.run import RunDirectory
-from bnrepro.session import Session, published_runs
+from bnrepro.session import Begun, Session, published_runs
 from bnrepro.training import checkpoint
+from bnrepro.training.distributed import Replicas, joined
 from bnrepro.training.interrupt import StopRequest
 
 
@@ -34,25 +36,58 @@ def finished(config: Config, name: str) -> Path | None:
 def run(config: Config, command: str) -> list[Outcome]:
     """Train what is missing of this launch; finished runs are left out, and those another process holds not waited for.
 
-    Never raises for what can be said in an `Outcome`: a user's mistake is ``refused``, a fault is ``failed`` and its
-    traceback is in the run's directory. One seed's mistake or fault does not touch the others.
+    What can be said in an `Outcome` is: a user's mistake is ``refused``, a fault is ``failed`` and its traceback is in
+    the run's directory. One seed's mistake or fault does not touch the others. Of several replicas the first one
+    decides and records, and the others, which follow, have no outcomes.
+
+    Raises:
+        UserError: the configuration cannot be run at all.
     """
+    torch.set_num_threads(config.threads)
+    with joined(config.training.replicas, config.device) as replicas:
+        return _lead(config, command, replicas) if replicas.leads else _follow(config, command, replicas)
+
+
+def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
     outcomes: dict[str, Outcome] = {}
     held: dict[str, RunDirectory] = {}
     wanted: dict[str, int] = {}
+    ready: list[Begun] = []
     try:
-        wanted = dict(zip(names(config), run_seeds(config), strict=True))
-        for name in wanted:
-            with _told(outcomes, [RunDirectory(Path(config.runs_dir) / name)]):
-                outcome = _claim(config, name, held)
-                outcomes |= {name: outcome} if outcome else {}
-        runs = [(wanted[name], directory) for name, directory in held.items()]
-        with _told(outcomes, list(held.values())):
-            _train_all(config, command, runs, outcomes)
+        try:
+            wanted = dict(zip(names(config), run_seeds(config), strict=True))
+            for name in wanted:
+                with _told(outcomes, [RunDirectory(Path(config.runs_dir) / name)]):
+                    outcome = _claim(config, name, held)
+                    outcomes |= {name: outcome} if outcome else {}
+            for name, directory in held.items():
+                if name not in outcomes:
+                    with _told(outcomes, [directory]):
+                        state = checkpoint.load(directory.checkpoint, name)
+                        directory.cut_history(state["rows"] if state else 0)  # a fault is found before anything starts
+                        ready.append((wanted[name], directory, state))
+        finally:
+            replicas.share([(seed, directory.name, state) for seed, directory, state in ready])
+        if ready:
+            _train_all(config, command, ready, outcomes, replicas)
     finally:
         for directory in held.values():
             directory.release()
     return [outcomes[name] for name in wanted]
+
+
+def _follow(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
+    """Do as the leading replica does, with records that nobody keeps."""
+    with TemporaryDirectory() as folder:
+        unrecorded = replace(config, runs_dir=folder, publish=False, logger=replace(config.logger, mode="disabled"))
+        ready = []
+        for seed, name, state in replicas.share(None):
+            directory = RunDirectory(Path(folder) / name)
+            directory.create()
+            ready.append((seed, directory, state and state | {"rows": 0}))
+        if ready:
+            _train_all(unrecorded, command, ready, {}, replicas)
+    return []
 
 
 def _claim(config: Config, name: str, held: dict[str, RunDirectory]) -> Outcome | None:
@@ -97,36 +132,26 @@ def _note_failure(directory: RunDirectory, error: Exception) -> None:
 
 
 def _train_all(
-    config: Config, command: str, runs: list[tuple[int, RunDirectory]], outcomes: dict[str, Outcome]
+    config: Config, command: str, ready: list[Begun], outcomes: dict[str, Outcome], replicas: Replicas
 ) -> None:
-    """Train locked runs, stacking those that stand at the same step, the least advanced first."""
-    runs = [(seed, directory) for seed, directory in runs if directory.name not in outcomes]
-    if not runs:
-        return
-    torch.set_num_threads(config.threads)
-    on = build.device(config)
-    data = build.dataset(config, on)
-    saved: dict[str, dict[str, Any] | None] = {}
-    for _, directory in runs:
-        with _told(outcomes, [directory]):
-            state = checkpoint.load(directory.checkpoint, directory.name)
-            directory.cut_history(state["rows"] if state else 0)  # what is wrong with one run is found before it starts
-            saved[directory.name] = state
-    runs = [(seed, directory) for seed, directory in runs if directory.name in saved]
+    """Train locked runs, the least advanced first; where they can be stacked, those at the same step together."""
+    with _told(outcomes, [directory for _, directory, _ in ready]):
+        on = build.device(config)
+        data = build.dataset(config, on, replicas)
+        ordered = sorted(ready, key=_step)
+        stacks = [list(together) for _, together in groupby(ordered, key=_step)]
+        with StopRequest() as stop:
+            for group in stacks if build.stackable(config) else [[one] for one in ordered]:
+                directories = [directory for _, directory, _ in group]
+                if replicas.share(stop.signum is not None):
+                    for d in directories:
+                        text = f"{d.name}: interrupted before it began; run the same command to go on"
+                        outcomes[d.name] = Outcome(d.name, "interrupted", text)
+                    continue
+                with _told(outcomes, directories):
+                    outcomes |= Session(config, command, group, data, on, replicas).train(stop)
 
-    def progress(item: tuple[int, RunDirectory]) -> int:
-        state = saved[item[1].name]
-        return state["step"] if state else 0
 
-    with StopRequest() as stop:
-        ordered = sorted(runs, key=progress)
-        stacks = [list(together) for _, together in groupby(ordered, key=progress)]
-        for group in stacks if build.stackable(config) else [[one] for one in ordered]:
-            directories = [directory for _, directory in group]
-            if stop.signum is not None:
-                for d in directories:
-                    text = f"{d.name}: interrupted before it began; run the same command to go on"
-                    outcomes[d.name] = Outcome(d.name, "interrupted", text)
-                continue
-            with _told(outcomes, directories):
-                outcomes |= Session(config, command, group, saved, data, on).train(stop)
+def _step(begun: Begun) -> int:
+    state = begun[2]
+    return state["step"] if state else 0

@@ -15,7 +15,7 @@ class _Rate(ProgressColumn):
 class StepProgress:
     """A context with ``tick(steps_done)``; draws on standard error, and only if that is a terminal."""
 
-    def __init__(self, title: str, total: int, start: int):
+    def __init__(self, title: str, total: int, start: int, shown: bool = True):
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -24,7 +24,7 @@ class StepProgress:
             _Rate(),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (shown and console.is_terminal),
         )
         self._task = self._progress.add_task(title, total=total, completed=start)
 

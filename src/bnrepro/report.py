@@ -3,13 +3,23 @@
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis import figure1, figure1_table, style, tuning
-from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis import (
+    figure1,
+    figure1_table,
+    figure2,
+    figure2_plot,
+    figure2_table,
+    layers_plot,
+    style,
+    tuning,
+)
+from bnrepro.analysis.load import Record, by_variant, load_records
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_text
 
@@ -42,27 +52,75 @@ def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
-def report_tuning(records: Path, out: Path, committed: Path) -> list[Path]:
-    """Table of the tuning sweep."""
-    found = load_records(records)
+def _of(records: list[Record], figure: str) -> list[Record]:
+    """The records of one figure: in a runs directory there are others, and some variants' names are the same."""
+    return [record for record in records if record.config["figure"] == figure]
+
+
+def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
+    """Figure 2, the activations inside its first two networks, and the table that is Figure 3.
+
+    Variants that have no records yet are left out and named.
+    """
+    found = _of(load_records(records), "figure2")
+    present = {record.variant for record in found}
+    wanted = [name for name in figure2.VARIANTS if name in present or name in figure2.REQUIRED]
+    preferred = {record.group for record in load_records(committed)}
+    arms = by_variant(found, *wanted, prefer=preferred, figure="figure2")
+    plain, bn = (arms[name][0] for name in figure2.REQUIRED)
+    paths = [
+        *style.save(figure2_plot.draw(arms), out / "figure"),
+        *style.save(layers_plot.draw(plain, bn), out / "activations"),
+    ]
+    write_text(out / "table.md", figure2_table.table(arms))
+    return [*paths, out / "table.md"]
+
+
+def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> list[Path]:
+    """Table of a figure's tuning sweep."""
+    found = _of(load_records(records), f"{figure}_tuning")
     if not found:
         raise UserError(f"no complete records in {records}")
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "table.md", tuning.table(found))
+    write_text(out / "table.md", tuning.table(found, figure))
     return [out / "table.md"]
 
 
 REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
     "figure1": report_figure1,
-    "figure1_tuning": report_tuning,
+    "figure1_tuning": partial(report_tuning, "figure1"),
+    "figure2": report_figure2,
+    "figure2_tuning": partial(report_tuning, "figure2"),
 }
+SCALES = {"figure1": "paper", "figure1_tuning": "paper", "figure2": "laptop", "figure2_tuning": "laptop"}
+NEEDED = {
+    "figure1": ("plain", "bn"),
+    "figure1_tuning": ("tune_plain", "tune_bn"),
+    "figure2": figure2.REQUIRED,
+    "figure2_tuning": ("tune_plain", "tune_bn"),
+}
+
+
+def home(results: Path, what: str, scale: str | None = None) -> Path:
+    """Where a report and its records are; at its usual scale if none is named."""
+    return results / what / (scale or SCALES[what])
+
+
+def lacking(runs: Path, what: str) -> list[str]:
+    """The variants that a report cannot do without and that have no record there."""
+    return [variant for variant in NEEDED[what] if not any(runs.glob(f"{variant}-s*/status.json"))]
+
+
+def recorded(results: Path, scale: str | None = None) -> list[str]:
+    """The reports whose committed records suffice."""
+    return [what for what in REPORTS if not lacking(home(results, what, scale) / "runs", what)]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Rebuild what is asked for; 2 with one line when it cannot be."""
     parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records (default: all of results/).")
-    parser.add_argument("what", nargs="*", choices=[*REPORTS, []], help="default: all")
-    parser.add_argument("--scale", default="paper", help="which scale's records (default: paper)")
+    parser.add_argument("what", nargs="*", choices=[*REPORTS, []], help="default: all whose records suffice")
+    parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument("--records", type=Path, help="read these records instead (a runs directory, say)")
     parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
@@ -71,12 +129,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.records and not options.out:
         parser.error("--records needs --out: the committed figures follow from the committed records alone")
     try:
-        for what in options.what or REPORTS:
-            home = options.results / what / options.scale
-            for path in REPORTS[what](options.records or home / "runs", options.out or home, home / "runs"):
+        for what in options.what or recorded(options.results, options.scale):
+            place = home(options.results, what, options.scale)
+            for path in REPORTS[what](options.records or place / "runs", options.out or place, place / "runs"):
                 print(path)
         if options.compare:
-            committed = options.results / "figure1" / options.scale / "runs"
+            committed = home(options.results, "figure1", options.scale) / "runs"
             Console(width=None if sys.stdout.isatty() else 160).print(
                 compare_figure1(options.records or committed, committed)
             )

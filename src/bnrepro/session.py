@@ -21,8 +21,11 @@ from bnrepro.records.provenance import now, provenance
 from bnrepro.records.run import RunDirectory
 from bnrepro.schedule import milestones
 from bnrepro.training import checkpoint
+from bnrepro.training.distributed import Replicas
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
+
+Begun = tuple[int, RunDirectory, dict[str, Any] | None]  # a run that is to be trained: seed, directory, checkpoint
 
 
 def published_runs(config: Config) -> Path:
@@ -36,26 +39,26 @@ class Session:
     Args:
         config: of all the runs.
         command: what was typed, for the record.
-        runs: seed and locked directory of each.
-        saved: checkpoints by run name, or None; all of the same step.
+        runs: seed, locked directory and checkpoint (or None) of each; all of the same step.
         data: what `build.dataset` gives.
         on: the device.
+        replicas: with several, this is one replica's session, and the first one's directories are the record.
     """
 
     def __init__(
         self,
         config: Config,
         command: str,
-        runs: list[tuple[int, RunDirectory]],
-        saved: dict[str, dict[str, Any] | None],
+        runs: list[Begun],
         data: build.Dataset,
         on: torch.device,
+        replicas: Replicas,
     ):
-        self.config, self.command = config, command
-        self.directories = [directory for _, directory in runs]
-        self.members = [Member(seed) for seed, _ in runs]
+        self.config, self.command, self.replicas = config, command, replicas
+        self.directories = [directory for _, directory, _ in runs]
+        self.members = [Member(seed) for seed, _, _ in runs]
         seeds = [member.seed for member in self.members]
-        self.task = build.task(config, data, seeds, on)
+        self.task = build.task(config, data, seeds, on, replicas)
         self.model = self.task.model
         total = config.training.total_steps
         wanted, probing = config.evaluation, config.probe.name != "none"
@@ -73,10 +76,11 @@ class Session:
             look=self._look,
             save=self._save,
             save_every=config.checkpoint_seconds,
+            replicas=replicas,
         )
         self.final: list[dict[str, float]] = []
         self.written = [0] * len(runs)
-        self._begin([saved[directory.name] for directory in self.directories])
+        self._begin([state for _, _, state in runs])
         mode = mirror.resolve_mode(config.logger.mode)
         patience = config.logger.timeout_seconds
         self.mirrors = [
@@ -90,10 +94,14 @@ class Session:
             "threads": torch.get_num_threads(),
             "device": str(next(self.model.parameters()).device),
         }
+        if self.config.training.compile != "none":
+            conditions["compile"] = self.config.training.compile
         if conditions["threads"] > 1 or conditions["device"] != "cpu":
             conditions["stack"] = len(self.members)  # only on one CPU thread are the bits the same for any stack
         if all(states):
             self.trainer.restore(states)
+            if self.replicas.count > 1:
+                self.model.load_state_dict(states[0]["buffers"][self.replicas.rank], strict=False)
             if self.probe:
                 self.probe.restore([state["probe"] for state in states])
         for k, (directory, member, state) in enumerate(zip(self.directories, self.members, states, strict=True)):
@@ -154,8 +162,11 @@ class Session:
         def with_population(batches: int) -> AbstractContextManager[None]:
             return population_statistics(self.model, self.task.population(batches))
 
-        averaging = wanted.statistics == "moving_average"
-        with moving_average(self.model) if averaging else with_population(wanted.population_batches):
+        if wanted.statistics == "moving_average":
+            statistics = moving_average(self.model, self.replicas.mean)
+        else:
+            statistics = with_population(wanted.population_batches)
+        with statistics:
             found = self._evaluated()
             if self.probe:
                 self.probe(step)
@@ -198,6 +209,8 @@ class Session:
             self.written[k] = len(member.rows)
             if self.probe:
                 state["probe"] = self.probe.state(k)
+            if self.replicas.count > 1:  # each replica's moving averages are its own
+                state["buffers"] = self.replicas.gather({n: b.cpu() for n, b in self.model.named_buffers()})
             checkpoint.save(directory.checkpoint, state | {"run": directory.name})
             record = self.probe.record(k) if self.probe else {}
             if record:
@@ -215,7 +228,7 @@ class Session:
         title = self.directories[0].name + (f" and {len(self.members) - 1} more" if len(self.members) > 1 else "")
         code = 1
         try:
-            with StepProgress(title, self.trainer.steps, self.trainer.step) as progress:
+            with StepProgress(title, self.trainer.steps, self.trainer.step, shown=self.replicas.leads) as progress:
                 self.trainer.tick = progress.tick
                 self.trainer.train(stop)
             outcomes = {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}

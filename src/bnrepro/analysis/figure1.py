@@ -6,12 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from bnrepro.analysis import curves, style
+from bnrepro.analysis.curves import paired
 from bnrepro.analysis.drift import layer_drift, typical_unit
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate, geometric, verdict
 from bnrepro.analysis.style import WITH, WITHOUT
 
-ACCURACY = "val/top1"
 TARGETS = (0.90, 0.95, 0.97)
 CHANCE = 0.1
 READINGS = {  # which arms stand side by side: (without, with)
@@ -23,24 +24,12 @@ READINGS = {  # which arms stand side by side: (without, with)
 
 def accuracies(records: list[Record]) -> pd.DataFrame:
     """Test accuracy, one column a seed, indexed by step; a run is at chance from where it diverged."""
-    curves = pd.DataFrame({r.seed: r.metrics.get(ACCURACY, pd.Series(dtype=float)) for r in records})
-    for record in records:
-        if record.diverged:
-            curves.loc[record.status["steps"], record.seed] = CHANCE
-            curves[record.seed] = curves[record.seed].fillna(CHANCE)
-    return curves.sort_index()
+    return curves.accuracies(records, CHANCE)
 
 
 def steps_to(records: list[Record], target: float) -> np.ndarray:
     """The first evaluated step at or above a target accuracy, for each seed; inf where it is never reached."""
-    curves = accuracies(records)
-    return np.array([next((s for s, a in curves[seed].items() if a >= target), np.inf) for seed in curves], float)
-
-
-def paired(without: list[Record], with_: list[Record]) -> tuple[list[Record], list[Record]]:
-    """The records of the seeds that both arms have, in the same order."""
-    shared = sorted({r.seed for r in without} & {r.seed for r in with_})
-    return tuple([next(r for r in arm if r.seed == seed) for seed in shared] for arm in (without, with_))
+    return curves.steps_to(accuracies(records), target)
 
 
 def accuracy_gain(without: list[Record], with_: list[Record], step: int) -> Estimate:
@@ -90,9 +79,7 @@ def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
 
 def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: bool = True) -> None:
     for label, (records, colour) in arms.items():
-        curves = accuracies(records)
-        axes.plot(curves.index, curves.mean(axis=1), color=colour, label=f"{label} (n = {curves.shape[1]})")
-        axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+        style.draw_seeds(axes, accuracies(records), colour, f"{label} (n = {len(records)})")
     axes.set(ylim=(0.7, 1.0), yticks=[0.7, 0.8, 0.9, 1.0], ylabel="test accuracy")
     axes.legend(loc="lower right")
     if zoom:
@@ -106,11 +93,7 @@ def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: 
 def _draw_percentiles(axes: Axes, record: Record, colour: str) -> int:
     probes = record.probes
     row = typical_unit(probes)
-    low, median, high = probes["percentiles"][:, row].astype(float).T
-    axes.plot(probes["steps"], median, color=colour)
-    axes.plot(probes["steps"], low, color=colour, lw=0.8)
-    axes.plot(probes["steps"], high, color=colour, lw=0.8)
-    axes.fill_between(probes["steps"], low, high, color=colour, alpha=0.12, lw=0)
+    style.draw_percentiles(axes, probes["steps"], probes["percentiles"][:, row], colour)
     return int(probes["units"][row])
 
 

@@ -1,12 +1,12 @@
 """Figure 1 in numbers."""
 
-import numpy as np
 import pandas as pd
 
 from bnrepro.analysis import figure1
 from bnrepro.analysis.drift import layer_drift
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.text import interval, percent, reached
 
 VIEWS = {
     "percentiles": "training mode, after BN (the paper's)",
@@ -14,26 +14,6 @@ VIEWS = {
     "percentiles_before": "training mode, W u before BN",
 }
 FREE_VIEW = "percentiles_before"  # the one that no normaliser holds in place
-
-
-def _percent(estimate: Estimate) -> str:
-    spread = "" if np.isnan(estimate.sd) else f" ± {100 * estimate.sd:.2f}"
-    return f"{100 * estimate.mean:.2f}{spread}"
-
-
-def _interval(estimate: Estimate, scale: float = 1, digits: int = 2, sign: str = "") -> str:
-    mean, low, high = (format(scale * v, f"{sign}.{digits}f") for v in (estimate.mean, estimate.low, estimate.high))
-    return mean if estimate.n < 2 else f"{mean} [{low}, {high}]"
-
-
-def _steps(values: np.ndarray) -> str:
-    reached = values[np.isfinite(values)]
-    if len(reached) == 0:
-        return "never"
-    median = np.median(values)
-    text = f"{median:,.0f}" if np.isfinite(median) else "never"
-    spread = f" ({values.min():,.0f} to {values.max():,.0f})" if len(reached) == len(values) else ""
-    return text + (spread or f" ({len(reached)} of {len(values)} seeds reach it)")
 
 
 def _table_steps(curves: pd.DataFrame) -> list[int]:
@@ -62,14 +42,13 @@ def reading(title: str, without: list[Record], with_: list[Record]) -> str:
         plain, bn = (Estimate.of(curves[arm].loc[step]) for arm in ("without", "with"))
         gain = figure1.accuracy_gain(without, with_, step)
         lines.append(
-            f"| test accuracy at {step:,} steps, % | {_percent(plain)} | {_percent(bn)} "
-            f"| {_interval(gain, 100, 2, '+')} |"
+            f"| test accuracy at {step:,} steps, % | {percent(plain)} | {percent(bn)} | {interval(gain, 100, 2, '+')} |"
         )
     for target in figure1.TARGETS:
         plain, bn = figure1.steps_to(without, target), figure1.steps_to(with_, target)
         ratio = figure1.steps_ratio(without, with_, target)
-        text = "" if ratio is None else f"ratio {_interval(ratio)}"
-        lines.append(f"| steps to {target:.0%} | {_steps(plain)} | {_steps(bn)} | {text} |")
+        text = "" if ratio is None else f"ratio {interval(ratio)}"
+        lines.append(f"| steps to {target:.0%} | {reached(plain)} | {reached(bn)} | {text} |")
     return "\n".join([*lines, ""])
 
 
@@ -93,7 +72,7 @@ def drift_table(without: list[Record], with_: list[Record]) -> str:
             ratio = figure1.drift_ratio(without, with_, view, layer)
             lines.append(
                 f"| {layer} | {name} | {plain.mean:.2f} ± {plain.sd:.2f} | {bn.mean:.2f} ± {bn.sd:.2f} "
-                f"| {_interval(ratio)} |"
+                f"| {interval(ratio)} |"
             )
     return "\n".join([*lines, ""])
 
@@ -108,10 +87,10 @@ def verdict_table(without: list[Record], with_: list[Record]) -> str:
     """The paper's two claims of Sec. 4.1 beside ours."""
     found = figure1.verdicts(without, with_)
     last = figure1.last_step(without, with_)
-    gain = _interval(figure1.accuracy_gain(without, with_, last), 100, 2, "+")
-    drift, raw = (_interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", FREE_VIEW))
+    gain = interval(figure1.accuracy_gain(without, with_, last), 100, 2, "+")
+    drift, raw = (interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", FREE_VIEW))
     faster = figure1.steps_ratio(without, with_, 0.97)
-    sooner = "" if faster is None else f"; steps to 97 % with / without {_interval(faster)}"
+    sooner = "" if faster is None else f"; steps to 97 % with / without {interval(faster)}"
     return "\n".join(
         [
             "| claim | the paper says | ours | verdict |",
@@ -133,10 +112,10 @@ def quantities(arms: dict[str, list[Record]]) -> dict[str, str]:
     for title, records in (("without BN", without), ("with BN", with_)):
         curves = figure1.accuracies(records)
         for step in _table_steps(curves):
-            found[f"{title}: test accuracy at {step:,} steps, %"] = _percent(Estimate.of(curves.loc[step]))
+            found[f"{title}: test accuracy at {step:,} steps, %"] = percent(Estimate.of(curves.loc[step]))
         for target in figure1.TARGETS:
-            found[f"{title}: steps to {target:.0%}"] = _steps(figure1.steps_to(records, target))
-    found["drift, with / without BN"] = _interval(figure1.drift_ratio(without, with_))
+            found[f"{title}: steps to {target:.0%}"] = reached(figure1.steps_to(records, target))
+    found["drift, with / without BN"] = interval(figure1.drift_ratio(without, with_))
     found |= {f"verdict on {claim}": verdict for claim, verdict in figure1.verdicts(without, with_).items()}
     return found
 
@@ -158,8 +137,8 @@ def check_table(first: dict[str, list[Record]], again: dict[str, list[Record]]) 
         seeds = [record.seed for record in plain]
         gain = figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn))
         lines.append(
-            f"| {min(seeds)} to {max(seeds)} | {_interval(gain, 100, 2, '+')} | {_above(plain, bn)} "
-            f"| {_interval(figure1.drift_ratio(plain, bn))} |"
+            f"| {min(seeds)} to {max(seeds)} | {interval(gain, 100, 2, '+')} | {_above(plain, bn)} "
+            f"| {interval(figure1.drift_ratio(plain, bn))} |"
         )
     return "\n".join([*lines, ""])
 

@@ -62,13 +62,16 @@ def load_records(folder: Path) -> list[Record]:
     return [record for record in found if record.status["state"] in ENDED]
 
 
-def by_variant(records: list[Record], *variants: str, prefer: Iterable[str] = ()) -> dict[str, list[Record]]:
+def by_variant(
+    records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1"
+) -> dict[str, list[Record]]:
     """The records of each variant asked for, by seed.
 
     Args:
         records: what there is.
         variants: which of them, each by name.
         prefer: configurations (`Record.group`) to take where a variant has records of several.
+        figure: where its experiments are, for a message.
 
     Raises:
         UserError: a variant has no record, or records of several configurations none of which is preferred.
@@ -81,7 +84,7 @@ def by_variant(records: list[Record], *variants: str, prefer: Iterable[str] = ()
             found = preferred or found
         if not found:
             raise UserError(
-                f"no complete record of {variant}; run python scripts/train.py experiment=figure1/{variant}"
+                f"no complete record of {variant}; run python scripts/train.py experiment={figure}/{variant}"
             )
         if len(several := sorted({r.group for r in found})) > 1:
             raise UserError(

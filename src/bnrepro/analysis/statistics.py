@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,22 @@ def geometric(ratios: np.ndarray) -> Estimate:
     logs = Estimate.of(np.log(ratios))
     mean, low, high = (float(np.exp(value)) for value in (logs.mean, logs.low, logs.high))
     return Estimate(mean, logs.sd, low, high, logs.n)
+
+
+def bootstrap(ratios: np.ndarray) -> Estimate:
+    """The geometric mean of positive ratios with its percentile bootstrap interval; sd is that of the logs.
+
+    Seeds are drawn with replacement, always the same draws. Of three seeds one draw in 27 is the lowest three times,
+    more than the 2.5 % beyond each end: the interval is then the range of the three, which holds the median of a
+    continuous distribution with probability 1 - 2 / 2^3 = 75 %, and not 95 %.
+    """
+    logs = np.log(ratios)
+    n = len(logs)
+    if n < 2:
+        return geometric(ratios)
+    draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
+    low, high = np.exp(np.quantile(logs[draws].mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    return Estimate(float(np.exp(logs.mean())), float(logs.std(ddof=1)), float(low), float(high), n)
 
 
 def verdict(estimate: Estimate, threshold: float, above: bool) -> str:

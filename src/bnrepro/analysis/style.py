@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WITHOUT, WITH = "#b5532a", "#1f5fa8"  # told apart in grey and by colour-blind readers
+X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#2a9d8f", "#7b3f98", "#c99700", "#8a8a8a", "#222222"
+POOLED = "#9a9a9a"
 
 matplotlib.rcParams.update(
     {
@@ -19,6 +24,21 @@ matplotlib.rcParams.update(
         "figure.dpi": 110,
     }
 )
+
+
+def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: str = "-") -> None:
+    """Mean over seeds as a line and their whole range as a band, of curves indexed by step with a column a seed."""
+    axes.plot(curves.index, curves.mean(axis=1), color=colour, label=label, ls=line)
+    axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+
+
+def draw_percentiles(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str) -> None:
+    """The 15th, 50th and 85th percentile, (T, 3), as the paper draws them."""
+    low, median, high = values.astype(float).T
+    axes.plot(steps, median, color=colour)
+    axes.plot(steps, low, color=colour, lw=0.8)
+    axes.plot(steps, high, color=colour, lw=0.8)
+    axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

@@ -1,20 +1,32 @@
-"""The tuning sweep of Figure 1: which rate and initialisation suit each arm, on a split of the training set."""
+"""The tuning sweeps: which rate and initialisation suit each arm, on a split of the training set."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pandas as pd
 
+from bnrepro.analysis import dataset
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.text import paragraph
 
 ACCURACY = "tune/top1"
+CELL = ["rate", "init", "std", "aux"]
+ARMS = {"plain": "Without BN", "bn": "With BN"}
 
 
 def cells(records: list[Record]) -> pd.DataFrame:
-    """One row a run: arm, rate, init std, seed, final held-out accuracy (0 for a run that diverged)."""
+    """One row a run: arm, rate, initialisation and its std, auxiliary head, seed, final held-out accuracy, state.
+
+    The accuracy of a run that diverged is 0.
+    """
     rows = [
         {
             "arm": record.variant.removeprefix("tune_"),
             "rate": record.config["optimizer"]["base_lr"] * record.config["optimizer"]["lr_multiplier"],
+            "init": record.config["init"].get("name", "gaussian"),
             "std": record.config["init"]["std"],
+            "aux": record.config.get("model", {}).get("aux", False),
             "seed": record.seed,
             "top1": record.status.get("final", {}).get(ACCURACY, 0.0),
             "state": record.status["state"],
@@ -25,42 +37,70 @@ def cells(records: list[Record]) -> pd.DataFrame:
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """For each arm the rate and std of highest mean held-out accuracy at the end; indexed by arm."""
-    means = table.groupby(["arm", "rate", "std"])["top1"].mean().reset_index()
+    """For each arm the cell of highest mean held-out accuracy at the end; indexed by arm."""
+    means = table.groupby(["arm", *CELL])["top1"].mean().reset_index()
     return means.loc[means.groupby("arm")["top1"].idxmax()].set_index("arm")
 
 
-def _tied(cell: Estimate, winner: Estimate) -> bool:
-    """Whether the means differ by less than two standard errors of their difference."""
-    return winner.mean - cell.mean < 2 * (cell.sd**2 / cell.n + winner.sd**2 / winner.n) ** 0.5
-
-
-def table(records: list[Record]) -> str:
-    """The whole of table.md."""
-    runs = cells(records)
-    seeds = runs.groupby(["arm", "rate", "std"])["seed"].count()
-    lines = [
+def _figure1_head(records: list[Record], seeds: int) -> list[str]:
+    return [
         "# Tuning of Figure 1",
         "",
         f"Accuracy (%) after {records[0].status['steps']:,} steps on 10,000 of the 60,000 training images, held out of",
-        f"training; mean ± sd over {seeds.min()} seeds a cell. The test images were not used. The best cell of each",
+        f"training; mean ± sd over {seeds} seeds a cell. The test images were not used. The best cell of each",
         "arm is bold, and Figure 1 uses it; cells within two standard errors of it are marked ~: with so few seeds",
         "they cannot be told apart.",
     ]
+
+
+def _figure2_head(records: list[Record], seeds: int) -> list[str]:
+    first = records[0]
+    spread, errors = f"mean ± sd over {seeds} seeds a cell", "with so few seeds they cannot be told apart"
+    if seeds == 1:
+        spread, errors = "one seed a cell", "the errors are those of so many images alone, and seeds differ by more"
+    prose = f"""Accuracy (%) after {first.status["steps"]:,} steps, a quarter of T, on {dataset.held_out(first):,}
+    training images held out of training ({dataset.title(first)}); {spread}. The validation images were not used. The
+    best cell of each arm is bold, and the tuned arms of Figure 2 use it; cells within two standard errors of it are
+    marked ~: {errors}."""
+    return ["# Tuning of Figures 2 and 3", "", paragraph(prose)]
+
+
+HEADS: dict[str, Callable[[list[Record], int], list[str]]] = {"figure1": _figure1_head, "figure2": _figure2_head}
+
+
+def _estimate(runs: pd.DataFrame, images: int | None) -> tuple[Estimate, float]:
+    """A cell, and its standard error: over seeds, or of one seed that of its images."""
+    cell = Estimate.of(runs["top1"])
+    if cell.n == 1 and images:
+        return cell, (cell.mean * (1 - cell.mean) / images) ** 0.5
+    return cell, cell.sd / cell.n**0.5 if cell.n else np.nan
+
+
+def _text(runs: pd.DataFrame, images: int | None, winner: pd.DataFrame) -> str:
+    if runs.empty:
+        return ""
+    if (runs["state"] == "diverged").all():
+        return "diverged"
+    (cell, error), (top, its_error) = _estimate(runs, images), _estimate(winner, images)
+    text = f"{100 * cell.mean:.2f}" + ("" if cell.n == 1 else f" ± {100 * cell.sd:.2f}")
+    if runs.index.equals(winner.index):
+        return f"**{text}**"
+    return f"{text} ~" if top.mean - cell.mean < 2 * (error**2 + its_error**2) ** 0.5 else text
+
+
+def table(records: list[Record], figure: str = "figure1") -> str:
+    """The whole of table.md."""
+    runs = cells(records)
+    lines = HEADS[figure](records, runs.groupby(["arm", *CELL])["seed"].count().min())
+    images = dataset.held_out(records[0]) if "data" in records[0].config else None
     chosen = best(runs)
     for arm, group in runs.groupby("arm", sort=False):
-        stds = sorted(group["std"].unique())
-        at_best = (group["rate"] == chosen.loc[arm, "rate"]) & (group["std"] == chosen.loc[arm, "std"])
-        winner = Estimate.of(group.loc[at_best, "top1"])
-        title = {"plain": "Without BN", "bn": "With BN"}[arm]
-        lines += ["", f"## {title}", "", "| rate | " + " | ".join(f"init std {std:g}" for std in stds) + " |"]
-        lines.append("|---|" + "---|" * len(stds))
-        for rate, row in group.groupby("rate"):
-            texts = []
-            for std in stds:
-                cell = Estimate.of(row.loc[row["std"] == std, "top1"])
-                text = f"{100 * cell.mean:.2f} ± {100 * cell.sd:.2f}"
-                is_best = (rate, std) == (chosen.loc[arm, "rate"], chosen.loc[arm, "std"])
-                texts.append(f"**{text}**" if is_best else f"{text} ~" if _tied(cell, winner) else text)
-            lines.append(f"| {rate:g} | " + " | ".join(texts) + " |")
+        winner = group[(group[CELL] == chosen.loc[arm, CELL]).all(axis=1)]
+        inits = group[["init", "std"]].drop_duplicates().sort_values(["init", "std"]).itertuples(index=False)
+        columns = [(f"init std {i.std:g}" if i.init == "gaussian" else i.init.capitalize(), i) for i in inits]
+        lines += ["", f"## {ARMS[arm]}", "", "| rate | " + " | ".join(name for name, _ in columns) + " |"]
+        lines.append("|---|" + "---|" * len(columns))
+        for (aux, rate), row in group.groupby(["aux", "rate"]):
+            texts = [_text(row[(row["init"] == i.init) & (row["std"] == i.std)], images, winner) for _, i in columns]
+            lines.append(f"| {rate:g}{', auxiliary head' if aux else ''} | " + " | ".join(texts) + " |")
     return "\n".join([*lines, ""])

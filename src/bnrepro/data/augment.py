@@ -141,5 +141,5 @@ def distort(images: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:
 
 
 def finish(images: Tensor) -> Tensor:
-    """Pixels in [0, 1] to the network's [-1, 1], channels last in memory."""
-    return images.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
+    """Pixels in [0, 1] to the network's [-1, 1], channels last in memory; the given ones are overwritten."""
+    return images.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from bnrepro.config import Config, Data
-from bnrepro.data import mnist, tiny_imagenet
+from bnrepro.data import imagenet, mnist, tiny_imagenet
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.resident import ResidentImages
+from bnrepro.data.stream import StreamedImages
 
 
 def fingerprint(options: Data) -> str:
@@ -19,12 +20,26 @@ def fingerprint(options: Data) -> str:
     """
     if options.name == "mnist":
         return mnist.FINGERPRINT
+    if options.name == "imagenet":
+        return imagenet.collection(Path(options.root)).fingerprint
     return tiny_imagenet.index(Path(options.root))["fingerprint"]
 
 
-def images(config: Config, on: torch.device) -> ResidentImages:
+def images(config: Config, on: torch.device, replica: tuple[int, int]) -> ResidentImages | StreamedImages:
     """Images for a convolutional network."""
     options = config.data
+    if options.name == "imagenet":
+        found = imagenet.collection(Path(options.root))
+        return StreamedImages(
+            *imagenet.parts(found, options.classes, options.split, options.images_per_class),
+            config.training.batch_size,
+            options.pixels,
+            options.shuffle,
+            Augmentation.of(config.augment),
+            on,
+            replica,
+            options.workers,
+        )
     if options.name == "mnist":
         train, held_out = mnist.split(Path(options.root), options.split)
         train, held_out = ((_as_pictures(images), labels) for images, labels in (train, held_out))
@@ -40,6 +55,7 @@ def images(config: Config, on: torch.device) -> ResidentImages:
         options.shuffle,
         Augmentation.of(config.augment),
         on,
+        replica,
     )
 
 

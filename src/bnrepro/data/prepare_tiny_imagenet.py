@@ -11,7 +11,7 @@ from rich.progress import track
 
 from bnrepro.data.decode import CorruptImage, decode, kind
 from bnrepro.data.tiny_imagenet import CLASSES, PIXELS, TRAIN_PER_CLASS, VAL_PER_CLASS
-from bnrepro.data.unpack import archives, forget, unpack
+from bnrepro.data.unpack import archives, forget, unpack, without
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_atomically, write_json
 
@@ -60,7 +60,7 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
     if source is not None:
         parts = archives(source)
         for archive in track(parts, "unpacking", transient=True):
-            unpack(archive, root, strip=FOLDER)
+            unpack(archive, root, without(FOLDER))
         if not parts:  # a folder that holds the layout is read where it is
             layout = source / FOLDER if (source / FOLDER).is_dir() else source
     return _decode_all(root, layout, repair)

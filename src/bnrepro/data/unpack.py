@@ -1,9 +1,11 @@
 """Unpacking a data set from wherever a user has it: an archive, a folder, or a folder of archive parts."""
 
+import io
+import os
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from bnrepro.errors import UserError
@@ -33,6 +35,8 @@ def archives(source: Path) -> list[Path]:
 def members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Name and contents of every file in an archive, in its order.
 
+    A tar inside a tar is opened too: its files lie in a folder of its name without the suffix.
+
     Raises:
         UserError: it is truncated or no such archive.
     """
@@ -44,11 +48,21 @@ def members(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                         yield PurePosixPath(info.filename), file.read(info)
         else:
             with tarfile.open(archive, "r|*") as file:
-                for info in file:
-                    if info.isfile():
-                        yield PurePosixPath(info.name), file.extractfile(info).read()
+                yield from _of_tar(file)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise UserError(f"{archive} cannot be unpacked ({error}); fetch it again") from None
+
+
+def _of_tar(file: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for info in file:
+        if not info.isfile():
+            continue
+        name, content = PurePosixPath(info.name), file.extractfile(info).read()
+        if name.suffix == ".tar":
+            with tarfile.open(fileobj=io.BytesIO(content)) as inner:
+                yield from ((name.with_suffix("") / below, part) for below, part in _of_tar(inner))
+        else:
+            yield name, content
 
 
 def inside(root: Path, name: PurePosixPath) -> Path:
@@ -58,8 +72,21 @@ def inside(root: Path, name: PurePosixPath) -> Path:
     return root.joinpath(*name.parts)
 
 
-def unpack(archive: Path, root: Path, strip: str = "") -> int:
-    """Write an archive's files below ``root`` and return how many; a leading folder ``strip`` is left out.
+def without(folder: str) -> Callable[[PurePosixPath], PurePosixPath]:
+    """A rule for `unpack` that leaves out a leading folder."""
+    return lambda name: PurePosixPath(*name.parts[1:]) if name.parts[0] == folder else name
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, and make the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def unpack(archive: Path, root: Path, place: Callable[[PurePosixPath], PurePosixPath | None]) -> int:
+    """Write an archive's files below ``root``, each where ``place`` says (None: nowhere), and return how many.
 
     An archive that was unpacked to its end before is left out at once (a mark in ``root``/.unpacked remembers its name,
     size and time); one that was interrupted begins again.
@@ -70,12 +97,10 @@ def unpack(archive: Path, root: Path, strip: str = "") -> int:
         return int(mark.read_text())
     count = 0
     for name, content in members(archive):
-        if strip and name.parts[0] == strip:
-            name = PurePosixPath(*name.parts[1:])
-        path = inside(root, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        count += 1
+        placed = place(name)
+        if placed is not None:
+            put(inside(root, placed), content)
+            count += 1
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(str(count))
     return count

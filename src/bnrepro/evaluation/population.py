@@ -1,6 +1,6 @@
 """Population statistics (Alg. 2, lines 8-10) in place of the moving average, for as long as they are needed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -51,14 +51,17 @@ def population_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterat
 
 @contextmanager
 @torch.no_grad()
-def moving_average(model: nn.Module) -> Iterator[None]:
+def moving_average(model: nn.Module, share: Callable[[Tensor], Tensor] = lambda own: own) -> Iterator[None]:
     """Inside, the network is in evaluation mode with its moving averages, corrected for where they began.
 
     After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1); without that
-    share, and scaled up by 1 / (1 - d^t), they are averages of what was seen.
+    share, and scaled up by 1 / (1 - d^t), they are averages of what was seen. ``share`` gives the mean of a buffer over
+    replicas, each of which has seen other mini-batches.
     """
     with _untouched(model) as norms:
         for norm in norms:
+            norm.running_mean.copy_(share(norm.running_mean))
+            norm.running_var.copy_(share(norm.running_var))
             if seen := int(norm.num_batches_tracked):
                 left = (1 - norm.momentum) ** seen
                 norm.running_mean.div_(1 - left)

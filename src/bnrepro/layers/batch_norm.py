@@ -1,5 +1,6 @@
 """Batch normalisation at PyTorch's speed: `torch.nn.BatchNorm` without its fixed number of axes."""
 
+import torch
 from torch import Tensor, nn
 
 from bnrepro.layers.registry import register
@@ -16,6 +17,17 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
     def _check_input_dim(self, x: Tensor) -> None:
         if x.dim() < 2:
             raise ValueError(f"expected (N, C, *), got {tuple(x.shape)}")
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
+        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike.
+
+        For normalisers here that compute their own statistics.
+        """
+        self.num_batches_tracked += 1
+        weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance * m / (m - 1), weight)
 
 
 @register("bn")

@@ -56,14 +56,6 @@ class ReferenceBatchNorm(BatchNorm):
         self._track(mean.detach(), variance.detach(), m=rows.shape[0])
         return y.reshape(flat.shape).movedim(-1, 1)
 
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike."""
-        self.num_batches_tracked += 1
-        weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, weight)
-        self.running_var.lerp_(variance * m / (m - 1), weight)
-
 
 @register("bn_reference")
 def _build(num_features, *, spatial, eps, ema_decay, affine):

@@ -1,6 +1,6 @@
 """Sec. 4.2: one convolutional network on images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -30,11 +30,12 @@ class ImageClassification:
 
     Args:
         model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
+        forward: what the training step calls: the model, compiled, or distributed over replicas.
         data: see `Images`.
         aux_weight: of each auxiliary head's loss.
         precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
         probe_batches: mini-batches that a probe looks at.
-        forward: what the training step calls instead of the model itself: compiled, or distributed over replicas.
+        rank: which replica this is; each drops out units of its own.
     """
 
     stack = 1
@@ -42,14 +43,16 @@ class ImageClassification:
     def __init__(
         self,
         model: Trunk,
+        forward: nn.Module,
         data: Images,
+        *,
         aux_weight: float,
         precision: str,
         probe_batches: int,
-        forward: Callable[[nn.Module], nn.Module] = lambda model: model,
+        rank: int = 0,
     ):
-        self.model, self.data, self.aux_weight, self.probe_batches = model, data, aux_weight, probe_batches
-        self.forward = forward(model)
+        self.model, self.forward, self.data = model, forward, data
+        self.aux_weight, self.probe_batches, self.rank = aux_weight, probe_batches, rank
         self.mixed = precision == "bfloat16"
         self.steps_per_epoch = data.steps_per_epoch
 
@@ -65,16 +68,16 @@ class ImageClassification:
     def prepare(self, seeds: list[int], step: int) -> None:
         """Dropout's masks are a function of seed and step, so that nothing has to be remembered to resume them."""
         (seed,) = seeds
-        torch.manual_seed(torch_seed(seed, "dropout", step))
+        torch.manual_seed(torch_seed(seed, "dropout", step, *([self.rank] if self.rank else [])))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
         with self._autocast():
             found = self.forward(images)
         logits, auxiliary = found if isinstance(found, tuple) else (found, [])
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.to(images.dtype), labels)
         for head in auxiliary:
-            loss = loss + self.aux_weight * F.cross_entropy(head.float(), labels)
+            loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
         return loss[None]
 
     @torch.no_grad()

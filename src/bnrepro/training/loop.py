@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bnrepro.models.stacked import join_states, split_state
+from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.interrupt import StopRequest
 
 
@@ -36,6 +38,7 @@ class Trainer:
         save: called with the number of steps done whenever the state must become durable.
         save_every: seconds between such calls.
         tick: called now and then with the number of steps done, for a progress display.
+        replicas: with several, each has its own batches, and they stop, save and diverge together.
     """
 
     task: Any
@@ -48,6 +51,7 @@ class Trainer:
     save: Callable[[int], None] = lambda done: None
     save_every: float = float("inf")
     tick: Callable[[int], None] = lambda done: None
+    replicas: Replicas = ALONE
     step: int = 0
     seconds: float = 0.0
 
@@ -55,8 +59,9 @@ class Trainer:
         self.model = self.task.model
         device = next(self.model.parameters()).device
         # Losses since the last row, fetched only when there is a look or a save: the loop itself never waits.
-        self.losses = torch.zeros(max(self.looks) + 1, len(self.members), device=device)
-        self.pending = 0
+        longest = max(b - a for a, b in pairwise([0, *sorted(self.looks)]))
+        self.losses = torch.zeros(longest + 1, len(self.members), device=device)
+        self.pending = self.averaged = 0  # losses since the last row; those of them that all replicas agree on
 
     def train(self, stop: StopRequest) -> None:
         """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
@@ -81,10 +86,14 @@ class Trainer:
             if self.step % 50 == 0:
                 self.tick(self.step)
             looking = self.step in self.looks
-            saving = stop.signum is not None or self.step == self.steps or time.monotonic() - saved > self.save_every
+            overdue = time.monotonic() - saved > self.save_every
+            stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
+            saving = stopping or overdue or self.step == self.steps
             if not looking and not saving:
                 continue
             self.seconds = time.monotonic() - began
+            fresh = slice(self.averaged, self.pending)
+            self.losses[fresh], self.averaged = self.replicas.mean(self.losses[fresh]), self.pending
             self._find_divergence()
             everyone_diverged = all(member.diverged_at for member in self.members)
             if looking and not everyone_diverged:
@@ -92,7 +101,7 @@ class Trainer:
             if saving or everyone_diverged:
                 self.save(self.step)
                 saved = time.monotonic()
-            if stop.signum is not None or everyone_diverged:
+            if stopping or everyone_diverged:
                 return
 
     def _set_rate(self, rate: float) -> None:
@@ -101,7 +110,7 @@ class Trainer:
 
     def _add_rows(self, values: list[dict[str, float]]) -> None:
         means = self.losses[: self.pending].mean(0).tolist()
-        self.pending = 0
+        self.pending = self.averaged = 0
         for member, mean, found in zip(self.members, means, values, strict=True):
             if member.diverged_at is None:
                 member.rows.append(
@@ -172,7 +181,7 @@ class Trainer:
             index, name = key.split(".", 1)
             whole["state"].setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(whole)
-        self.pending = len(states[0]["losses"])
+        self.pending = self.averaged = len(states[0]["losses"])
         for k, state in enumerate(states):
             self.losses[: self.pending, k] = state["losses"]
             self.members[k].diverged_at = state["diverged_at"]

@@ -1,0 +1,176 @@
+"""How fast images come in, against torchvision's usual pipeline and timm's loader, on one thread of one process.
+
+All crop 8-100 % of the area, resize bilinearly with antialiasing, mirror half of the images and give normalised float
+batches; none distorts colours, since the usual pipeline does not. Time is the processor's: what one core can do, with
+the files in memory after the first round, whatever else the machine does.
+"""
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bnrepro.benchmarks.common import alternate, median_ratio, write
+from bnrepro.compat import ensure_torchvision
+from bnrepro.data import imagenet
+from bnrepro.data.augment import Augmentation
+from bnrepro.data.decode import read
+from bnrepro.data.imagenet_cache import prepare_cache
+from bnrepro.data.resident import ResidentImages
+from bnrepro.data.stream import StreamedImages
+from bnrepro.data.tiny_imagenet import chosen_classes
+from bnrepro.errors import UserError
+
+BATCH, ROUNDS = 32, 7
+PIXELS, TINY_PIXELS = 224, (32, 64)
+IMAGES, TINY_IMAGES, RESIDENT_IMAGES = 256, 1024, 8192  # in one measurement
+TINY_CLASSES = 20  # of 500 images
+PLAIN = Augmentation(colour=0.0)
+CPU = torch.device("cpu")
+
+
+def _rate(batches: Callable[[], Iterator[Tensor]], wanted: int) -> Callable[[], float]:
+    """Images a second of this process's processor time, over as many passes as give ``wanted`` images."""
+    passes = itertools.chain.from_iterable(batches() for _ in itertools.count())
+
+    def measure() -> float:
+        seen, began = 0, time.process_time()
+        while seen < wanted:
+            seen += len(next(passes))
+        return seen / (time.process_time() - began)
+
+    return measure
+
+
+def _ours(data: StreamedImages | ResidentImages) -> Callable[[], Iterator[Tensor]]:
+    """One endless pass, as training asks for batches."""
+    return lambda: (data.batch(0, step)[0] for step in itertools.count())
+
+
+def _streamed(root: Path) -> StreamedImages:
+    train, held_out = imagenet.parts(imagenet.collection(root), 0, "full", 0)
+    return StreamedImages(train, held_out, BATCH, PIXELS, "full", PLAIN, CPU)
+
+
+def _resident(folder: Path, pixels: int) -> ResidentImages:
+    files = sorted(folder.glob("*/images/*"))
+    images = np.stack([read(path).transpose(2, 0, 1) for path in files])
+    part = images, np.unique([path.parts[-3] for path in files], return_inverse=True)[1]
+    return ResidentImages(part, part, BATCH, pixels, "full", PLAIN, CPU)
+
+
+def _usual(folder: Path, pixels: int) -> Callable[[], Iterator[Tensor]]:
+    """As PyTorch's ImageNet example reads images."""
+    from torchvision import datasets, transforms
+
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(pixels),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.5] * 3),
+        ]
+    )
+    dataset = datasets.ImageFolder(folder, transform)
+    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
+    return lambda: (images for images, _ in loader)
+
+
+def _timm(folder: Path, pixels: int) -> Callable[[], Iterator[Tensor]]:
+    """As timm's training script reads images."""
+    from timm.data import create_loader
+    from timm.data.dataset_factory import create_dataset
+
+    loader = create_loader(
+        create_dataset("", str(folder)),
+        pixels,
+        BATCH,
+        is_training=True,
+        color_jitter=None,
+        interpolation="bilinear",
+        mean=[0.5] * 3,
+        std=[0.5] * 3,
+        num_workers=0,
+        persistent_workers=False,
+        pin_memory=False,
+        device=CPU,
+    )
+    return lambda: (images for images, _ in loader)
+
+
+def _check(name: str, folder: Path | None, inside: str, what: str) -> Path:
+    if folder is None or next(folder.glob(inside), None) is None:
+        raise UserError(f"benchmark input needs --{name} FOLDER, {what}")
+    return folder.resolve()
+
+
+def main(out: Path, command: str, photographs: Path | None, tiny: Path | None) -> None:
+    """Measure everything and write one file.
+
+    Args:
+        out: where the record goes.
+        command: what the record says that it comes from.
+        photographs: a folder of class folders of full-size JPEGs.
+        tiny: where ``prepare_data.py tiny_imagenet`` unpacked the official JPEGs.
+
+    Raises:
+        UserError: one of the folders was not given or does not hold that.
+    """
+    photographs = _check("photographs", photographs, "*/*.*", "class folders of full-size JPEGs")
+    tiny = _check("tiny", tiny, "train/*/images/*", "the unpacked Tiny-ImageNet with its train/")
+    ensure_torchvision()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root, cache, small = (Path(folder, name) for name in ("originals", "cache", "tiny"))
+        root.mkdir()
+        for part in ("train", "val"):
+            (root / part).symlink_to(photographs)
+        small.mkdir()
+        wnids = sorted((tiny / "train").iterdir())
+        for k in chosen_classes(TINY_CLASSES, len(wnids)):
+            (small / wnids[k].name).symlink_to(wnids[k])
+        prepare_cache(imagenet.scan(root), cache)
+        full = {
+            "ours, original files": _rate(_ours(_streamed(root)), IMAGES),
+            "ours, prepared cache": _rate(_ours(_streamed(cache)), IMAGES),
+            "usual": _rate(_usual(photographs, PIXELS), IMAGES),
+            "timm": _rate(_timm(photographs, PIXELS), IMAGES),
+        }
+        raw = {f"photographs, {PIXELS} px, images/s": _found(full)}
+        for pixels in TINY_PIXELS:
+            work = {
+                "ours, resident": _rate(_ours(_resident(small, pixels)), RESIDENT_IMAGES),
+                "usual": _rate(_usual(small, pixels), TINY_IMAGES),
+                "timm": _rate(_timm(small, pixels), TINY_IMAGES),
+            }
+            raw[f"Tiny-ImageNet, {pixels} px, images/s"] = _found(work)
+    wanted = [
+        (f"photographs, {PIXELS} px", "ours, original files", "usual", 1.4),
+        (f"photographs, {PIXELS} px", "ours, original files", "timm", None),
+        (f"photographs, {PIXELS} px", "ours, prepared cache", "usual", 2.5),
+        ("Tiny-ImageNet, 32 px", "ours, resident", "usual", 20.0),
+        ("Tiny-ImageNet, 64 px", "ours, resident", "usual", None),
+    ]
+    rows = []
+    for images, ours, peer, target in wanted:
+        found = raw[f"{images}, images/s"]
+        ratio = median_ratio(found[ours], found[peer])
+        rows.append(
+            {
+                "what": f"{images}: images/s of one core, {ours} over {peer}",
+                "ratio": ratio,
+                "target": f">= {target:g}" if target else "none set",
+                "met": ratio >= (target or 0),
+            }
+        )
+    write(out, "Input speed", command, rows, raw)
+
+
+def _found(work: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """The rounds after one that warms up."""
+    return {name: rates[1:] for name, rates in alternate(work, ROUNDS + 1).items()}

@@ -1,0 +1,55 @@
+"""Batch normalisation whose mini-batch is that of all replicas together; an option, the paper's is each its own."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from bnrepro.layers.batch_norm import BatchNorm
+
+
+class _SumOverReplicas(Function):
+    """Everybody's x added up; everybody's loss depends on everybody's x, so gradients add up likewise."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        total = grad.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+class SynchronisedBatchNorm(BatchNorm):
+    """Alg. 1 over (R*N, C, *), where each of R replicas holds N; gradients flow through the shared statistics.
+
+    `torch.nn.SyncBatchNorm` does the same and runs on GPUs only. Alone it is `BatchNorm`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not dist.is_initialized():
+            return super().forward(x)
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        m = dist.get_world_size() * x.numel() // self.num_features
+        mean = _SumOverReplicas.apply(wide.sum(axes)) / m
+        centred = wide - mean.view(shape)
+        variance = _SumOverReplicas.apply(centred.square().sum(axes)) / m
+        self._track(mean.detach(), variance.detach(), m)
+        y = centred * (variance + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            y = y * self.weight.view(shape) + self.bias.view(shape)
+        return y.to(x.dtype)
+
+
+def synchronise(model: nn.Module) -> nn.Module:
+    """Turn every `BatchNorm` of a network into a synchronised one, parameters and buffers kept."""
+    for module in model.modules():
+        if type(module) is BatchNorm:
+            module.__class__ = SynchronisedBatchNorm
+    return model

@@ -1,0 +1,111 @@
+"""Replicas of one run that torchrun starts: each has its own mini-batch, and its own batch statistics (Sec. 4.2).
+
+Every replica runs the same program and holds the same weights; the first one alone locks, records and reports.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bnrepro.errors import UserError
+
+AGREE_EVERY = 20  # steps between agreeing on whether to stop or to save; to agree is to wait for each other
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """This process's place among ``count`` replicas; alone, everything here is free."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this replica keeps the record."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """What the training step calls, so that gradients are averaged over the replicas."""
+        if self.count == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, gradient_as_bucket_view=True)
+
+    def agree(self, step: int, *wishes: bool) -> tuple[bool, ...]:
+        """What any replica wishes for, as all of them see it at the same step."""
+        if self.count == 1:
+            return wishes
+        if step % AGREE_EVERY:
+            return (False,) * len(wishes)
+        flags = torch.tensor(wishes, dtype=torch.int32, device=_meeting_place())
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in flags.tolist())
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over replicas; a NaN of one is a NaN of all."""
+        if self.count == 1:
+            return values
+        total = values.clone()
+        dist.all_reduce(total)
+        return total / self.count
+
+    def gather(self, own: Any) -> list[Any]:
+        """Everybody's ``own``, by rank."""
+        found = [own] * self.count
+        if self.count > 1:
+            dist.all_gather_object(found, own)
+        return found
+
+    def share(self, leaders: Any) -> Any:
+        """What the leading replica gave."""
+        if self.count == 1:
+            return leaders
+        box = [leaders]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+ALONE = Replicas()
+
+
+def _meeting_place() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
+
+
+def started() -> Replicas:
+    """What torchrun says of this process."""
+    return Replicas(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@contextmanager
+def joined(expected: int, device: str) -> Iterator[Replicas]:
+    """The replicas, connected (NCCL on GPUs, Gloo on CPUs) for as long as this is entered.
+
+    Raises:
+        UserError: torchrun started another number than ``training.replicas``, which is part of a run's identity.
+    """
+    replicas = started()
+    if replicas.count != expected:
+        how = (
+            f"torchrun --nproc-per-node={expected} scripts/train.py ..." if expected > 1 else "python scripts/train.py"
+        )
+        raise UserError(
+            f"training.replicas={expected}, but {replicas.count} started; run {how}, or set "
+            f"training.replicas={replicas.count}"
+        )
+    if replicas.count == 1:
+        yield replicas
+        return
+    on_gpus = device.startswith("cuda")
+    if on_gpus:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if on_gpus else "gloo")
+    try:
+        yield replicas
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,256 @@
+"""Images that are held in memory: Tiny-ImageNet's preparation, orders, crops, distortions, batches."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bnrepro.compat import ensure_torchvision
+from bnrepro.data import augment, prepare_tiny_imagenet, tiny_imagenet
+from bnrepro.data.augment import Augmentation
+from bnrepro.data.order import Order
+from bnrepro.data.resident import ResidentImages
+from bnrepro.data.unpack import unpack
+from bnrepro.errors import UserError
+from bnrepro.seeding import numpy_rng
+
+ensure_torchvision()
+from torchvision.transforms.v2 import functional as vision  # noqa: E402
+
+CPU = torch.device("cpu")
+PLAIN = Augmentation(colour=0.0)
+
+
+def photograph(seed: int, size: int = 64) -> np.ndarray:
+    """Smooth random colours, (size, size, 3)."""
+    coarse = numpy_rng(seed, "photograph").integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def jpeg(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    """Tiny-ImageNet's layout with 8 classes of 10 training images and 2 validation images."""
+    for module in (tiny_imagenet, prepare_tiny_imagenet):
+        monkeypatch.setattr(module, "CLASSES", 8, raising=False)
+        monkeypatch.setattr(module, "TRAIN_PER_CLASS", 10)
+        monkeypatch.setattr(module, "VAL_PER_CLASS", 2, raising=False)
+    monkeypatch.setattr(tiny_imagenet, "HELD_OUT_PER_CLASS", 2)
+
+
+def layout(root: Path) -> Path:
+    """The official layout with generated images; every other one of class 0 is grey."""
+    wnids = [f"n{k:08}" for k in (3, 1, 2, 0, 7, 6, 5, 4)]
+    (root / "val" / "images").mkdir(parents=True)
+    (root / "wnids.txt").write_text("\n".join(wnids) + "\n")
+    (root / "words.txt").write_text("".join(f"{wnid}\tthing {wnid}\n" for wnid in [*wnids, "n99999999"]))
+    rows = []
+    for wnid in wnids:
+        (root / "train" / wnid / "images").mkdir(parents=True)
+        for k in range(10):
+            pixels = photograph(100 * int(wnid[1:]) + k)
+            pixels = pixels[..., 0] if wnid == "n00000000" and k % 2 else pixels
+            (root / "train" / wnid / "images" / f"{wnid}_{k}.JPEG").write_bytes(jpeg(pixels))
+    for k in range(16):
+        (root / "val" / "images" / f"val_{k}.JPEG").write_bytes(jpeg(photograph(5000 + k)))
+        rows.append(f"val_{k}.JPEG\t{wnids[k % 8]}\t0\t0\t62\t62")
+    (root / "val" / "val_annotations.txt").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def test_prepared_from_a_folder(small, tmp_path):
+    source, root = layout(tmp_path / "source"), tmp_path / "root"
+    said = prepare_tiny_imagenet.prepare(root, source)
+    assert "80 training and 16 validation images, 8 classes (91 rgb, 5 grey)" in said
+    told = tiny_imagenet.index(root)
+    assert told["wnids"] == sorted(told["wnids"]) and told["names"][3] == "thing n00000003"
+    (images, labels), (held_out, held_labels) = tiny_imagenet.load(root, 0, "full")
+    assert images.shape == (80, 3, 64, 64) and np.bincount(labels).tolist() == [10] * 8
+    assert held_out.shape == (16, 3, 64, 64) and np.bincount(held_labels).tolist() == [2] * 8
+    decoded = Image.open(source / "train" / "n00000002" / "images" / "n00000002_3.JPEG").convert("RGB")
+    np.testing.assert_array_equal(images[23], np.asarray(decoded).transpose(2, 0, 1))
+    assert (images[1][0] == images[1][1]).all()  # grey
+    assert "prepared before" in prepare_tiny_imagenet.prepare(root, source)
+
+
+def test_classes_are_evenly_spaced_and_the_split_is_of_training_images_alone(small, tmp_path):
+    root = tmp_path / "root"
+    prepare_tiny_imagenet.prepare(root, layout(tmp_path / "source"))
+    (whole, _), _ = tiny_imagenet.load(root, 0, "full")
+    (images, labels), _ = tiny_imagenet.load(root, 2, "full")
+    np.testing.assert_array_equal(images, np.concatenate([whole[:10], whole[40:50]]))
+    assert labels.tolist() == [0] * 10 + [1] * 10
+    (root / "decoded" / "val.npy").unlink()  # a tuning run has no use for it
+    (kept, kept_labels), (tune, tune_labels) = tiny_imagenet.load(root, 2, "tune")
+    assert np.bincount(kept_labels).tolist() == [8, 8] and np.bincount(tune_labels).tolist() == [2, 2]
+    together = sorted(image.tobytes() for image in [*kept, *tune])
+    assert together == sorted(image.tobytes() for image in images)
+    with pytest.raises(UserError, match="has 8"):
+        tiny_imagenet.load(root, 9, "full")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.xz parts"])
+def test_prepared_from_archives(small, tmp_path, kind):
+    source, root = layout(tmp_path / "source"), tmp_path / "root"
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    if kind == "zip":
+        with zipfile.ZipFile(packed / "tiny-imagenet-200.zip", "w") as archive:
+            for path in files:
+                archive.write(path, Path("tiny-imagenet-200") / path.relative_to(source))
+    else:
+        for part in range(3):
+            with tarfile.open(packed / f"part-{part}.tar.xz", "w:xz") as archive:
+                for path in files[part::3]:
+                    archive.add(path, Path("tiny-imagenet-200") / path.relative_to(source))
+    given = packed / "tiny-imagenet-200.zip" if kind == "zip" else packed
+    assert "80 training" in prepare_tiny_imagenet.prepare(root, given)
+    assert (root / "val" / "val_annotations.txt").exists()
+    missing = tmp_path / "half"
+    if kind != "zip":
+        (packed / "part-1.tar.xz").unlink()
+        with pytest.raises(UserError, match="all of its parts"):
+            prepare_tiny_imagenet.prepare(missing, packed)
+
+
+def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, capsys):
+    source, root = layout(tmp_path / "source"), tmp_path / "root"
+    victim = source / "train" / "n00000005" / "images" / "n00000005_4.JPEG"
+    sound = victim.read_bytes()
+    victim.write_bytes(sound[:200])
+    with pytest.raises(UserError, match=r"1 of 96 files cannot be decoded; .*--repair"):
+        prepare_tiny_imagenet.prepare(root, source)
+    assert str(victim) in capsys.readouterr().out
+    victim.write_bytes(sound)
+    assert "80 training" in prepare_tiny_imagenet.prepare(root, source, repair=True)
+
+
+def test_what_is_wrong_with_a_source_is_said(small, tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        prepare_tiny_imagenet.prepare(tmp_path / "root", tmp_path / "nowhere")
+    (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        prepare_tiny_imagenet.prepare(tmp_path / "root", tmp_path / "broken.zip")
+    with tarfile.open(tmp_path / "unsafe.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
+    with pytest.raises(UserError, match="unsafe path"):
+        unpack(tmp_path / "unsafe.tar", tmp_path / "root", lambda name: name)
+    with pytest.raises(UserError, match=r"prepare_data.py tiny_imagenet"):
+        tiny_imagenet.index(tmp_path / "root")
+
+
+def test_full_shuffle_and_fixed_shards():
+    """A full shuffle never repeats a mini-batch; fixed shards show the same ones in every epoch."""
+    full, shards = Order(100, 8, "full"), Order(100, 8, "shards")
+    assert full.steps_per_epoch == shards.steps_per_epoch == 12
+    for order in (full, shards):
+        epoch = np.concatenate([order(3, step) for step in range(12)])
+        assert len(set(epoch.tolist())) == 96
+    same = [set(shards(3, step)) == set(shards(3, step + 12)) for step in range(12)]
+    other = [set(full(3, step)) == set(full(3, step + 12)) for step in range(12)]
+    assert all(same) and not any(other)
+    assert (shards(3, 0) != shards(4, 0)).any() and (full(3, 5) == full(3, 5)).all()
+
+
+def test_crops_follow_the_rule():
+    """8-100 % of the area, aspect 3/4-4/3, inside the image, everywhere; mirrored half of the time."""
+    sizes = np.broadcast_to([64, 64], (20_000, 2))
+    draws = augment.draw(numpy_rng(0, "test"), sizes, Augmentation())
+    top, left, height, width = draws.boxes.T
+    assert (top >= 0).all() and (left >= 0).all() and (top + height <= 64).all() and (left + width <= 64).all()
+    area, aspect = height * width / 64**2, width / height
+    assert 0.07 < area.min() < 0.1 and 0.98 < area.max() <= 1 and 0.7 < aspect.min() < 0.8 < 1.25 < aspect.max() < 1.42
+    assert abs(np.median(np.log(aspect))) < 0.02 and 0.47 < area.mean() < 0.51
+    assert abs(draws.flips.mean() - 0.5) < 0.02 and abs(draws.brightness).max() <= 32 / 255
+    assert 0.5 <= draws.saturation.min() < 0.51 and 1.49 < draws.saturation.max() <= 1.5
+    weak = augment.draw(numpy_rng(0, "test"), sizes, Augmentation(colour=0.5))
+    np.testing.assert_allclose(weak.brightness, draws.brightness / 2, rtol=1e-6)
+
+
+def test_a_crop_that_never_fits_is_the_centre():
+    boxes = augment.draw_boxes(numpy_rng(0, "test"), np.array([[10, 1000]]), (1.0, 1.0), (3 / 4, 4 / 3))
+    assert boxes.tolist() == [[0, 493, 10, 13]]
+
+
+def test_resizing_is_torchvisions_antialiased_bilinear():
+    images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    draws = augment.draw(numpy_rng(1, "test"), np.broadcast_to([64, 64], (6, 2)), Augmentation())
+    for out in (32, 64):
+        ours = augment.crop_and_resize(images, torch.from_numpy(draws.boxes), out, torch.from_numpy(draws.flips))
+        for k, box in enumerate(draws.boxes.tolist()):
+            theirs = vision.resized_crop(images[k].float(), *box, [out, out], antialias=True)
+            theirs = theirs.flip(2) if draws.flips[k] else theirs
+            torch.testing.assert_close(ours[k], theirs, rtol=0, atol=1e-3)
+
+
+def test_distortions_are_brightness_and_saturation():
+    images = torch.rand(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    factors = torch.tensor([0.5, 1.0, 1.2, 1.0])
+    ours = augment.distort(images, torch.tensor([0.0, 0.1, 0.0, -1.0]), factors)
+    for k, factor in enumerate(factors.tolist()):
+        theirs = vision.adjust_saturation(images[k], factor)
+        shift = (0.0, 0.1, 0.0, -1.0)[k]
+        torch.testing.assert_close(ours[k], (theirs + shift).clamp(0, 1), rtol=0, atol=2e-4)
+    assert (ours[3] == 0).all()
+
+
+def resident(batch_size: int = 4, replica: tuple[int, int] = (0, 1), shuffle: str = "full", wanted=PLAIN, pixels=32):
+    images = np.stack([photograph(k).transpose(2, 0, 1) for k in range(40)])
+    labels = np.arange(40) % 5
+    held_out = images[:7], labels[:7]
+    return ResidentImages((images, labels), held_out, batch_size, pixels, shuffle, wanted, CPU, replica)
+
+
+def test_a_resident_batch_is_a_function_of_seed_and_step():
+    one, other = resident(), resident()
+    batches = [one.batch(5, step) for step in (0, 63, 64, 200)]
+    for step, (images, labels) in reversed(list(zip((0, 63, 64, 200), batches, strict=True))):
+        again, labels_again = other.batch(5, step)
+        assert torch.equal(images, again) and torch.equal(labels, labels_again)
+    assert batches[0][0].shape == (4, 3, 32, 32) and batches[0][0].is_contiguous(memory_format=torch.channels_last)
+    assert batches[0][0].abs().max() <= 1 and not torch.equal(batches[0][0], one.batch(6, 0)[0])
+    assert not torch.equal(batches[0][0], one.batch(5, 10)[0])
+
+
+def test_a_batch_shows_the_images_that_the_order_says():
+    data = resident(wanted=Augmentation((1.0, 1.0), (1.0, 1.0), flip=False, colour=0.0), pixels=64)
+    images, labels = data.batch(1, 3)
+    index = data.order(1, 3)
+    assert labels.tolist() == (index % 5).tolist()
+    expected = data.train_images[torch.from_numpy(index)].float() / 127.5 - 1
+    torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
+
+
+def test_replicas_share_out_a_larger_batch():
+    whole, parts = resident(batch_size=8), [resident(batch_size=4, replica=(rank, 2)) for rank in (0, 1)]
+    for step in (0, 70):
+        images = torch.cat([part.batch(2, step)[0] for part in parts])
+        assert torch.equal(images, whole.batch(2, step)[0])
+    assert parts[0].steps_per_epoch == whole.steps_per_epoch == 5
+
+
+def test_evaluation_sees_every_held_out_image_once_by_its_centre():
+    data = resident()
+    ((images, labels),) = data.evaluation_batches()
+    assert labels.tolist() == [0, 1, 2, 3, 4, 0, 1]
+    centre = vision.resized_crop(data.eval_images[3].float(), 4, 4, 56, 56, [32, 32], antialias=True)
+    torch.testing.assert_close(images[3], centre / 127.5 - 1, rtol=0, atol=1e-5)
+
+
+def test_fixed_batches_are_the_same_for_every_seed_and_differ_by_purpose():
+    data = resident()
+    data.batch(3, 0)
+    first = list(data.fixed_batches(2, "population"))
+    again, other = list(resident().fixed_batches(3, "population")), list(data.fixed_batches(2, "probe"))
+    assert torch.equal(first[1], again[1]) and not torch.equal(first[0], other[0])

@@ -1,0 +1,259 @@
+"""Schedules, L2, initialisation, dropout, precision; and that an Inception's run can be killed and resumed exactly."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from test_runs import TRAIN, assert_same_run, only_run, start, wait_for_steps
+from torch import nn
+
+from bnrepro import build, schedule
+from bnrepro.config import Init, typed
+from bnrepro.evaluation.population import batch_norms, moving_average
+from bnrepro.layers import build_norm
+from bnrepro.training.init import initialise
+from bnrepro.training.sgd import SGD, decayed
+from conftest import ROOT, compose_config
+
+CPU = torch.device("cpu")
+SMOKE = ("scale=smoke", "logger.mode=disabled")
+
+
+def config_of(*overrides: str):
+    return typed(compose_config(*overrides))
+
+
+def test_exponential_schedule_by_hand():
+    rate = schedule.exponential(0.0015, 0.96, 320_000)
+    assert rate(0) == rate(319_999) == 0.0015 and rate(320_000) == 0.0015 * 0.96
+    assert rate(30_999_999) == pytest.approx(0.0015 * 0.96**96) and rate(31_000_000) / 0.0015 == pytest.approx(
+        0.019, abs=1e-3
+    )
+    faster = schedule.exponential(0.045, 0.96, 320_000 / 6)
+    assert faster(53_333) == 0.045 and faster(53_334) == 0.045 * 0.96  # 8 / 6 epochs
+    assert faster(6_000_000) / 0.045 == pytest.approx(0.010, abs=1e-3)
+    assert schedule.constant(3.0)(10**9) == 3.0
+
+
+@pytest.mark.parametrize("scale", ["paper", "tiny64", "laptop", "mini", "smoke"])
+def test_every_scale_decays_as_the_paper(scale):
+    """To 0.019 after T, six times as fast in BN-x*, whatever T is."""
+    inception = config_of("experiment=figure2/inception", f"scale={scale}")
+    quick = config_of("experiment=figure2/bn_x30", f"scale={scale}")
+    equal = config_of("experiment=figure2/bn_x30_equal", f"scale={scale}")
+    total = inception.training.total_steps
+    assert total / inception.schedule.every == pytest.approx(31e6 / 320_000, rel=1e-5)
+    assert quick.schedule.every == pytest.approx(inception.schedule.every / 6)
+    assert quick.training.total_steps == round(total / 4)
+    assert (equal.schedule, equal.training.total_steps) == (inception.schedule, total)
+    assert inception.optimizer.lr == 0.0015 and quick.optimizer.lr == pytest.approx(0.045)
+
+
+def test_variants_differ_from_their_neighbours_in_what_the_paper_changed():
+    def differences(one: str, other: str) -> set[str]:
+        def flat(config) -> dict:
+            plain = {k: v for k, v in vars(config).items() if k not in ("experiment", "variant", "figure", "scale")}
+            return {
+                f"{section}.{key}": value
+                for section, values in plain.items()
+                for key, value in (vars(values) if hasattr(values, "__dict__") else {"": values}).items()
+            }
+
+        a, b = (flat(config_of(f"experiment=figure2/{name}", "scale=laptop")) for name in (one, other))
+        return {key for key in a if a[key] != b[key]}
+
+    assert differences("inception", "bn_baseline") == {"norm.name", "norm.eps", "norm.ema_decay"}
+    seven = {"optimizer.lr_multiplier", "model.dropout", "optimizer.l2_multiplier", "schedule.decay_multiplier"}
+    seven |= {"model.lrn", "data.shuffle", "augment.colour"}
+    assert differences("bn_baseline", "bn_x5") == seven | {"training.steps_multiplier"}
+    assert differences("bn_x5", "bn_x30") == {"optimizer.lr_multiplier"}
+    assert differences("bn_x5", "bn_x5_sigmoid") == {"model.nonlinearity"}
+    assert differences("inception", "inception_x5") == {"optimizer.lr_multiplier"}
+    assert differences("inception", "inception_sigmoid") == {"model.nonlinearity"}
+    norm = {"norm.name", "norm.eps", "norm.ema_decay"}
+    assert differences("bn_x30", "inception_changes_x30") - norm == set()
+    assert differences("bn_x30", "bn_x30_equal") == {"schedule.decay_multiplier", "training.steps_multiplier"}
+
+
+def test_l2_is_on_weights_alone_and_is_half_lambda_w_squared():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), build_norm("bn", 4), nn.Flatten(), nn.Linear(4, 2))
+    groups = decayed(model, 2e-4)
+    assert [group["weight_decay"] for group in groups] == [2e-4, 0.0]
+    assert {id(p) for p in groups[0]["params"]} == {id(model[0].weight), id(model[3].weight)}
+    assert len(groups[1]["params"]) == 4
+    before = model[0].weight.detach().clone()
+    optimizer = SGD(groups, lr=0.5, momentum=0.9)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(model[0].weight, before - 0.5 * 2e-4 * before)
+    assert torch.equal(model[1].weight, torch.ones(4))
+    assert len(decayed(model, 0.0)) == 1
+
+
+@pytest.mark.parametrize(("name", "variance"), [("he", 2.0), ("xavier", 1.0)])
+def test_initial_weights(name, variance):
+    model = nn.Sequential(nn.Conv2d(16, 64, 3), nn.Linear(300, 400))
+    initialise(model, Init(name, gain=1.5), [3])
+    for layer, fan_in in ((model[0], 144), (model[1], 300)):
+        assert layer.weight.std().item() == pytest.approx(1.5 * math.sqrt(variance / fan_in), rel=0.02)
+        assert layer.bias.abs().max() == 0
+
+
+def test_arms_of_figure_2_are_paired_by_seed():
+    """Same seed, same draws, whatever the arm's normaliser or initialisation; another seed, others."""
+    arms = [("bn_baseline", 4), ("inception", 4), ("inception", 5)]
+    plain, normal, other = (
+        build.network(config_of(f"experiment=figure2/{name}", "scale=laptop"), [seed], CPU) for name, seed in arms
+    )
+    xavier = build.network(config_of("experiment=figure2/inception", "scale=laptop", "init=xavier"), [4], CPU)
+    weights = [model.rows["4d"].double1.conv.weight for model in (plain, normal, other, xavier)]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    torch.testing.assert_close(weights[3] * math.sqrt(2), weights[0])
+
+
+def test_moving_averages_are_corrected_for_where_they_began():
+    norm = build_norm("bn", 3, ema_decay=0.9)
+    batches = [torch.randn(50, 3, 2, 2) * (k + 1) + k for k in range(4)]
+    for batch in batches:
+        norm(batch)
+    weights = torch.tensor([0.1 * 0.9**age for age in (3, 2, 1, 0)])
+    weights = weights / weights.sum()
+    mean = sum(w * b.mean((0, 2, 3)) for w, b in zip(weights, batches, strict=True))
+    variance = sum(w * b.transpose(0, 1).flatten(1).var(1) for w, b in zip(weights, batches, strict=True))
+    before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
+    with moving_average(norm):
+        assert not norm.training
+        torch.testing.assert_close(norm.running_mean, mean)
+        torch.testing.assert_close(norm.running_var, variance)
+        norm.train()(batches[0])  # whatever happens inside
+    assert norm.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in norm.state_dict().items())
+
+
+def task_of(*overrides: str, seed: int = 0):
+    config = config_of("scale=smoke", *overrides)
+    return build.task(config, build.dataset(config, CPU), [seed], CPU)
+
+
+def test_dropouts_masks_are_a_function_of_seed_and_step():
+    task = task_of("experiment=figure2/inception")
+    images, labels = task.batch([0], 0)
+
+    def loss(seed: int, step: int) -> float:
+        task.prepare([seed], step)
+        return task.loss(images, labels).item()
+
+    assert loss(0, 7) == loss(0, 7) and len({loss(0, 7), loss(0, 8), loss(1, 7)}) == 3
+
+
+def test_auxiliary_heads_weigh_03():
+    task = task_of("experiment=googlenet/plain", "model.dropout=0")
+    images, labels = task.batch([0], 0)
+    task.prepare([0], 0)
+    logits, heads = task.model.train()(images)
+    losses = [nn.functional.cross_entropy(found, labels) for found in (logits, *heads)]
+    task.prepare([0], 0)
+    torch.testing.assert_close(task.loss(images, labels)[0], losses[0] + 0.3 * (losses[1] + losses[2]))
+
+
+@pytest.mark.parametrize("norm", ["bn", "none"])
+def test_bfloat16_is_mixed_with_normalisers_in_float32(norm):
+    task = task_of("experiment=figure2/bn_x5", f"norm={norm}", "training.precision=bfloat16")
+    seen = []
+    for unit in task.model.modules():
+        if isinstance(unit, nn.Conv2d):
+            unit.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+    loss = task.loss(*task.batch([0], 0))
+    loss.sum().backward()
+    assert set(seen) == {torch.bfloat16} and loss.dtype == torch.float32
+    assert all(p.dtype == torch.float32 and p.grad.dtype == torch.float32 for p in task.model.parameters())
+    for layer in batch_norms(task.model):
+        assert layer.running_mean.dtype == torch.float32 and layer.num_batches_tracked == 1
+    full = task_of("experiment=figure2/bn_x5", f"norm={norm}")
+    assert loss.item() == pytest.approx(full.loss(*full.batch([0], 0)).item(), rel=0.05)
+    assert task.evaluate()["loss"].isfinite()
+
+
+def test_compile_is_what_a_step_calls(monkeypatch):
+    asked = []
+
+    def compiled(model, mode):
+        asked.append(mode)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    task = task_of("experiment=figure2/bn_x5", "training.compile=reduce-overhead")
+    assert asked == ["reduce-overhead"] and task.loss(*task.batch([0], 0)).isfinite()
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Path:
+    """BN-Baseline at smoke scale, with dropout and a schedule, without interruption."""
+    import os
+
+    runs = tmp_path_factory.mktemp("straight")
+    subprocess.run(
+        [*TRAIN, "experiment=figure2/bn_baseline", *SMOKE],
+        cwd=ROOT,
+        env=os.environ | {"BNREPRO_RUNS": str(runs)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return only_run(runs)
+
+
+def test_an_inception_that_is_killed_resumes_bit_for_bit(environment, straight):
+    runs = Path(environment["BNREPRO_RUNS"])
+    arguments = ("experiment=figure2/bn_baseline", *SMOKE)
+    for step in (5, 45):
+        process = start(environment, *arguments, "checkpoint_seconds=0.01")
+        wait_for_steps(runs, step, process)
+        process.kill()
+        process.wait()
+    process = start(environment, *arguments)
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0 and "finished" in out
+    status = json.loads((only_run(runs) / "status.json").read_text())
+    assert len(status["resumed"]) == 2 and min(status["resumed"]) > 0
+    assert_same_run(only_run(runs), straight)
+
+
+def torchrun(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run(
+        [*command, *TRAIN[1:], *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_two_replicas_under_torchrun_are_one_run(environment):
+    """One record; the moving averages of both are kept; resumed it ends as it would have without the kill."""
+    arguments = ("experiment=figure2/bn_x5", *SMOKE, "scale.imagenet.steps=320", "training.replicas=2")
+    done = torchrun(environment, *arguments)
+    assert done.returncode == 0 and done.stdout.count("finished") == 1, done.stdout + done.stderr
+    whole = only_run(Path(environment["BNREPRO_RUNS"]))
+    state = torch.load(whole / "checkpoint.pt", weights_only=True)
+    one, other = (buffers["stem.conv1.norm.running_mean"] for buffers in state["buffers"])
+    assert state["step"] == 80 and not torch.equal(one, other)
+    again = environment | {"BNREPRO_RUNS": environment["BNREPRO_RUNS"] + "-again"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *TRAIN[1:]]
+    process = subprocess.Popen([*command, *arguments, "checkpoint_seconds=0.01"], cwd=ROOT, env=again)
+    wait_for_steps(Path(again["BNREPRO_RUNS"]), 20, process)
+    process.terminate()
+    process.wait(timeout=60)
+    done = torchrun(again, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    resumed = only_run(Path(again["BNREPRO_RUNS"]))
+    assert 20 <= json.loads((resumed / "status.json").read_text())["resumed"][0] < 80
+    assert_same_run(resumed, whole)
+
+
+def test_the_number_of_replicas_is_part_of_a_run(environment, door):
+    done = door("train.py", "experiment=figure2/bn_x5", *SMOKE, "training.replicas=2")
+    assert done.returncode == 2 and "torchrun --nproc-per-node=2" in done.stdout + done.stderr
+    done = torchrun(environment, "experiment=figure2/bn_x5", *SMOKE)
+    assert done.returncode != 0 and "set training.replicas=2" in done.stdout + done.stderr
