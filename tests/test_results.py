@@ -53,8 +53,8 @@ def test_records_are_small_and_complete():
     files = [path for path in RESULTS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 50e6
     assert max(path.stat().st_size for path in files) < 2e6
+    assert max(path.stat().st_size for path in RESULTS.glob("*/*/runs/*/probes.npz")) < 150e3
     for path in RESULTS.glob("figure1/paper/runs/*/probes.npz"):
-        assert path.stat().st_size < 150e3
         with np.load(path) as arrays:
             steps, units = len(arrays["steps"]), len(arrays["units"])
             assert arrays["percentiles"].shape == (steps, units, 3) == (steps, 300, 3)

@@ -32,7 +32,7 @@ def only_run(runs: Path) -> Path:
 
 def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
     """Wait until a run's checkpoint is at least at that step."""
-    for _ in range(600):
+    for _ in range(2400):
         for path in runs.glob("*-s*/status.json"):
             if json.loads(path.read_text()).get("step", 0) >= steps:
                 return path.parent

@@ -20,7 +20,7 @@ from bnrepro.training.sgd import SGD, decayed
 from conftest import ROOT, compose_config
 
 CPU = torch.device("cpu")
-SMOKE = ("scale=smoke", "logger.mode=disabled")
+SMOKE = ("scale=smoke", "logger.mode=disabled", "data.images_per_class=20", "evaluation.population_batches=5")
 
 
 def config_of(*overrides: str):

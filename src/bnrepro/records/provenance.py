@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "wandb")
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "hydra-core", "omegaconf", "wandb")
 
 
 def _git(*arguments: str) -> str | None:
