@@ -2,7 +2,9 @@
 
 import io
 import tarfile
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data import augment, prepare_tiny_imagenet, tiny_imagenet
 from bnrepro.data.augment import Augmentation
+from bnrepro.data.fetch import fetch
 from bnrepro.data.order import Order
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.unpack import unpack
@@ -134,6 +137,37 @@ def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, ca
     assert str(victim) in capsys.readouterr().out
     victim.write_bytes(sound)
     assert "80 training" in prepare_tiny_imagenet.prepare(root, source, repair=True)
+
+
+class Unreliable(BaseHTTPRequestHandler):
+    """Sends 1,000 bytes of the 3,000 that it announces; asked to go on, the rest; after that says 416."""
+
+    content = bytes(range(250)) * 12
+
+    def do_GET(self) -> None:
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.send_response(416 if begin == 3000 else 206 if begin else 200)
+        self.send_header("Content-Length", str(3000 - begin))
+        self.end_headers()
+        self.wfile.write(self.content[begin:] if begin else self.content[:1000])
+
+    def log_message(self, *arguments) -> None:
+        pass
+
+
+def test_a_download_goes_on_where_it_was_lost(tmp_path):
+    server = HTTPServer(("127.0.0.1", 0), Unreliable)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address, target = f"http://127.0.0.1:{server.server_port}/set.zip", tmp_path / "data" / "set.zip"
+    with pytest.raises(UserError, match="lost at 1,000 bytes; run again to go on"):
+        fetch(address, target)
+    assert fetch(address, target).read_bytes() == Unreliable.content
+    target.rename(target.with_name("set.zip.part"))  # killed before its last rename
+    assert fetch(address, target).read_bytes() == Unreliable.content
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UserError, match="cannot be fetched"):
+        fetch(f"http://127.0.0.1:{server.server_port}/other.zip", tmp_path / "other.zip")
 
 
 def test_what_is_wrong_with_a_source_is_said(small, tmp_path):

@@ -2,10 +2,14 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from bnrepro.evaluation.population import population_statistics
 from bnrepro.layers import build_norm
+from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.mlp import MLP
+from bnrepro.probes import layers
+from bnrepro.probes.layers import LayerProbe
 from bnrepro.probes.percentiles import PercentileProbe
 
 
@@ -71,5 +75,69 @@ def test_a_restored_probe_goes_on():
     second.restore([first.state(0)])
     with population_statistics(model, images()[:, None]):
         second(2)
+    for name, value in whole.record(0).items():
+        np.testing.assert_array_equal(second.record(0)[name], value)
+
+
+def one_unit(norm: str, channels: int = 8, size: int = 4) -> nn.Module:
+    """A convolution that hands its input on, channel c times c + 1."""
+    unit = ConvUnit(channels, channels, 1, size, Build(lambda c, spatial: build_norm(norm, c, eps=1e-9), "relu", 1.0))
+    unit.conv.weight.data = torch.diag(torch.arange(1.0, channels + 1))[:, :, None, None]
+    if unit.conv.bias is not None:
+        unit.conv.bias.data.zero_()
+    return nn.Sequential(unit)
+
+
+def maps(count: int = 2, channels: int = 8, size: int = 4) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(32, channels, size, size, generator=generator) + k for k in range(count)]
+
+
+def test_layers_percentiles_are_pooled_and_of_four_channels():
+    model, batches = one_unit("none"), maps()
+    probe = LayerProbe(model, model, batches, [3])
+    probe(3)
+    probe(4)
+    record = probe.record(0)
+    assert record["steps"].tolist() == [3] and record["layer_names"].tolist() == ["0"]
+    assert record["units"].tolist() == [-1, 0, 2, 4, 6] and record["layers"].tolist() == [0] * 5
+    x = torch.cat(batches).numpy() * np.arange(1, 9)[:, None, None]
+    expected = [np.percentile(x, (15, 50, 85)), *(np.percentile(x[:, c], (15, 50, 85)) for c in (0, 2, 4, 6))]
+    np.testing.assert_allclose(record["percentiles"][0].astype(float), expected, rtol=2e-3, atol=2e-3)
+    assert record["percentiles"].dtype == np.float16 and "percentiles_before" not in record
+
+
+def test_layers_percentiles_before_and_after_bn():
+    model, batches = one_unit("bn"), maps()
+    probe = LayerProbe(model, model, batches, [1])
+    with population_statistics(model, batches):
+        probe(1)
+        assert not model.training
+    record = probe.record(0)
+    raw = [batch.numpy() * np.arange(1, 9)[:, None, None] for batch in batches]
+    each = [(x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True) for x in raw]
+    for key, values in (("percentiles_before", raw), ("percentiles", each)):
+        expected = np.percentile(np.concatenate(values)[:, 4], (15, 50, 85))
+        np.testing.assert_allclose(record[key][0, 3].astype(float), expected, rtol=3e-3, atol=3e-3)
+
+
+def test_of_large_maps_every_column_and_row_is_sampled(monkeypatch):
+    """A bright border must not stand for the whole map."""
+    monkeypatch.setattr(layers, "ENOUGH", 2048)
+    model = one_unit("none", channels=8, size=16)
+    batch = torch.zeros(32, 8, 16, 16)
+    batch[..., 0] = 1
+    probe = LayerProbe(model, model, [batch, batch], [1])
+    probe(1)
+    assert (probe.record(0)["percentiles"][0, 0] == 0).all()
+
+
+def test_a_restored_layer_probe_goes_on():
+    model, batches = one_unit("bn"), maps()
+    whole, first, second = (LayerProbe(model, model, batches, [1, 2]) for _ in range(3))
+    for probe, step in ((whole, 1), (whole, 2), (first, 1)):
+        probe(step)
+    second.restore([first.state(0)])
+    second(2)
     for name, value in whole.record(0).items():
         np.testing.assert_array_equal(second.record(0)[name], value)

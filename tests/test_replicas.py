@@ -82,7 +82,7 @@ def both(tmp_path, *overrides: str) -> list[dict]:
 )
 def test_two_replicas_equal_one_process_with_the_whole_batch(tmp_path, overrides):
     one, other = both(tmp_path, *overrides)
-    alone = _two_steps(_config(*overrides, replicas=1), Replicas())
+    alone = _two_steps(_config(overrides[0], replicas=1), Replicas())
     for name, tensor in alone.items():
         torch.testing.assert_close(one["state"][name], tensor, rtol=1e-6, atol=1e-9, msg=name)
         assert torch.equal(one["state"][name], other["state"][name]), name

@@ -13,9 +13,11 @@ from torch import nn
 
 from bnrepro import build, schedule
 from bnrepro.config import Init, typed
-from bnrepro.evaluation.population import batch_norms, moving_average
+from bnrepro.errors import UserError
+from bnrepro.evaluation.population import batch_norms, moving_average, population_statistics
 from bnrepro.layers import build_norm
 from bnrepro.training.init import initialise
+from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import SGD, decayed
 from conftest import ROOT, compose_config
 
@@ -179,6 +181,49 @@ def test_bfloat16_is_mixed_with_normalisers_in_float32(norm):
     assert task.evaluate()["loss"].isfinite()
 
 
+def test_population_statistics_are_taken_in_the_precision_of_training():
+    task, seen = task_of("experiment=figure2/bn_x5", "training.precision=bfloat16"), []
+    task.model.stem.conv2.conv.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+    with population_statistics(task.model, task.population(1), task.predict):
+        pass
+    assert seen == [torch.bfloat16]
+    plain = task_of("experiment=figure2/bn_x5")
+    images = [next(iter(t.data.evaluation_batches()))[0] for t in (task, plain)]
+    assert torch.equal(*images)  # what is evaluated does not depend on the precision
+
+
+def test_only_parameters_and_losses_say_that_a_run_diverged():
+    """Moving averages are each replica's own: by them replicas would come to different ends."""
+    task = task_of("experiment=figure2/bn_x5")
+    optimizer = build.optimizer(config_of("experiment=figure2/bn_x5", "scale=smoke"), task.model)
+    trainer = Trainer(task, optimizer, [Member(0)], 10, lambda step: 0.1, {10}, lambda step: [{}])
+    batch_norms(task.model)[0].running_var.fill_(float("inf"))
+    trainer._find_divergence()
+    assert trainer.members[0].diverged_at is None
+    task.model.classifier.bias.data[0] = float("nan")
+    trainer._find_divergence()
+    assert trainer.members[0].diverged_at == 0
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("experiment=figure1/bn", "training.precision=bfloat16"),
+        ("experiment=figure1/bn", "training.replicas=2"),
+        ("experiment=figure2/bn_x5", "norm.sync=true"),
+        ("experiment=figure2/inception", "+norm.sync=true", "training.replicas=2"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(overrides):
+    with pytest.raises(UserError):
+        config_of(*overrides)
+
+
+def test_fewer_images_than_a_step_takes():
+    with pytest.raises(UserError, match="fewer than the 32 of one step"):
+        task_of("experiment=figure2/bn_x5", "data.images_per_class=2")
+
+
 def test_compile_is_what_a_step_calls(monkeypatch):
     asked = []
 
@@ -223,10 +268,10 @@ def test_an_inception_that_is_killed_resumes_bit_for_bit(environment, straight):
     assert_same_run(only_run(runs), straight)
 
 
-def torchrun(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+def torchrun(environment: dict[str, str], *arguments: str, script: str = TRAIN[1]) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
     return subprocess.run(
-        [*command, *TRAIN[1:], *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
 
 
@@ -257,3 +302,31 @@ def test_the_number_of_replicas_is_part_of_a_run(environment, door):
     assert done.returncode == 2 and "torchrun --nproc-per-node=2" in done.stdout + done.stderr
     done = torchrun(environment, "experiment=figure2/bn_x5", *SMOKE)
     assert done.returncode != 0 and "set training.replicas=2" in done.stdout + done.stderr
+
+
+FAULT = """
+import os, runpy, sys
+from bnrepro.tasks.images import ImageClassification
+
+loss = ImageClassification.loss
+
+def faulty(self, images, labels):
+    if self.rank == int(os.environ["FAULTY"]):
+        raise OSError("the disk went away")
+    return loss(self, images, labels)
+
+ImageClassification.loss = faulty
+sys.argv[0] = os.environ["TRAIN"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_fault_of_one_replica_ends_all_and_is_told(environment, tmp_path, rank):
+    script = tmp_path / "faulty.py"
+    script.write_text(FAULT)
+    arguments = ("experiment=figure2/bn_x5", *SMOKE, "training.replicas=2", "seeds=[0,1]")
+    done = torchrun(environment | {"FAULTY": str(rank), "TRAIN": TRAIN[1]}, *arguments, script=str(script))
+    assert done.returncode != 0 and "the disk went away" in done.stdout + done.stderr
+    states = [json.loads(path.read_text()) for path in Path(environment["BNREPRO_RUNS"]).glob("*/status.json")]
+    assert "finished" not in {status["state"] for status in states}

@@ -51,6 +51,9 @@ def device(config: Config) -> torch.device:
         raise UserError(
             f"device={config.device} cannot be used ({str(error).splitlines()[0]}); try device=cpu"
         ) from None
+    if found.type == "cuda":  # PyTorch's default computes float32 convolutions in TF32
+        kind = "tf32" if config.training.precision == "tf32" else "ieee"
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kind
     return found
 
 

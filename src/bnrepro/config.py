@@ -110,7 +110,7 @@ class Training:
     steps_multiplier: float = 1.0
     batch_size: int = 60  # of each replica
     replicas: int = 1  # processes that torchrun starts, each with its own mini-batch
-    precision: str = "float32"  # bfloat16: mixed, with normalisers in float32
+    precision: str = "float32"  # tf32: products so, on a GPU; bfloat16: mixed, with normalisers in float32
     compile: str = _free("none")  # a mode of torch.compile; reduce-overhead records CUDA graphs
 
     @property
@@ -185,7 +185,7 @@ CHOICES = {
     "optimizer.name": ("sgd",),
     "schedule.name": ("constant", "exponential"),
     "evaluation.statistics": ("population", "moving_average"),
-    "training.precision": ("float32", "bfloat16"),
+    "training.precision": ("float32", "tf32", "bfloat16"),
     "training.compile": ("none", "default", "reduce-overhead", "max-autotune"),
 }
 
@@ -231,6 +231,7 @@ def typed(composed: DictConfig) -> Config:
             raise UserError(f"configuration: {key}={value} must be above 0")
     if config.model.name == "mlp" and config.data.name != "mnist":
         raise UserError(f"configuration: model=mlp is the MNIST network; data.name={config.data.name} needs inception")
+    _refuse_what_would_be_ignored(config)
     if config.training.batch_size < 2:
         raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
     if min(run_seeds(config)) < 0:
@@ -238,6 +239,16 @@ def typed(composed: DictConfig) -> Config:
     if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"configuration: seeds={config.seeds} names a seed twice")
     return config
+
+
+def _refuse_what_would_be_ignored(config: Config) -> None:
+    """Options that a network or normaliser does not have: they would be in the record and change nothing."""
+    usual, training = Training(), config.training
+    for key in ("precision", "compile", "replicas"):
+        if config.model.name == "mlp" and getattr(training, key) != getattr(usual, key):
+            raise UserError(f"configuration: model=mlp has no training.{key}; leave it at {getattr(usual, key)}")
+    if config.norm.sync and (config.norm.name != "bn" or training.replicas == 1):
+        raise UserError("configuration: norm.sync=true needs norm=bn and training.replicas of 2 or more")
 
 
 def run_seeds(config: Config) -> list[int]:

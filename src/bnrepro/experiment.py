@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -73,11 +73,14 @@ def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
     finally:
         for directory in held.values():
             directory.release()
-    return [outcomes[name] for name in wanted]
+    return [outcomes[name] for name in wanted if name in outcomes]
 
 
 def _follow(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
-    """Do as the leading replica does, with records that nobody keeps."""
+    """Do as the leading replica does, with records that nobody keeps.
+
+    A fault is raised: it ends this process, and torchrun then ends the others.
+    """
     with TemporaryDirectory() as folder:
         unrecorded = replace(config, runs_dir=folder, publish=False, logger=replace(config.logger, mode="disabled"))
         ready = []
@@ -124,6 +127,11 @@ def _told(outcomes: dict[str, Outcome], directories: list[RunDirectory]) -> Iter
                 outcomes[directory.name] = Outcome(directory.name, "failed", message)
 
 
+def _untold(outcomes: dict[str, Outcome], directories: list[RunDirectory]) -> AbstractContextManager[None]:
+    """As `_told` where there is nobody to tell."""
+    return nullcontext()
+
+
 def _note_failure(directory: RunDirectory, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     with suppress(OSError):  # a disk that is full is full for this too; the outcome still says what happened
@@ -135,7 +143,8 @@ def _train_all(
     config: Config, command: str, ready: list[Begun], outcomes: dict[str, Outcome], replicas: Replicas
 ) -> None:
     """Train locked runs, the least advanced first; where they can be stacked, those at the same step together."""
-    with _told(outcomes, [directory for _, directory, _ in ready]):
+    told = _told if replicas.leads else _untold
+    with told(outcomes, [directory for _, directory, _ in ready]):
         on = build.device(config)
         data = build.dataset(config, on, replicas)
         ordered = sorted(ready, key=_step)
@@ -148,8 +157,11 @@ def _train_all(
                         text = f"{d.name}: interrupted before it began; run the same command to go on"
                         outcomes[d.name] = Outcome(d.name, "interrupted", text)
                     continue
-                with _told(outcomes, directories):
+                with told(outcomes, directories):
                     outcomes |= Session(config, command, group, data, on, replicas).train(stop)
+                failed = any(outcomes[d.name].state in ("failed", "refused") for d in directories if d.name in outcomes)
+                if failed and replicas.count > 1:  # the others wait for this replica somewhere, and cannot go on
+                    return
 
 
 def _step(begun: Begun) -> int:

@@ -112,9 +112,10 @@ class Session:
                 directory.write_config(as_yaml(self.config, member.seed))
             before = directory.status() if state else {}
             (directory.path / "traceback.txt").unlink(missing_ok=True)
-            exact = before.get("exact_resume", True) and (state is None or before.get("conditions") == conditions)
+            same = state is None or (before.get("conditions") == conditions and conditions["device"] == "cpu")
+            exact = before.get("exact_resume", True) and same
             if not exact:
-                print(f"{directory.name}: resumed under other conditions than it began; not bit for bit the same run")
+                print(f"{directory.name}: resumed on a GPU or under other conditions; not bit for bit the same run")
             directory.update(
                 **provenance(),
                 command=self.command,
@@ -160,7 +161,7 @@ class Session:
         wanted, prefix = self.config.evaluation, "tune" if self.config.data.split == "tune" else "val"
 
         def with_population(batches: int) -> AbstractContextManager[None]:
-            return population_statistics(self.model, self.task.population(batches))
+            return population_statistics(self.model, self.task.population(batches), self.task.predict)
 
         if wanted.statistics == "moving_average":
             statistics = moving_average(self.model, self.replicas.mean)
@@ -199,7 +200,14 @@ class Session:
         return {name: values.tolist() for name, values in self.task.evaluate().items()}
 
     def _save(self, step: int) -> None:
-        """Make rows, checkpoint, probes and status durable, in this order, then tell W&B."""
+        """Make rows, checkpoint, probes and status durable, in this order, then tell W&B.
+
+        Of several replicas the first one does so for all; their moving averages are their own, and it keeps them too.
+        """
+        alone = self.replicas.count == 1
+        buffers = None if alone else self.replicas.gather({n: b.cpu() for n, b in self.model.named_buffers()})
+        if not self.replicas.leads:
+            return
         for k, (directory, member, state) in enumerate(
             zip(self.directories, self.members, self.trainer.states(), strict=True)
         ):
@@ -209,8 +217,8 @@ class Session:
             self.written[k] = len(member.rows)
             if self.probe:
                 state["probe"] = self.probe.state(k)
-            if self.replicas.count > 1:  # each replica's moving averages are its own
-                state["buffers"] = self.replicas.gather({n: b.cpu() for n, b in self.model.named_buffers()})
+            if buffers:
+                state["buffers"] = buffers
             checkpoint.save(directory.checkpoint, state | {"run": directory.name})
             record = self.probe.record(k) if self.probe else {}
             if record:

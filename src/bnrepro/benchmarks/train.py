@@ -120,9 +120,12 @@ def torchvisions(on: torch.device) -> Callable[[], float]:
 def costs(rates: dict[str, float]) -> Table:
     """Hours of training that each scale's T takes at the measured rates; the paper's steps on several devices.
 
-    Devices are taken to add up without loss and evaluation is left out: both are assumptions, not measurements.
+    Evaluation is left out, and devices are taken to share the images out without loss: assumptions, not measurements.
+    On n devices a step is then n mini-batches of 32, and there are n times fewer steps: another experiment.
     """
-    table = Table("scale", "what", "steps of 32", *(f"{n} device{'s' if n > 1 else ''}, hours" for n in GPUS), box=None)
+    table = Table(
+        "scale", "what", "mini-batches of 32", *(f"{n} device{'s' if n > 1 else ''}, hours" for n in GPUS), box=None
+    )
     for scale in STEPS:
         config = _config("figure2/bn_baseline", scale)
         rows = PAPER_STEPS if scale == "paper" else {"T": config.training.total_steps}

@@ -6,6 +6,7 @@ images are.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -133,9 +134,14 @@ def crop_and_resize(images: Tensor, boxes: Tensor, out: int, flips: Tensor | Non
     return down[:, None] @ narrow.view(n, channels, rows, out)
 
 
+@cache
+def _luma(device: torch.device) -> Tensor:
+    return torch.tensor(LUMA, device=device)
+
+
 def distort(images: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:
     """Brightness and saturation of (n, 3, H, W) in [0, 1]; they commute, and the result is cut off at 0 and 1."""
-    grey = torch.einsum("nchw,c->nhw", images, torch.tensor(LUMA, device=images.device))[:, None]
+    grey = torch.einsum("nchw,c->nhw", images, _luma(images.device))[:, None]
     factor = saturation[:, None, None, None]
     return (factor * images + (1 - factor) * grey + brightness[:, None, None, None]).clamp(0, 1)
 

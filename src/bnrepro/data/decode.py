@@ -1,12 +1,23 @@
 """Image files as RGB bytes, whatever is in them: grey, CMYK, 16 bits, turned by EXIF, or not a JPEG at all."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+)
 JPEG = b"\xff\xd8"
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
@@ -24,7 +35,7 @@ def kind(content: bytes) -> str:
     try:
         image = Image.open(io.BytesIO(content))
         turned = image.getexif().get(ORIENTATION, 1) != 1
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise CorruptImage(str(error).splitlines()[0]) from None
     if image.mode.startswith("I"):
         return "16 bit"
@@ -41,7 +52,7 @@ def _with_pillow(content: bytes) -> np.ndarray:
             wide = np.asarray(image, np.int64)
             return np.repeat((wide >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
         return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise CorruptImage(str(error).splitlines()[0]) from None
 
 

@@ -4,11 +4,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from bnrepro.errors import UserError
 from bnrepro.seeding import numpy_rng
 
 
 class Order:
     """Mini-batches of indices; an epoch's last, smaller batch is dropped.
+
+    Raises:
+        UserError: there are fewer images than a step takes.
 
     Args:
         images: how many there are.
@@ -19,6 +23,8 @@ class Order:
     """
 
     def __init__(self, images: int, batch_size: int, shuffle: str):
+        if images < batch_size:
+            raise UserError(f"{images} training images are fewer than the {batch_size} of one step")
         self.images, self.batch_size, self.shuffle = images, batch_size, shuffle
         self.steps_per_epoch = images // batch_size
         self._epoch = lru_cache(maxsize=2)(self._permutation)

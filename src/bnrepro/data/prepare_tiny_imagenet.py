@@ -1,8 +1,7 @@
 """Putting Tiny-ImageNet-200 in its place: fetched or taken, unpacked, every file decoded and counted."""
 
 import hashlib
-import shutil
-import urllib.request
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from rich.progress import track
 
 from bnrepro.data.decode import CorruptImage, decode, kind
+from bnrepro.data.fetch import fetch
 from bnrepro.data.tiny_imagenet import CLASSES, PIXELS, TRAIN_PER_CLASS, VAL_PER_CLASS
 from bnrepro.data.unpack import archives, forget, unpack, without
 from bnrepro.errors import UserError
@@ -17,27 +17,6 @@ from bnrepro.records.files import write_atomically, write_json
 
 ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"
-
-
-def fetch(root: Path) -> Path:
-    """Download the official archive into ``root``, going on where an earlier attempt stopped."""
-    target, partial = root / f"{FOLDER}.zip", root / f"{FOLDER}.zip.part"
-    if target.exists():
-        return target
-    root.mkdir(parents=True, exist_ok=True)
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(ADDRESS, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            resumed = answer.status == 206
-            with open(partial, "ab" if resumed else "wb") as file:
-                shutil.copyfileobj(answer, file)
-    except OSError as error:
-        raise UserError(
-            f"{ADDRESS} cannot be fetched ({error}); run again to go on, or give --source ARCHIVE_OR_FOLDER"
-        ) from None
-    partial.rename(target)
-    return target
 
 
 def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
@@ -52,10 +31,13 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
     Raises:
         UserError: files are missing, or some cannot be decoded; each is named.
     """
+    official = root / f"{FOLDER}.zip"
     if repair:
         forget(root)
+        if official.exists() and not zipfile.is_zipfile(official):
+            official.unlink()
     if source is None and not (root / "wnids.txt").exists():
-        source = fetch(root)
+        source = fetch(ADDRESS, official)
     layout = root
     if source is not None:
         parts = archives(source)

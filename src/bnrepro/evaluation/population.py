@@ -31,11 +31,13 @@ def _untouched(model: nn.Module) -> Iterator[list[_BatchNorm]]:
 
 @contextmanager
 @torch.no_grad()
-def population_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
+def population_statistics(
+    model: nn.Module, batches: Iterable[Tensor], forward: Callable[[Tensor], object] | None = None
+) -> Iterator[None]:
     """Inside, the network is in evaluation mode with E[x] = E_B[mu_B] and Var[x] = m/(m-1) E_B[sigma_B^2].
 
     The averages are over the given training mini-batches, passed through the network in training mode with its weights
-    frozen.
+    frozen; by ``forward``, if calling the network itself is not how it trains.
     """
     with _untouched(model) as norms:
         if norms:
@@ -44,7 +46,7 @@ def population_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterat
                 norm.reset_running_stats()
                 norm.momentum = None  # PyTorch: the plain average over batches of the mean and the unbiased variance
             for batch in batches:
-                model(batch)
+                (forward or model)(batch)
         model.eval()
         yield
 

@@ -6,6 +6,8 @@ batch is normalised by its own statistics: ``training``, the input of the nonlin
 is normalised. Without a normaliser the two are one.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from bnrepro.probes.percentiles import PERCENTILES
 
 CHANNELS = 4
 POOLED = -1
-ENOUGH = 2**18  # values a percentile is taken of; of more, every so many-th
+ENOUGH = 2**18  # values that a percentile is taken of, about
 VIEWS = {"training": ("percentiles", "nonlinearity"), "before": ("percentiles_before", "norm")}
 
 
@@ -26,12 +28,13 @@ class LayerProbe:
 
     Args:
         model: the network.
+        forward: calls it as training does, so that a mixed precision is the same.
         batches: the probe set, mini-batches (N, C, H, W) that are the same at every step.
         steps: the steps at which to look.
     """
 
-    def __init__(self, model: nn.Module, batches: list[Tensor], steps: list[int]):
-        self.model, self.batches, self.steps = model, batches, set(steps)
+    def __init__(self, model: nn.Module, forward: Callable[[Tensor], Any], batches: list[Tensor], steps: list[int]):
+        self.model, self.forward, self.batches, self.steps = model, forward, batches, set(steps)
         self.layers = {name: unit for name, unit in model.named_modules() if isinstance(unit, ConvUnit)}
         normalised = any(hasattr(unit, "norm") for unit in self.layers.values())
         self.views = list(VIEWS) if normalised else ["training"]
@@ -48,24 +51,30 @@ class LayerProbe:
         if step not in self.steps or step in self.taken:
             return
         self.taken.append(step)
-        caught: dict[tuple[str, str], list[Tensor]] = {}
+        caught: dict[tuple[str, str], list[list[Tensor]]] = {}
         hooks = []
         for view in self.views:
             for name, unit in self.layers.items():
                 into = caught.setdefault((view, name), [])
-                hook = lambda module, args, into=into: into.append(args[0])  # noqa: E731
+                hook = lambda module, args, into=into: into.append(self._sample(args[0]))  # noqa: E731
                 hooks.append(getattr(unit, VIEWS[view][1]).register_forward_pre_hook(hook))
         self.model.train()
         try:
             for batch in self.batches:
-                self.model(batch)
+                self.forward(batch)
         finally:
             self.model.eval()
             for hook in hooks:
                 hook.remove()
         for view in self.views:
-            rows = [_percentiles(torch.cat(caught[view, name])) for name in self.layers]
+            rows = [_percentiles([torch.cat(part) for part in zip(*caught[view, n], strict=True)]) for n in self.layers]
             self.values[view].append(torch.cat(rows).half().cpu())
+
+    def _sample(self, x: Tensor) -> list[Tensor]:
+        """What is kept of a batch (N, C, H, W): values of all channels together, then of each chosen channel."""
+        share = ENOUGH // len(self.batches)
+        chosen = [x, *(x[:, channel] for channel in _channels(x.shape[1]))]
+        return [values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float() for values in chosen]
 
     def record(self, k: int) -> dict[str, np.ndarray]:
         """What probes.npz holds: steps (T,), layers and units (U,), layer_names (L,), percentiles (T, U, 3) a view.
@@ -98,9 +107,15 @@ def _channels(count: int) -> list[int]:
     return [k * count // CHANNELS for k in range(CHANNELS)]
 
 
-def _percentiles(x: Tensor) -> Tensor:
-    """Of (N, C, H, W): pooled, then of the chosen channels, (1 + CHANNELS, 3)."""
-    levels = torch.tensor(PERCENTILES, dtype=torch.float32, device=x.device) / 100
-    chosen = [x, *(x[:, channel] for channel in _channels(x.shape[1]))]
-    flat = (values.flatten().float() for values in chosen)
-    return torch.stack([torch.quantile(v[:: -(-len(v) // ENOUGH)], levels) for v in flat])
+def _stride(count: int, enough: int, grid: torch.Size) -> int:
+    """Every so many-th value is taken: about ``enough`` of them, and from every row and column of the map alike."""
+    stride = -(-count // enough)
+    while stride > 1 and any(math.gcd(stride, size) > 1 for size in grid):
+        stride += 1
+    return stride
+
+
+def _percentiles(samples: list[Tensor]) -> Tensor:
+    """Of each sample (n,), (len(samples), 3)."""
+    levels = torch.tensor(PERCENTILES, dtype=torch.float32, device=samples[0].device) / 100
+    return torch.stack([torch.quantile(values, levels) for values in samples])

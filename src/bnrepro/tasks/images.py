@@ -80,13 +80,18 @@ class ImageClassification:
             loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
         return loss[None]
 
+    def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """What the network itself says, in the precision of training and the mode it is in."""
+        with self._autocast():
+            return self.model(images)
+
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
         """Loss and accuracies on the held-out images, single centre crop, each (1,)."""
-        with self._autocast():
-            return accuracy_of(
-                (self.model(images).float().mT[None], labels[None]) for images, labels in self.data.evaluation_batches()
-            )
+        return accuracy_of(
+            (self.predict(images).to(images.dtype).mT[None], labels[None])
+            for images, labels in self.data.evaluation_batches()
+        )
 
     def population(self, batches: int) -> Iterator[Tensor]:
         """Training mini-batches, fixed, augmented as in training."""
@@ -94,4 +99,5 @@ class ImageClassification:
 
     def probe(self, steps: list[int]) -> LayerProbe:
         """Every nonlinearity's input, pooled over a layer, and of four fixed channels."""
-        return LayerProbe(self.model, list(self.data.fixed_batches(self.probe_batches, "probe")), steps)
+        batches = list(self.data.fixed_batches(self.probe_batches, "probe"))
+        return LayerProbe(self.model, self.predict, batches, steps)

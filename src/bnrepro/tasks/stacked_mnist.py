@@ -25,6 +25,10 @@ class StackedMNIST:
         """Mean cross-entropy of each network, (S,)."""
         return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
 
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits."""
+        return self.model(images)
+
     def evaluate(self) -> dict[str, Tensor]:
         """Loss and accuracies on the held-out images."""
         return evaluate(self.model, self.data.eval_images, self.data.eval_labels)

@@ -127,10 +127,8 @@ class Trainer:
     def _find_divergence(self) -> None:
         """Note each network's first step with a non-finite loss; a non-finite parameter counts from now."""
         finite = torch.isfinite(self.losses[: self.pending]).cpu()
-        sound = [
-            all(torch.isfinite(t).all() for t in state.values())
-            for state in split_state(self._model_state(), self.size)
-        ]
+        parameters = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
+        sound = [all(torch.isfinite(t).all() for t in own.values()) for own in split_state(parameters, self.size)]
         for k, member in enumerate(self.members):
             if member.diverged_at is not None:
                 continue
