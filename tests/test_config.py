@@ -10,10 +10,11 @@ from omegaconf import OmegaConf
 
 from bnrepro import build, experiment
 from bnrepro.command_line import options
-from bnrepro.config import Config, typed
+from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names
 from bnrepro.records.identity import canonical, run_name
+from bnrepro.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 
 EXPERIMENTS = options(CONFIGS, "experiment")

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from bnrepro import build
-from bnrepro.config import typed
 from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.inception import FIGURE_5
+from bnrepro.validation import typed
 from conftest import ROOT, compose_config
 
 importlib.import_module("bnrepro.models.registered")  # makes timm importable, and the names below known to it

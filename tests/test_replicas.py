@@ -7,10 +7,10 @@ import torch.multiprocessing as processes
 from torch import nn
 
 from bnrepro import build
-from bnrepro.config import typed
 from bnrepro.layers import build_norm
 from bnrepro.layers.sync import synchronise
 from bnrepro.training.distributed import Replicas, joined
+from bnrepro.validation import typed
 from conftest import compose_config
 
 CPU = torch.device("cpu")

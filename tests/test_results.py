@@ -39,7 +39,7 @@ def test_figure_1_is_the_papers_protocol_and_the_readme_says_how_it_came_out():
 
 def test_the_chosen_rates_are_the_tuning_sweeps_best():
     from bnrepro.analysis import tuning
-    from bnrepro.config import typed
+    from bnrepro.validation import typed
 
     chosen = tuning.best(tuning.cells(load_records(RESULTS / "figure1_tuning" / "paper" / "runs")))
     for experiment, arm in (("plain", "plain"), ("bn", "plain"), ("plain_at_bn_best", "bn"), ("bn_best", "bn")):

@@ -12,13 +12,14 @@ from test_runs import TRAIN, assert_same_run, only_run, start, wait_for_steps
 from torch import nn
 
 from bnrepro import build, schedule
-from bnrepro.config import Init, typed
+from bnrepro.config import Init
 from bnrepro.errors import UserError
 from bnrepro.evaluation.population import batch_norms, moving_average, population_statistics
 from bnrepro.layers import build_norm
 from bnrepro.training.init import initialise
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import SGD, decayed
+from bnrepro.validation import typed
 from conftest import ROOT, compose_config
 
 CPU = torch.device("cpu")

@@ -8,10 +8,7 @@ change what a run measures and stay out of the hash.
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from bnrepro.errors import UserError
+from omegaconf import OmegaConf
 
 IDENTITY_FREE = {"identity": False}
 
@@ -169,86 +166,6 @@ class Config:
     probe: Probe = field(default_factory=Probe)
     scale: dict[str, Any] = field(default_factory=lambda: {"name": "paper"}, metadata=IDENTITY_FREE)
     logger: Logger = field(default_factory=Logger, metadata=IDENTITY_FREE)
-
-
-CHOICES = {
-    "data.split": ("full", "tune"),
-    "logger.mode": ("auto", "online", "offline", "disabled"),
-    "model.nonlinearity": ("sigmoid", "relu"),
-    "probe.name": ("percentiles", "none"),
-    "data.name": ("mnist", "tiny_imagenet", "imagenet"),
-    "data.shuffle": ("full", "shards"),
-    "augment.name": ("none", "googlenet"),
-    "model.name": ("mlp", "inception", "googlenet"),
-    "model.stem_reduction": (8, 4),
-    "init.name": ("gaussian", "he", "xavier"),
-    "optimizer.name": ("sgd",),
-    "schedule.name": ("constant", "exponential"),
-    "evaluation.statistics": ("population", "moving_average"),
-    "training.precision": ("float32", "tf32", "bfloat16"),
-    "training.compile": ("none", "default", "reduce-overhead", "max-autotune"),
-}
-
-
-def typed(composed: DictConfig) -> Config:
-    """The composed Hydra configuration as typed objects, resolved and checked.
-
-    Raises:
-        UserError: a value of the wrong type, an unknown key, or a value outside its choices or range.
-    """
-    try:
-        config: Config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"configuration: {getattr(error, 'full_key', '') or ''}: {reason}") from None
-    for key, allowed in CHOICES.items():
-        section, name = key.split(".")
-        value = getattr(getattr(config, section), name)
-        if value not in allowed:
-            raise UserError(f"configuration: {key}={value} is not one of {', '.join(map(str, allowed))}")
-    at_least_one = {
-        "training.steps": config.training.steps,
-        "evaluation.every": config.evaluation.every,
-        "probe.every": config.probe.every,
-        "evaluation.log_points_per_decade": config.evaluation.log_points_per_decade,
-        "probe.log_points_per_decade": config.probe.log_points_per_decade,
-        "probe.batches": config.probe.batches,
-        "threads": config.threads,
-        "training.replicas": config.training.replicas,
-        "data.pixels": config.data.pixels,
-    }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise UserError(f"configuration: {key}={value} must be at least 1")
-    positive = {
-        "training.steps_multiplier": config.training.steps_multiplier,
-        "schedule.base_every": config.schedule.base_every,
-        "schedule.decay_multiplier": config.schedule.decay_multiplier,
-        "model.width": config.model.width,
-    }
-    for key, value in positive.items():
-        if not value > 0:
-            raise UserError(f"configuration: {key}={value} must be above 0")
-    if config.model.name == "mlp" and config.data.name != "mnist":
-        raise UserError(f"configuration: model=mlp is the MNIST network; data.name={config.data.name} needs inception")
-    _refuse_what_would_be_ignored(config)
-    if config.training.batch_size < 2:
-        raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
-    if min(run_seeds(config)) < 0:
-        raise UserError("configuration: a seed must not be negative")
-    if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
-        raise UserError(f"configuration: seeds={config.seeds} names a seed twice")
-    return config
-
-
-def _refuse_what_would_be_ignored(config: Config) -> None:
-    """Options that a network or normaliser does not have: they would be in the record and change nothing."""
-    usual, training = Training(), config.training
-    for key in ("precision", "compile", "replicas"):
-        if config.model.name == "mlp" and getattr(training, key) != getattr(usual, key):
-            raise UserError(f"configuration: model=mlp has no training.{key}; leave it at {getattr(usual, key)}")
-    if config.norm.sync and (config.norm.name != "bn" or training.replicas == 1):
-        raise UserError("configuration: norm.sync=true needs norm=bn and training.replicas of 2 or more")
 
 
 def run_seeds(config: Config) -> list[int]:

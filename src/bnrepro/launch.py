@@ -12,9 +12,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from bnrepro.config import typed
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED, Outcome, worst
+from bnrepro.validation import typed
 
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
 TRAIN_COMMAND = "python scripts/train.py"

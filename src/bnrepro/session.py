@@ -2,8 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import torch
 
 from bnrepro import build
 from bnrepro.config import Config, as_yaml
-from bnrepro.evaluation.population import batch_norms, moving_average, population_statistics
+from bnrepro.evaluation.look import Look
 from bnrepro.outcome import Outcome
 from bnrepro.progress import StepProgress
 from bnrepro.records import mirror
@@ -65,7 +63,8 @@ class Session:
         looks = set(milestones(total, wanted.every, wanted.log_points_per_decade))
         probe_steps = milestones(total, config.probe.every, config.probe.log_points_per_decade) if probing else []
         self.probe = self.task.probe(probe_steps) if probing else None
-        self.normalised = bool(batch_norms(self.model))
+        prefix = "tune" if config.data.split == "tune" else "val"
+        self.look = Look(self.task, self.probe, wanted, prefix, total, replicas.mean)
         self.trainer = Trainer(
             task=self.task,
             optimizer=build.optimizer(config, self.model),
@@ -73,12 +72,11 @@ class Session:
             steps=total,
             rate=build.rate(config),
             looks=looks | set(probe_steps),
-            look=self._look,
+            look=self.look,
             save=self._save,
             save_every=config.checkpoint_seconds,
             replicas=replicas,
         )
-        self.final: list[dict[str, float]] = []
         self.written = [0] * len(runs)
         self._begin([state for _, _, state in runs])
         mode = mirror.resolve_mode(config.logger.mode)
@@ -155,50 +153,6 @@ class Session:
             "config": asdict(config) | {"seed": self.members[k].seed, "commit": status["commit"]},
         }
 
-    def _look(self, step: int) -> list[dict[str, float]]:
-        """Evaluate every network and let the probe look; at the end compare the ways to take statistics."""
-        last = step == self.config.training.total_steps
-        wanted, prefix = self.config.evaluation, "tune" if self.config.data.split == "tune" else "val"
-
-        def with_population(batches: int) -> AbstractContextManager[None]:
-            return population_statistics(self.model, self.task.population(batches), self.task.predict)
-
-        if wanted.statistics == "moving_average":
-            statistics = moving_average(self.model, self.replicas.mean)
-        else:
-            statistics = with_population(wanted.population_batches)
-        with statistics:
-            found = self._evaluated()
-            if self.probe:
-                self.probe(step)
-        if last:
-            ways = {"": found}
-            if self.normalised:
-                ways |= self._other_statistics(found, with_population)
-            self.final = [
-                {f"{prefix}/{n}{way}": values[n][k] for way, values in ways.items() for n in values}
-                for k in range(len(self.members))
-            ]
-        rows = range(len(self.members))
-        return [{f"{prefix}/{name}": float(f"{values[k]:.6g}") for name, values in found.items()} for k in rows]
-
-    def _other_statistics(
-        self, found: dict[str, list[float]], with_population: Callable[[int], AbstractContextManager[None]]
-    ) -> dict[str, dict[str, list[float]]]:
-        """By suffix: the final result is Alg. 2's, over as many batches as there are; beside it what else there is."""
-        if self.config.evaluation.statistics == "moving_average":
-            with with_population(self.config.evaluation.population_batches):
-                return {"": self._evaluated(), "_moving_average": found}
-        with with_population(0):
-            exact = self._evaluated()
-        self.model.eval()
-        averaged = self._evaluated()
-        self.model.train()
-        return {"": exact, "_fixed_batches": found, "_moving_average": averaged}
-
-    def _evaluated(self) -> dict[str, list[float]]:
-        return {name: values.tolist() for name, values in self.task.evaluate().items()}
-
     def _save(self, step: int) -> None:
         """Make rows, checkpoint, probes and status durable, in this order, then tell W&B.
 
@@ -227,7 +181,7 @@ class Session:
             if member.diverged_at is not None:
                 changes |= {"state": "diverged", "diverged_at": member.diverged_at, "ended": now()}
             elif step == self.config.training.total_steps:
-                changes |= {"state": "finished", "final": self.final[k], "ended": now()}
+                changes |= {"state": "finished", "final": self.look.final[k], "ended": now()}
             directory.update(**changes)
             self.mirrors[k].sync(mirror.rows(member.rows, record))
 
@@ -267,6 +221,6 @@ class Session:
         if member.diverged_at is not None:
             text = f"diverged at step {member.diverged_at:,}"
             return Outcome(directory.name, "diverged", f"{directory.name}: {text}; record in {place}")
-        top1 = next(value for name, value in self.final[k].items() if name.endswith("/top1"))
+        top1 = next(value for name, value in self.look.final[k].items() if name.endswith("/top1"))
         text = f"finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s; record in {place}"
         return Outcome(directory.name, "finished", f"{directory.name}: {text}")

@@ -16,12 +16,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bnrepro.config import Config, typed
+from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.launch import SWEEP_PID, TRAIN_COMMAND
 from bnrepro.outcome import INTERRUPTED
 from bnrepro.records.files import write_json
 from bnrepro.records.run import ENDED, RunDirectory
+from bnrepro.validation import typed
 
 # `bnrepro.experiment` is imported where it is used: a launcher's workers load this module, and need no torch.
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bnrepro import build
 from bnrepro.benchmarks.common import alternate, median_ratio, seconds, write
-from bnrepro.config import Config, typed
+from bnrepro.config import Config
 from bnrepro.models import registered  # noqa: F401 - registers the networks with timm
 from bnrepro.tasks.images import ImageClassification
+from bnrepro.validation import typed
 
 BATCH, ROUNDS = 32, 3
 STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # measured steps, after one to warm up
