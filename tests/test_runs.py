@@ -65,6 +65,14 @@ def straight(tmp_path_factory) -> Path:
     return only_run(runs)
 
 
+def test_the_curve_ends_in_the_result(straight):
+    final = json.loads((straight / "status.json").read_text())["final"]
+    last = pd.read_csv(straight / "metrics.csv").iloc[-1]
+    for name in ("val/loss", "val/top1", "val/top5"):
+        assert last[name] == pytest.approx(final[name], rel=1e-5)
+    assert final["val/loss"] != final["val/loss_fixed_batches"] != final["val/loss_moving_average"]
+
+
 def test_killed_at_random_and_relaunched_is_the_same_run(environment, straight):
     """SIGKILL whenever it hurts, four times; what comes out is the uninterrupted run to the bit."""
     runs, rng = Path(environment["BNREPRO_RUNS"]), random.Random(0)

@@ -55,6 +55,8 @@ class Look:
                 {f"{self.prefix}/{name}{way}": values[name][k] for way, values in ways.items() for name in values}
                 for k in networks
             ]
+            if self.wanted.statistics == "population":
+                found = ways[""]  # the curve ends in the result
         return [{f"{self.prefix}/{n}": float(f"{values[k]:.6g}") for n, values in found.items()} for k in networks]
 
     def _population(self, batches: int) -> AbstractContextManager[None]:
