@@ -70,9 +70,10 @@ def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dat
     return load.images(config, on, (replicas.rank, replicas.count))
 
 
-def _norm(config: Config) -> Callable[..., nn.Module | None]:
+def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
     options = config.norm
-    return partial(build_norm, options.name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
+    name = name or options.name
+    return partial(build_norm, name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
 
 
 def _mlp(config: Config, stack: int) -> MLP:
@@ -94,7 +95,8 @@ def _convolutional(config: Config, classes: int) -> Trunk:
         "aux": options.aux,
     }
     if options.name == "inception":
-        return Inception(classes, projection_4cd=options.projection_4cd, **shared)
+        last = _norm(config, config.norm.last)
+        return Inception(classes, last_norm_layer=last, projection_4cd=options.projection_4cd, **shared)
     return GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
 
 

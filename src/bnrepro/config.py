@@ -62,6 +62,7 @@ class Norm:
     ema_decay: float = 0.99
     affine: bool = True
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
+    last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Init:
     name: str = "gaussian"
     std: float = 0.1  # of gaussian
     gain: float = 1.0  # times what he or xavier give
+    conv_gain: float = 1.0  # and times this in convolutional layers (Sec. 4.2.3: "larger initial weights" there)
 
 
 @dataclass

@@ -10,11 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from bnrepro.analysis import (
+    dataset,
     figure1,
     figure1_table,
     figure2,
     figure2_plot,
     figure2_table,
+    figure4,
+    figure4_plot,
+    figure4_table,
     layers_plot,
     style,
     tuning,
@@ -86,19 +90,37 @@ def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> lis
     return [out / "table.md"]
 
 
+def report_figure4(records: Path, out: Path, committed: Path) -> list[Path]:
+    """Table and plots of Figure 4 from what evaluate.py left of the six networks."""
+    scale = committed.parent.name
+    here = committed.parent if records == committed else records / "evaluations" / f"figure4-{scale}"
+    found = figure4.load_evaluation(here)
+    by_name = {record.path.name: record for record in load_records(records)}
+    if unknown := [name for name in found.info["runs"] if name not in by_name]:
+        raise UserError(f"{here}: no record of {', '.join(unknown)} in {records}; run: python scripts/evaluate.py")
+    members = [by_name[name] for name in found.info["runs"]]
+    title = f"{dataset.title(members[0])}; {found.images:,} validation images"
+    paths = style.save(figure4_plot.draw(found, title), out / "figure")
+    write_text(out / "table.md", figure4_table.table(found, members))
+    return [*paths, out / "table.md"]
+
+
 REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
     "figure1": report_figure1,
     "figure1_tuning": partial(report_tuning, "figure1"),
     "figure2": report_figure2,
     "figure2_tuning": partial(report_tuning, "figure2"),
+    "figure4": report_figure4,
 }
-SCALES = {"figure1": "paper", "figure1_tuning": "paper", "figure2": "laptop", "figure2_tuning": "laptop"}
+SCALES = dict.fromkeys(REPORTS, "laptop") | {"figure1": "paper", "figure1_tuning": "paper"}
 NEEDED = {
     "figure1": ("plain", "bn"),
     "figure1_tuning": ("tune_plain", "tune_bn"),
     "figure2": figure2.REQUIRED,
     "figure2_tuning": ("tune_plain", "tune_bn"),
+    "figure4": figure4.MEMBERS,
 }
+FILES = {"figure4": ("evaluation.json", "subsets.csv", "images.npz")}  # beside the records
 
 
 def home(results: Path, what: str, scale: str | None = None) -> Path:
@@ -107,8 +129,9 @@ def home(results: Path, what: str, scale: str | None = None) -> Path:
 
 
 def lacking(runs: Path, what: str) -> list[str]:
-    """The variants that a report cannot do without and that have no record there."""
-    return [variant for variant in NEEDED[what] if not any(runs.glob(f"{variant}-s*/status.json"))]
+    """What a report cannot do without and is not there: variants without a record, and then files beside them."""
+    variants = [variant for variant in NEEDED[what] if not any(runs.glob(f"{variant}-s*/status.json"))]
+    return variants or [name for name in FILES.get(what, ()) if not (runs.parent / name).is_file()]
 
 
 def recorded(results: Path, scale: str | None = None) -> list[str]:

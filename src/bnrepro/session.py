@@ -10,7 +10,9 @@ import torch
 
 from bnrepro import build
 from bnrepro.config import Config, as_yaml
+from bnrepro.data import load
 from bnrepro.evaluation.look import Look
+from bnrepro.models.stacked import split_state
 from bnrepro.outcome import Outcome
 from bnrepro.progress import StepProgress
 from bnrepro.records import mirror
@@ -78,6 +80,7 @@ class Session:
             replicas=replicas,
         )
         self.written = [0] * len(runs)
+        self.classes = load.classes(config.data)
         self._begin([state for _, _, state in runs])
         mode = mirror.resolve_mode(config.logger.mode)
         patience = config.logger.timeout_seconds
@@ -162,6 +165,7 @@ class Session:
         buffers = None if alone else self.replicas.gather({n: b.cpu() for n, b in self.model.named_buffers()})
         if not self.replicas.leads:
             return
+        statistics = split_state(self.look.statistics, len(self.members))
         for k, (directory, member, state) in enumerate(
             zip(self.directories, self.members, self.trainer.states(), strict=True)
         ):
@@ -173,6 +177,8 @@ class Session:
                 state["probe"] = self.probe.state(k)
             if buffers:
                 state["buffers"] = buffers
+            if step == self.config.training.total_steps:
+                state |= {"statistics": statistics[k], "classes": self.classes}
             checkpoint.save(directory.checkpoint, state | {"run": directory.name})
             record = self.probe.record(k) if self.probe else {}
             if record:

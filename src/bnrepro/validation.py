@@ -82,5 +82,9 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
     for key in ("precision", "compile", "replicas"):
         if config.model.name == "mlp" and getattr(training, key) != getattr(usual, key):
             raise UserError(f"configuration: model=mlp has no training.{key}; leave it at {getattr(usual, key)}")
-    if config.norm.sync and (config.norm.name != "bn" or training.replicas == 1):
-        raise UserError("configuration: norm.sync=true needs norm=bn and training.replicas of 2 or more")
+    if config.norm.sync and (config.norm.name != "bn" or config.norm.last or training.replicas == 1):
+        raise UserError("configuration: norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more")
+    if config.norm.last and config.model.name != "inception":
+        raise UserError(f"configuration: norm.last is for model=inception, not {config.model.name}")
+    if config.init.conv_gain != 1 and config.model.name == "mlp":
+        raise UserError("configuration: model=mlp has no convolutions; leave init.conv_gain at 1")

@@ -25,6 +25,31 @@ def fingerprint(options: Data) -> str:
     return tiny_imagenet.index(Path(options.root))["fingerprint"]
 
 
+def classes(options: Data) -> list[list[str]]:
+    """Of each class, in the order of the labels, its identifier (a wnid, a digit) and its name in words."""
+    if options.name == "mnist":
+        return [[str(digit)] * 2 for digit in range(mnist.CLASSES)]
+    if options.name == "imagenet":
+        found = imagenet.collection(Path(options.root))
+        wnids, names = found.wnids, found.names
+    else:
+        told = tiny_imagenet.index(Path(options.root))
+        wnids, names = told["wnids"], told["names"]
+    return [[wnids[k], names[k]] for k in tiny_imagenet.chosen_classes(options.classes or len(wnids), len(wnids))]
+
+
+def arrays(options: Data) -> tuple[mnist.Labelled, mnist.Labelled]:
+    """Training images (M, 3, H, H) uint8 with their labels (M,), and those to evaluate on, of what fits into memory."""
+    if options.name == "mnist":
+        train, held_out = mnist.split(Path(options.root), options.split)
+        train, held_out = ((_as_pictures(images), labels) for images, labels in (train, held_out))
+    else:
+        train, held_out = tiny_imagenet.load(Path(options.root), options.classes, options.split)
+    if options.images_per_class:
+        train, held_out = (_first_of_each(part, options.images_per_class) for part in (train, held_out))
+    return train, held_out
+
+
 def images(config: Config, on: torch.device, replica: tuple[int, int]) -> ResidentImages | StreamedImages:
     """Images for a convolutional network."""
     options = config.data
@@ -40,16 +65,8 @@ def images(config: Config, on: torch.device, replica: tuple[int, int]) -> Reside
             replica,
             options.workers,
         )
-    if options.name == "mnist":
-        train, held_out = mnist.split(Path(options.root), options.split)
-        train, held_out = ((_as_pictures(images), labels) for images, labels in (train, held_out))
-    else:
-        train, held_out = tiny_imagenet.load(Path(options.root), options.classes, options.split)
-    if options.images_per_class:
-        train, held_out = (_first_of_each(part, options.images_per_class) for part in (train, held_out))
     return ResidentImages(
-        train,
-        held_out,
+        *arrays(options),
         config.training.batch_size,
         options.pixels,
         options.shuffle,

@@ -20,7 +20,8 @@ class Look:
         probe: looks inside at the steps that it knows, or None.
         wanted: how to take statistics.
         prefix: of the columns: ``val``, or ``tune`` on a split of the training images.
-        last: the step at which the ways to take statistics are compared; ``final`` then holds what they gave.
+        last: the step at which the ways to take statistics are compared; ``final`` then holds what they gave, and
+            ``statistics`` the buffers of Alg. 2 by name, with which the network is to be used.
         share: the mean of a buffer over replicas.
     """
 
@@ -36,6 +37,7 @@ class Look:
         self.task, self.probe, self.wanted = task, probe, wanted
         self.prefix, self.last, self.share = prefix, last, share
         self.final: list[dict[str, float]] = []
+        self.statistics: dict[str, Tensor] = {}
 
     def __call__(self, step: int) -> list[dict[str, float]]:
         if self.wanted.statistics == "moving_average":
@@ -66,13 +68,18 @@ class Look:
         """By suffix: the final result is Alg. 2's, over as many batches as there are; beside it what else there is."""
         if self.wanted.statistics == "moving_average":
             with self._population(self.wanted.population_batches):
+                self._keep_statistics()
                 return {"": self._evaluated(), "_moving_average": found}
         with self._population(0):
+            self._keep_statistics()
             exact = self._evaluated()
         self.task.model.eval()
         averaged = self._evaluated()
         self.task.model.train()
         return {"": exact, "_fixed_batches": found, "_moving_average": averaged}
+
+    def _keep_statistics(self) -> None:
+        self.statistics = {name: buffer.detach().cpu().clone() for name, buffer in self.task.model.named_buffers()}
 
     def _evaluated(self) -> Found:
         return {name: values.tolist() for name, values in self.task.evaluate().items()}

@@ -77,6 +77,7 @@ class Inception(Trunk):
         num_classes: 0 leaves the pooled features.
         in_chans: channels of the images.
         norm_layer: builds the normaliser of every convolution, or None.
+        last_norm_layer: builds those of 5b, if others (Sec. 4.2.3).
         nonlinearity: ``relu`` or ``sigmoid``.
         pixels: width of the images; the network itself takes any, per-activation normalisers and the head do not.
         width: multiplies every printed number of channels.
@@ -94,6 +95,7 @@ class Inception(Trunk):
         in_chans: int = 3,
         *,
         norm_layer: NormLayer,
+        last_norm_layer: NormLayer | None = None,
         nonlinearity: str = "relu",
         pixels: int = 224,
         width: float = 1.0,
@@ -108,10 +110,12 @@ class Inception(Trunk):
         stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
+        last = Build(last_norm_layer or norm_layer, nonlinearity, width)
         for row in FIGURE_5:
             if row.name in ("4c", "4d"):
                 row = row._replace(projection=projection_4cd)
-            module = modules[row.name] = InceptionModule(channels, row, size, build)
+            of_row = last if row is FIGURE_5[-1] else build
+            module = modules[row.name] = InceptionModule(channels, row, size, of_row)
             channels, size = module.channels_out, module.size_out
             if aux and row.name == AUXILIARY_AFTER:
                 heads[row.name] = AuxiliaryHead(channels, size, 768, num_classes, build, dropout=0.0)

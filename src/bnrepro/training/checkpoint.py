@@ -12,7 +12,7 @@ from bnrepro.errors import UserError
 from bnrepro.records.files import write_atomically
 
 
-def _digest(value: Any, sha: Any = None) -> str:
+def digest(value: Any, sha: Any = None) -> str:
     """SHA-256 over every tensor's bytes and every plain value, in order."""
     sha = sha or hashlib.sha256()
     if isinstance(value, Tensor):
@@ -20,10 +20,10 @@ def _digest(value: Any, sha: Any = None) -> str:
     elif isinstance(value, dict):
         for key in value:
             sha.update(str(key).encode())
-            _digest(value[key], sha)
+            digest(value[key], sha)
     elif isinstance(value, list | tuple):
         for item in value:
-            _digest(item, sha)
+            digest(item, sha)
     else:
         sha.update(repr(value).encode())
     return sha.hexdigest()
@@ -32,7 +32,7 @@ def _digest(value: Any, sha: Any = None) -> str:
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values to ``path``; a crash leaves the old checkpoint or the new one, never half."""
     buffer = io.BytesIO()  # torch's own writer turns a full disk into an internal error
-    torch.save(state | {"digest": _digest(state)}, buffer)
+    torch.save(state | {"digest": digest(state)}, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -47,11 +47,11 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
     remedy = f"move {path} away to train this run from the start"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        digest = state.pop("digest")
+        expected = state.pop("digest")
     except Exception as error:
         reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
         raise UserError(f"{path} is corrupt ({reason}); {remedy}") from None
-    if digest != _digest(state):
+    if expected != digest(state):
         raise UserError(f"{path} is corrupt (its contents do not match its checksum); {remedy}")
     if state["run"] != run:
         raise UserError(f"{path} is a checkpoint of {state['run']}, not of {run}; {remedy}")

@@ -15,14 +15,15 @@ def _std(init: Init, weight: Tensor) -> float:
 
     ``gaussian``: ``init.std`` (Sec. 4.1's "small random Gaussian"; caffe's 0.01). ``he``: sqrt(2 / fan in), as
     tf-slim's variance scaling. ``xavier``: caffe's sqrt(1 / fan in). The last two times ``init.gain``; the paper gives
-    none.
+    none. Weights of convolutions, (out, in, height, width), times ``init.conv_gain`` in all three.
     """
     fan_in = weight[0].numel()
-    return {
+    std = {
         "gaussian": init.std,
         "he": init.gain * math.sqrt(2 / fan_in),
         "xavier": init.gain * math.sqrt(1 / fan_in),
     }[init.name]
+    return std * init.conv_gain if weight.ndim == 4 else std
 
 
 @torch.no_grad()

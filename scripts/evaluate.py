@@ -1,0 +1,28 @@
+"""Evaluate trained networks: ``python scripts/evaluate.py runs=[runs/A,runs/B]``. See configs/evaluate.yaml."""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from bnrepro import evaluate
+from bnrepro.errors import UserError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")
+def main(composed: DictConfig) -> None:
+    evaluate.evaluate(composed)
+
+
+if __name__ == "__main__":
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
+    try:
+        main()
+    except (UserError, HydraException) as error:
+        print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
+        sys.exit(2)
