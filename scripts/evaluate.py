@@ -1,10 +1,12 @@
 """Evaluate trained networks: ``python scripts/evaluate.py runs=[runs/A,runs/B]``. See configs/evaluate.yaml."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
@@ -16,7 +18,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")
 def main(composed: DictConfig) -> None:
-    evaluate.evaluate(composed)
+    overrides = shlex.join(HydraConfig.get().overrides.task)
+    evaluate.evaluate(composed, f"python scripts/evaluate.py {overrides}".rstrip())
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def compose_config(*overrides: str) -> DictConfig:
-    """The composed training configuration with these overrides."""
+def compose_config(*overrides: str, config: str = "train") -> DictConfig:
+    """The composed training configuration with these overrides, or another one."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", list(overrides))
+        return compose(config, list(overrides))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ and every network's probabilities in ``predictions/`` of its run's directory.
 
 import csv
 import io
-import shlex
 import shutil
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -63,8 +61,12 @@ class Evaluate:
     threads: int = 1
 
 
-def evaluate(composed: DictConfig) -> None:
+def evaluate(composed: DictConfig, command: str) -> None:
     """Evaluate, print a table, and say where the rest is.
+
+    Args:
+        composed: configs/evaluate.yaml with its overrides.
+        command: what was typed, for the record.
 
     Raises:
         UserError: a value is not among its choices, a run cannot be used, or the runs do not belong together.
@@ -77,7 +79,6 @@ def evaluate(composed: DictConfig) -> None:
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
     said = {kind: _ask(options, directories, networks, pictures, kind) for kind in options.crops}
-    command = f"python scripts/evaluate.py {shlex.join(HydraConfig.get().overrides.task)}".rstrip()
     out = Path(options.out) if options.out else _place(options, networks)
     out.mkdir(parents=True, exist_ok=True)
     if pictures.labels is None:

@@ -40,14 +40,14 @@ def classes(options: Data) -> list[list[str]]:
 
 def arrays(options: Data) -> tuple[mnist.Labelled, mnist.Labelled]:
     """Training images (M, 3, H, H) uint8 with their labels (M,), and those to evaluate on, of what fits into memory."""
-    if options.name == "mnist":
-        train, held_out = mnist.split(Path(options.root), options.split)
-        train, held_out = ((_as_pictures(images), labels) for images, labels in (train, held_out))
+    digits = options.name == "mnist"
+    if digits:
+        parts = mnist.split(Path(options.root), options.split)
     else:
-        train, held_out = tiny_imagenet.load(Path(options.root), options.classes, options.split)
+        parts = tiny_imagenet.load(Path(options.root), options.classes, options.split)
     if options.images_per_class:
-        train, held_out = (_first_of_each(part, options.images_per_class) for part in (train, held_out))
-    return train, held_out
+        parts = tuple(_first_of_each(part, options.images_per_class) for part in parts)
+    return tuple((_as_pictures(images), labels) for images, labels in parts) if digits else parts
 
 
 def images(config: Config, on: torch.device, replica: tuple[int, int]) -> ResidentImages | StreamedImages:

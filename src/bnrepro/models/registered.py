@@ -1,7 +1,10 @@
 """The networks under timm's names: import this module and ``timm.create_model("bn_inception")`` builds them."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.layers import build_norm
@@ -10,7 +13,8 @@ from bnrepro.models.inception import Inception
 from bnrepro.models.trunk import Trunk
 
 ensure_torchvision()
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model  # noqa: E402
+import timm  # noqa: E402
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, save_for_hf  # noqa: E402
 
 SCALED_TO_ONE = (0.5, 0.5, 0.5)  # mean and std: pixels in [-1, 1], as in Google's tf-slim; our choice
 
@@ -34,9 +38,14 @@ default_cfgs = generate_default_cfgs(
 
 
 def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, options: dict[str, Any]) -> Trunk:
-    """Build through timm. ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name."""
+    """Build through timm.
+
+    ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for 5b.
+    """
     eps, decay = options.pop("norm_eps", 1e-3), options.pop("ema_decay", 0.9997)
     options.setdefault("norm_layer", partial(build_norm, options.pop("norm", norm), eps=eps, ema_decay=decay))
+    if last := options.pop("last_norm", ""):
+        options["last_norm_layer"] = partial(build_norm, last, eps=eps, ema_decay=decay)
     return build_model_with_cfg(network, name, pretrained, **options)
 
 
@@ -62,3 +71,30 @@ def googlenet(pretrained: bool = False, **options) -> GoogLeNet:
 def bn_googlenet(pretrained: bool = False, **options) -> GoogLeNet:
     """GoogLeNet with batch normalisation."""
     return _create(GoogLeNet, "bn_googlenet", pretrained, "bn", {"drop_rate": 0.4} | options)
+
+
+def save(
+    name: str,
+    options: dict[str, Any],
+    weights: dict[str, Tensor],
+    out: Path,
+    pixels: int,
+    classes: dict[str, str],
+    run: str,
+) -> None:
+    """Write a folder that ``timm.create_model("local-dir:...", pretrained=True)`` loads: weights and timm's config.
+
+    Args:
+        name: of the registered network.
+        options: what it is built with.
+        weights: its state.
+        out: the folder.
+        pixels: width of its images.
+        classes: name in words by identifier, in the order of the logits.
+        run: where the weights come from.
+    """
+    model = timm.create_model(name, num_classes=len(classes), **options)
+    model.load_state_dict(weights)
+    described = {"model_args": options, "label_names": list(classes), "label_descriptions": classes, "run": run}
+    overrides = {"input_size": (3, pixels, pixels), "crop_pct": model.pretrained_cfg["crop_pct"]}
+    save_for_hf(model, str(out), model_config=described | {"pretrained_cfg": overrides}, safe_serialization=True)

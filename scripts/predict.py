@@ -1,0 +1,8 @@
+"""What a trained network sees: ``python scripts/predict.py --run runs/RUN IMAGE...``."""
+
+import sys
+
+from bnrepro.predict import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""``scripts/export.py``: a trained network as a folder that timm loads, with nothing of the training side."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+from bnrepro.errors import UserError
+from bnrepro.evaluation.trained import Trained, trained
+from bnrepro.models import registered
+
+
+def arguments(network: Trained) -> tuple[str, dict[str, object]]:
+    """The name and the options with which ``timm.create_model`` builds a run's network."""
+    model, norm = network.config.model, network.config.norm
+    name = ("" if norm.name == "none" else "bn_") + model.name
+    options = {
+        "norm": norm.name,
+        "norm_eps": norm.eps,
+        "ema_decay": norm.ema_decay,
+        "nonlinearity": model.nonlinearity,
+        "pixels": network.config.data.pixels,
+        "width": model.width,
+        "stem_reduction": model.stem_reduction,
+        "separable": model.separable,
+        "drop_rate": model.dropout,
+        "lrn": model.lrn,
+        "aux": model.aux,
+    }
+    if model.name == "inception":
+        return name, options | {"projection_4cd": model.projection_4cd, "last_norm": norm.last}
+    return name, options | {"reduce_5a": model.reduce_5a}
+
+
+def export(run: Path, out: Path) -> None:
+    """Write ``out``/model.safetensors and timm's config.json, and beside them the run's own config and status.
+
+    Raises:
+        UserError: the run cannot be used (see `trained`), or ``out`` has something else in it.
+    """
+    network = trained(run, torch.device("cpu"))
+    name, options = arguments(network)
+    pixels = network.config.data.pixels
+    if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
+        raise UserError(f"{out} is not empty and no export; choose another folder with --out")
+    registered.save(name, options, network.network.state_dict(), out, pixels, dict(network.classes), run=network.name)
+    for file in ("config.yaml", "status.json"):
+        shutil.copyfile(run / file, out / f"run.{file}")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Export, and say how to load it."""
+    parser = argparse.ArgumentParser(description="A trained network as a folder that timm.create_model loads.")
+    parser.add_argument("run", type=Path, help="the directory of a finished run")
+    parser.add_argument("--out", type=Path, help="default: RUN/export")
+    options = parser.parse_args(words)
+    out = options.out or options.run / "export"
+    try:
+        export(options.run, out)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{out}: import bnrepro.models.registered, timm; timm.create_model('local-dir:{out}', pretrained=True)")
+    return 0
