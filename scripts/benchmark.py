@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from bnrepro.benchmarks import crops, mnist, train
 from bnrepro.benchmarks import input as input_speed
-from bnrepro.benchmarks import mnist, train
 from bnrepro.errors import UserError
 
-BENCHMARKS = {"mnist": mnist.main, "train": train.main}
+BENCHMARKS = {"mnist": mnist.main, "train": train.main, "crops": crops.main}
 
 
 def main() -> int:
@@ -16,6 +16,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="what", required=True)
     commands.add_parser("mnist", help="Figure 1's training steps")
     commands.add_parser("train", help="the ImageNet networks' training steps, and what each scale costs")
+    commands.add_parser("crops", help="144 crops of an image against 144 single evaluations")
     images = commands.add_parser("input", help="reading and augmenting images")
     images.add_argument("--photographs", type=Path, metavar="FOLDER", help="class folders of full-size JPEGs")
     images.add_argument("--tiny", type=Path, metavar="FOLDER", help="the unpacked Tiny-ImageNet, with its train/")

@@ -101,15 +101,14 @@ def cut(images: Tensor, wanted: Views, out: int, interpolation: str = "bilinear"
 
     One resampling takes a view from the original's pixels to the network's: nothing is resized twice.
     """
-    boxes = torch.from_numpy(wanted.boxes).float().to(images.device)
-    top, left, height, width = boxes.unbind(1)
-    mirrored = torch.from_numpy(wanted.mirrored).to(images.device)
-    down = resampling(top, height, images.shape[2], out, kernel=interpolation)
-    across = resampling(left, width, images.shape[3], out, mirrored, kernel=interpolation)
     n, channels, rows, columns = images.shape
-    views = len(boxes)
-    # All images share a view's matrices, so that rows are one product of (U * out, H) with (H, n * C * W).
-    stacked = images.float().permute(2, 0, 1, 3).reshape(rows, -1)
-    low = (down.reshape(-1, rows) @ stacked).view(views, out, n * channels, columns)
-    low = low.permute(0, 2, 1, 3).reshape(views, n * channels * out, columns)
-    return (low @ across.mT).view(views, n, channels, out, out).transpose(0, 1)
+    boxes = torch.from_numpy(wanted.boxes).float().to(images.device)
+    mirrored = torch.from_numpy(wanted.mirrored).to(images.device)
+    # All images share a view's matrices, and many views the rows that they take.
+    spans, which = boxes[:, ::2].unique(dim=0, return_inverse=True)
+    down = resampling(spans[:, 0], spans[:, 1], rows, out, kernel=interpolation)
+    across = resampling(boxes[:, 1], boxes[:, 3], columns, out, mirrored, kernel=interpolation)
+    low = down.reshape(-1, rows) @ images.float().permute(2, 0, 1, 3).reshape(rows, -1)
+    low = low.view(len(spans), out, n * channels, columns).transpose(1, 2).reshape(len(spans), -1, columns)
+    views = [low[span] @ matrix.mT for span, matrix in zip(which.tolist(), across, strict=True)]
+    return torch.stack(views).view(len(views), n, channels, out, out).transpose(0, 1)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from bnrepro.data import augment
 from bnrepro.data.pictures import Pictures
-from bnrepro.evaluation.crops import crops, cut, views
+from bnrepro.evaluation.crops import Views, crops, cut, views
 
-VIEWS = 960  # images that pass through the network together
+TOGETHER = 2**20  # pixels that pass through the network together: 1024 images of 32 px, 20 of 224 px
 
 
 class Predictions(NamedTuple):
@@ -53,20 +53,25 @@ def predict(
         tick: is told how many images are done.
     """
     probabilities, logits = [], []
-    done = 0
+    done, most = 0, max(1, TOGETHER // pixels**2)
 
     def wanted(height: int, width: int) -> int:
-        return max(1, VIEWS // len(views(crops(kind, height, width, pixels), height, width).weights))
+        return max(1, most // len(views(crops(kind, height, width, pixels), height, width).weights))
 
     for group in _groups(pictures, wanted):
         height, width = group.shape[1:3]
         seen = views(crops(kind, height, width, pixels), height, width)
         images = torch.from_numpy(group).permute(0, 3, 1, 2)
-        cropped = cut(images, seen, pixels, interpolation).clamp_(0, 255).div_(255)
-        said = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(seen.weights), -1).cpu()
-        shares = torch.from_numpy(seen.weights).float()[:, None]
-        probabilities.append((said.softmax(2) * shares).sum(1))
-        logits.append((said * shares).sum(1))
+        each, logit = 0.0, 0.0
+        for start in range(0, len(seen.weights), most):
+            some = Views(*(values[start : start + most] for values in seen))
+            cropped = cut(images, some, pixels, interpolation).clamp_(0, 255).div_(255)
+            said = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(some.weights), -1).cpu()
+            shares = torch.from_numpy(some.weights).float()[:, None]
+            each = each + (said.softmax(2) * shares).sum(1)
+            logit = logit + (said * shares).sum(1)
+        probabilities.append(each)
+        logits.append(logit)
         done += len(group)
         tick(done)
     return Predictions(torch.cat(probabilities).numpy(), torch.cat(logits).numpy())
