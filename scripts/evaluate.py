@@ -1,7 +1,6 @@
 """Evaluate trained networks: ``python scripts/evaluate.py runs=[runs/A,runs/B]``. See configs/evaluate.yaml."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -12,14 +11,14 @@ from omegaconf import DictConfig
 
 from bnrepro import evaluate
 from bnrepro.errors import UserError
+from bnrepro.records.provenance import typed_command
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")
 def main(composed: DictConfig) -> None:
-    overrides = shlex.join(HydraConfig.get().overrides.task)
-    evaluate.evaluate(composed, f"python scripts/evaluate.py {overrides}".rstrip())
+    evaluate.evaluate(composed, typed_command("evaluate", HydraConfig.get().overrides.task))
 
 
 if __name__ == "__main__":

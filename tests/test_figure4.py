@@ -186,7 +186,7 @@ def test_networks_that_do_not_belong_together_are_refused(runs, tmp_path):
 def test_runs_that_cannot_be_used_say_why(runs, tmp_path):
     directory = tmp_path / train(tmp_path, "experiment=figure4/member2")
     (directory / "checkpoint.pt").rename(directory / "elsewhere")
-    with pytest.raises(UserError, match=r"checkpoint of .* is gone, .* run: python"):
+    with pytest.raises(UserError, match=r"checkpoint of .* is gone; .* move .* run: python"):
         trained(directory, CPU)
     status = json.loads((directory / "status.json").read_text())
     (directory / "status.json").write_text(json.dumps(status | {"state": "interrupted", "step": 3}))

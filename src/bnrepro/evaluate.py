@@ -37,7 +37,6 @@ from bnrepro.evaluation.trained import STATISTICS, Trained, trained
 from bnrepro.progress import StepProgress
 from bnrepro.records.files import read_json, write_atomically, write_json, write_text
 from bnrepro.records.provenance import now, provenance
-from bnrepro.records.run import RunDirectory
 
 FILES = ("evaluation.json", "subsets.csv", "images.npz")
 
@@ -126,8 +125,7 @@ def figure4_runs(options: Evaluate) -> list[Path]:
     for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
         status = read_json(path)
         here = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale
-        usable = status["state"] == "finished" and RunDirectory(path.parent).checkpoint.exists()
-        if here and usable and status["variant"] in found:
+        if here and status["state"] == "finished" and status["variant"] in found:
             found[status["variant"]].append(path.parent)
     lacking = [member for member, paths in found.items() if not paths]
     if lacking:

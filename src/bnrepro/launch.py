@@ -1,7 +1,6 @@
 """What ``scripts/train.py`` does with a composed configuration: a run, or a sweep's job in its own process."""
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,16 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED, Outcome, worst
+from bnrepro.records.provenance import typed_command
 from bnrepro.validation import typed
 
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
-TRAIN_COMMAND = "python scripts/train.py"
 
 
 def train(composed: DictConfig) -> None:
     """Train, say how it ended, and exit with the code that says the same; in a sweep go on to the next job."""
     hydra = HydraConfig.get()
-    command = f"{TRAIN_COMMAND} {shlex.join(hydra.overrides.task)}"
+    command = typed_command("train", hydra.overrides.task)
     if "joblib" in hydra.launcher._target_.lower() and hydra.mode == RunMode.MULTIRUN:
         _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
         return

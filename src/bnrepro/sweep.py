@@ -18,9 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro.config import Config
 from bnrepro.errors import UserError
-from bnrepro.launch import SWEEP_PID, TRAIN_COMMAND
+from bnrepro.launch import SWEEP_PID
 from bnrepro.outcome import INTERRUPTED
 from bnrepro.records.files import write_json
+from bnrepro.records.provenance import typed_command
 from bnrepro.records.run import ENDED, RunDirectory
 from bnrepro.validation import typed
 
@@ -123,7 +124,7 @@ class Sweep(Callback):
     @_exits
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Come back to runs that other processes held, then sum up; exit non-zero unless every record is complete."""
-        revisit(self.plan, f"{TRAIN_COMMAND} -m {' '.join(config.hydra.overrides.task)}")
+        revisit(self.plan, typed_command("train", ["-m", *config.hydra.overrides.task]))
         states = {name: state(name, job) for name, job in self.plan.items()}
         counts = ", ".join(f"{count} {which}" for which, count in sorted(Counter(states.values()).items()))
         print(f"sweep: {counts}", flush=True)

@@ -83,7 +83,7 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
         raise UserError(f"{run.name} is a network of binary digits; its accuracy is in its record, {directory}")
     state = checkpoint.load(run.checkpoint, run.name)
     if state is None:
-        raise UserError(f"the checkpoint of {run.name} is gone, its record is not; to train it again, {again}")
+        raise UserError(f"the checkpoint of {run.name} is gone; to train it again, move {directory} away and {again}")
     if "statistics" not in state:
         raise UserError(f"the checkpoint of {run.name} is of an older version; move it away, and {again}")
     network = build.network(config, [status["seed"]], on, len(state["classes"]))

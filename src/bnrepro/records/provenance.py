@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
@@ -9,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+FOLDERS = ("data.root", "root", "runs_dir", "results_dir", "out")
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "hydra-core", "omegaconf", "wandb")
 
 
@@ -43,6 +45,12 @@ def provenance() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def typed_command(script: str, overrides: list[str]) -> str:
+    """What was typed to start a Hydra app, but the folders of the machine, which a record does not keep."""
+    kept = [override for override in overrides if override.split("=")[0] not in FOLDERS]
+    return f"python scripts/{script}.py {shlex.join(kept)}".rstrip()
 
 
 def now() -> str:
