@@ -38,19 +38,23 @@ def data_fingerprint(config: Config) -> str:
     return load.fingerprint(config.data)
 
 
-def device(config: Config) -> torch.device:
-    """The device to train on.
+def usable(name: str) -> torch.device:
+    """The device of that name.
 
     Raises:
         UserError: there is no such device here.
     """
     try:
-        found = torch.device(config.device)
+        found = torch.device(name)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"device={config.device} cannot be used ({str(error).splitlines()[0]}); try device=cpu"
-        ) from None
+        raise UserError(f"device={name} cannot be used ({str(error).splitlines()[0]}); try device=cpu") from None
+    return found
+
+
+def device(config: Config) -> torch.device:
+    """The device to train on, told how precise its products are to be."""
+    found = usable(config.device)
     if found.type == "cuda":  # PyTorch's default computes float32 convolutions in TF32
         kind = "tf32" if config.training.precision == "tf32" else "ieee"
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kind

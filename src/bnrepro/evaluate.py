@@ -1,44 +1,33 @@
 """What ``scripts/evaluate.py`` does: trained networks, alone and as an ensemble, on images they were not trained on.
 
-In a folder of its own it leaves
-
-evaluation.json   what was asked of which runs, where, with what; calibration; how many were right
-subsets.csv       for every choice of the networks, way to combine them and number of crops: how many images were right
-images.npz        the label's place among the answers, (rows, M), and which network, way and crops each row is
-
-and every network's probabilities in ``predictions/`` of its run's directory.
+What is kept is in `bnrepro.evaluation.judged`; every network's probabilities stay in ``predictions/`` of its run.
 """
 
-import csv
-import io
 import shutil
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis.figure4 import MEMBERS
+from bnrepro import build
+from bnrepro.analysis.figure4 import FILES, MEMBERS
 from bnrepro.data import pictures as data
 from bnrepro.data.augment import KERNELS
 from bnrepro.data.pictures import Pictures
 from bnrepro.errors import UserError
+from bnrepro.evaluation import judged
 from bnrepro.evaluation.crops import KINDS
-from bnrepro.evaluation.ensemble import METHODS, calibration, combine, rank_of_label, subsets
 from bnrepro.evaluation.multicrop import Predictions
 from bnrepro.evaluation.stored import predictions
 from bnrepro.evaluation.trained import STATISTICS, Trained, trained
 from bnrepro.progress import StepProgress
-from bnrepro.records.files import read_json, write_atomically, write_json, write_text
-from bnrepro.records.provenance import now, provenance
-
-FILES = ("evaluation.json", "subsets.csv", "images.npz")
+from bnrepro.records.files import read_json
 
 
 @dataclass
@@ -73,7 +62,7 @@ def evaluate(composed: DictConfig, command: str) -> None:
     options = _typed(composed)
     torch.set_num_threads(options.threads)
     directories = [Path(run) for run in options.runs] if options.runs else figure4_runs(options)
-    on = torch.device(options.device)
+    on = build.usable(options.device)
     networks = [trained(directory, on, options.statistics) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
@@ -81,10 +70,11 @@ def evaluate(composed: DictConfig, command: str) -> None:
     out = Path(options.out) if options.out else _place(options, networks)
     out.mkdir(parents=True, exist_ok=True)
     if pictures.labels is None:
-        _write_answers(out, networks, pictures, said)
+        answers = judged.write_answers(out, networks[0].classes, pictures, said)
+        print(f"{len(pictures)} images without labels; the answers are in {answers}")
         return
-    figures = write(out, networks, pictures, said, command, options)
-    print_table(figures)
+    asked = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
+    print_table(judged.write(out, networks, pictures, said, asked))
     if options.publish:
         target = Path(options.results_dir) / "figure4" / options.scale
         target.mkdir(parents=True, exist_ok=True)
@@ -186,77 +176,6 @@ def _place(options: Evaluate, networks: list[Trained]) -> Path:
     else:
         name = "ensemble-" + sha256(" ".join(sorted(one.name for one in networks)).encode()).hexdigest()[:8]
     return Path(options.runs_dir) / "evaluations" / (name + (f"-{Path(options.images).name}" if options.images else ""))
-
-
-def _write_answers(out: Path, networks: list[Trained], pictures: Pictures, said: dict[int, list[Predictions]]) -> None:
-    """The ensemble's answer to images without labels."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "crops", "class", "name", "probability"])
-    for kind, members in said.items():
-        mean = combine(members, "mean")
-        for k, best in enumerate(mean.argmax(1)):
-            writer.writerow([pictures.name(k), kind, *networks[0].classes[best], f"{mean[k, best]:.4f}"])
-    write_text(out / "answers.csv", text.getvalue())
-    print(f"{len(pictures)} images without labels; the answers are in {out / 'answers.csv'}")
-
-
-def write(
-    out: Path,
-    networks: list[Trained],
-    pictures: Pictures,
-    said: dict[int, list[Predictions]],
-    command: str,
-    options: Evaluate,
-) -> dict[str, Any]:
-    """Write the three files, and return what is in the first."""
-    labels, count = pictures.labels, len(networks)
-    rows: list[list[Any]] = []
-    ranks: dict[str, np.ndarray] = {}
-    calibrated: dict[str, Any] = {}
-    for kind, members in said.items():
-        for chosen in subsets(count):
-            for method in METHODS:
-                scores = combine([members[k] for k in chosen], method)
-                rank = rank_of_label(scores, labels)
-                rows.append([kind, method, "+".join(str(k + 1) for k in chosen), len(chosen)])
-                rows[-1] += [int((rank <= k).sum()) for k in (1, 5)]
-                row = f"{kind} {method} {rows[-1][2]}"
-                if len(chosen) == count or (len(chosen) == 1 and method == "mean"):
-                    ranks[row] = rank.astype(np.uint16)
-                    if method == "mean":
-                        calibrated[row] = calibration(scores, labels)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["crops", "method", "networks", "size", "top1", "top5"])
-    writer.writerows(rows)
-    write_text(out / "subsets.csv", text.getvalue())
-    arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values())), "label": labels.astype(np.uint16)}
-    write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
-    first = networks[0]
-    figures = {
-        **provenance(),
-        "command": command,
-        "ended": now(),
-        "runs": [one.name for one in networks],
-        "experiments": [one.status["experiment"] for one in networks],
-        "trained": [one.status["command"] for one in networks],
-        "seeds": [one.status["seed"] for one in networks],
-        "steps": [one.status["steps"] for one in networks],
-        "scale": first.config.scale["name"],
-        "data": first.config.data.name,
-        "classes": len(first.classes),
-        "pixels": first.config.data.pixels,
-        "images": len(pictures),
-        "images_fingerprint": pictures.fingerprint,
-        "crops": list(said),
-        "interpolation": options.interpolation,
-        "statistics": options.statistics,
-        "while_training": [one.status["final"] for one in networks],
-        "calibration": calibrated,
-    }
-    write_json(out / "evaluation.json", figures)
-    return figures | {"rows": rows}
 
 
 def print_table(figures: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ NEEDED = {
     "figure2_tuning": ("tune_plain", "tune_bn"),
     "figure4": figure4.MEMBERS,
 }
-FILES = {"figure4": ("evaluation.json", "subsets.csv", "images.npz")}  # beside the records
+FILES = {"figure4": figure4.FILES}  # beside the records
 
 
 def home(results: Path, what: str, scale: str | None = None) -> Path:

@@ -18,6 +18,7 @@ from bnrepro.records.files import read_json
 RESAMPLES = 4000
 MOST = 144  # crops of the claims
 CLAIMS = ("C45", "C46")
+FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.evaluation.judged
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
 
