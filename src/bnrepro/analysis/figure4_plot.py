@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from bnrepro.analysis import style
 from bnrepro.analysis.figure4 import MOST, Evaluation, by_size
 
+ENOUGH = 0.01  # of the images, for a bin to be drawn
 COLOURS = {1: style.WITHOUT, 10: style.X5, 144: style.WITH}
 
 
@@ -23,16 +24,19 @@ def draw(found: Evaluation, title: str) -> Figure:
         axes.set(xlabel="networks (mean, range over all choices)", ylabel=f"top-{top} error, %")
         axes.set_xticks(range(1, found.count + 1))
     first.legend(fontsize=8)
+    top = 0.0
     most = MOST if MOST in found.info["crops"] else max(found.info["crops"])
     everyone = "+".join(str(k + 1) for k in range(found.count))
     for name, networks, colour in (("network 1 alone", "1", style.WITHOUT), ("all together", everyone, style.WITH)):
         told = found.info["calibration"][f"{most} mean {networks}"]
-        bins = [np.array(told[key])[np.array(told["images"]) > 0] for key in ("confidence", "accuracy", "images")]
+        enough = np.array(told["images"]) >= ENOUGH * found.images
+        bins = [np.array(told[key])[enough] for key in ("confidence", "accuracy", "images")]
         confidence, accuracy, images = (values.astype(float) for values in bins)
         reliable.plot(confidence, accuracy, "-", color=colour, label=f"{name}: ECE {100 * told['ece']:.1f} %")
         reliable.scatter(confidence, accuracy, 200 * images / images.sum(), color=colour, alpha=0.6, lw=0)
-    reliable.plot([0, 1], [0, 1], color="black", lw=0.6, ls=":")
-    reliable.set(xlabel="confidence (areas: images)", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+        top = max(top, *confidence, *accuracy)
+    reliable.plot([0, top], [0, top], color="black", lw=0.6, ls=":")
+    reliable.set(xlabel="confidence (areas: images)", ylabel="accuracy", xlim=(0, None), ylim=(0, None))
     reliable.set_title(f"(c) reliability, {most} crops", loc="left", fontsize=9)
     reliable.legend(fontsize=8)
     figure.suptitle(title, fontsize=8)
