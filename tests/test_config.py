@@ -39,7 +39,7 @@ def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
         f"experiment={name}",
         "scale=smoke",
         "scale.imagenet.images_per_class=10",
-        "probe.batches=1",
+        "++probe.batches=1",
         "training.steps=2",
         "training.steps_multiplier=1",
         f"runs_dir={tmp_path}",
