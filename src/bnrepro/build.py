@@ -19,6 +19,7 @@ from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
 from bnrepro.models.trunk import Trunk
+from bnrepro.probes.instrumented import InstrumentProbe, Probes
 from bnrepro.tasks.images import ImageClassification
 from bnrepro.tasks.stacked_mnist import StackedMNIST
 from bnrepro.training.distributed import ALONE, Replicas
@@ -61,15 +62,20 @@ def device(config: Config) -> torch.device:
     return found
 
 
+def dense(config: Config) -> bool:
+    """Whether it is the network of dense layers on binary digits, and not a convolutional one."""
+    return config.model.name == "mlp"
+
+
 def stackable(config: Config) -> bool:
     """Whether several seeds train side by side in one program; else one after the other."""
-    return config.model.name == "mlp"
+    return dense(config) and not config.probe.instruments
 
 
 def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
     """The data set, checked and ready to give batches on a device."""
     options = config.data
-    if config.model.name == "mlp":
+    if dense(config):
         return mnist.MNIST(Path(options.root), options.split, options.binarize_above, config.training.batch_size, on)
     return load.images(config, on, (replicas.rank, replicas.count))
 
@@ -105,10 +111,10 @@ def _convolutional(config: Config, classes: int) -> Trunk:
 
 
 def network(config: Config, seeds: list[int], on: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
-    """One network a seed, stacked where `stackable`, with its initial weights."""
-    model = _mlp(config, len(seeds)) if config.model.name == "mlp" else _convolutional(config, classes)
+    """One network a seed, side by side where it is `dense`, with its initial weights."""
+    model = _mlp(config, len(seeds)) if dense(config) else _convolutional(config, classes)
     initialise(model, config.init, seeds)
-    return model.to(on) if stackable(config) else model.to(on, memory_format=torch.channels_last)
+    return model.to(on) if dense(config) else model.to(on, memory_format=torch.channels_last)
 
 
 def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
@@ -122,7 +128,7 @@ def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> n
 
 def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, replicas: Replicas = ALONE) -> Task:
     """The networks of these seeds and what they are trained on."""
-    if config.model.name == "mlp":
+    if dense(config):
         return StackedMNIST(network(config, seeds, on), data, config.probe.batches)
     model = network(config, seeds, on, data.classes)
     return ImageClassification(
@@ -139,7 +145,17 @@ def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, repl
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     """Stochastic gradient descent at the configuration's rate, with L2 on weights alone."""
     options = config.optimizer
-    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not stackable(config))
+    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not dense(config))
+
+
+def probe(config: Config, task: Task, steps: list[int]) -> Probes | None:
+    """What looks inside the network at these steps; None if nothing does."""
+    options, found = config.probe, []
+    if options.name != "none":
+        found.append(task.probe(steps))
+    if options.instruments:
+        found.append(InstrumentProbe(task, options.instruments, options.batches, rate(config), steps))
+    return Probes(found) if found else None
 
 
 def rate(config: Config) -> Callable[[int], float]:

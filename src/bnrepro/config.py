@@ -128,6 +128,7 @@ class Evaluation:
 @dataclass
 class Probe:
     name: str = "percentiles"
+    instruments: list[str] = field(default_factory=list)  # more to measure at the same steps: probes/instruments.py
     batches: int = 10
     log_points_per_decade: int = 1
     every: int = 2500

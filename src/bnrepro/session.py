@@ -61,10 +61,10 @@ class Session:
         self.task = build.task(config, data, seeds, on, replicas)
         self.model = self.task.model
         total = config.training.total_steps
-        wanted, probing = config.evaluation, config.probe.name != "none"
+        wanted, probing = config.evaluation, config.probe.name != "none" or config.probe.instruments
         looks = set(milestones(total, wanted.every, wanted.log_points_per_decade))
         probe_steps = milestones(total, config.probe.every, config.probe.log_points_per_decade) if probing else []
-        self.probe = self.task.probe(probe_steps) if probing else None
+        self.probe = build.probe(config, self.task, probe_steps)
         prefix = "tune" if config.data.split == "tune" else "val"
         self.look = Look(self.task, self.probe, wanted, prefix, total, replicas.mean)
         self.trainer = Trainer(

@@ -12,6 +12,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
+    "steps",
+    "layers",
+    "units",
+    "layer_names",
+    "sites",
+    "percentiles",
+    "percentiles_inference",
+    "percentiles_before",
+}
 SUMMARY = {"val/loss": "min", "val/top1": "max", "val/top5": "max", "tune/loss": "min", "tune/top1": "max"}
 
 _starting = threading.Lock()  # runs stacked in one program start one by one
@@ -113,13 +123,16 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
 
 
 def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[int, dict[str, float]]]:
-    """What W&B gets: the rows, and at the probe's steps the percentiles of each layer.
+    """What W&B gets: the rows, and at the probe's steps the percentiles and what the instruments read of each layer.
 
-    Of a dense layer these are the mean over its units and unit 0, of a convolutional one all its channels pooled.
+    Percentiles of a dense layer are the mean over its units and unit 0, of a convolutional one all channels pooled.
     """
     looks = {int(row["step"]): {name: value for name, value in row.items() if name != "step"} for row in history}
     for t, step in enumerate(probes.get("steps", [])):
-        for layer in sorted(set(probes["layers"].tolist())):
+        for name in probes.keys() - PERCENTILES:
+            read = zip(probes["sites"].tolist(), probes[name][t].tolist(), strict=True)
+            looks.setdefault(int(step), {}).update({f"{name}/{site}": value for site, value in read if value == value})
+        for layer in sorted(set(probes["layers"].tolist())) if "layers" in probes else ():
             units = probes["percentiles"][t][probes["layers"] == layer].astype("float32")
             if "layer_names" in probes:
                 shown = {f"nonlinearity_input/{probes['layer_names'][layer]}": units[0]}

@@ -1,0 +1,83 @@
+"""Where a network is measured: every W u with what follows it, of an MLP and of the convolutional networks alike."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bnrepro.models.convolution import ConvUnit
+from bnrepro.models.mlp import MLP
+
+
+class Site(NamedTuple):
+    """One layer: the module with the weight W, the normaliser of W u if there is one, the nonlinearity."""
+
+    name: str
+    linear: nn.Module
+    norm: nn.Module | None
+    nonlinearity: nn.Module
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """W; the 1x1 convolution's where the layer is separable."""
+        return self.linear.weight
+
+
+def sites(model: nn.Module) -> list[Site]:
+    """The hidden layers in the order of the network, from its input."""
+    if isinstance(model, MLP):
+        return [
+            Site(f"layer{k}", layer.linear, getattr(layer, "norm", None), layer.nonlinearity)
+            for k, layer in enumerate(model.hidden, 1)
+        ]
+    units = [(name, unit) for name, unit in model.named_modules() if isinstance(unit, ConvUnit)]
+    return [Site(name, unit.conv, getattr(unit, "norm", None), unit.nonlinearity) for name, unit in units]
+
+
+class Seen(NamedTuple):
+    """What passed a site: its input u, the affine W u, and the nonlinearity's input x (W u itself without BN)."""
+
+    u: Tensor
+    affine: Tensor
+    x: Tensor
+
+
+@contextmanager
+def watched(found: list[Site]) -> Iterator[dict[str, Seen]]:
+    """Inside, each pass through the network leaves in the dictionary what it showed at each site, by name."""
+    seen: dict[str, dict[str, Tensor]] = {site.name: {} for site in found}
+    result: dict[str, Seen] = {}
+
+    def keep(name: str, **tensors: Tensor) -> None:
+        seen[name] |= tensors
+        if len(seen[name]) == 3:
+            result[name] = Seen(**seen[name])
+            seen[name] = {}
+
+    hooks = []
+    for site in found:
+        hooks.append(
+            site.linear.register_forward_hook(
+                lambda module, args, out, name=site.name: keep(name, u=args[0], affine=out)
+            )
+        )
+        hooks.append(
+            site.nonlinearity.register_forward_pre_hook(lambda module, args, name=site.name: keep(name, x=args[0]))
+        )
+    try:
+        yield result
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def by_feature(x: Tensor) -> Tensor:
+    """Activations (N, C, *spatial), or an MLP's (1, C, N), as (C, values)."""
+    return x.transpose(0, 1).flatten(1)
+
+
+def loss_gradients(loss: Tensor, wanted: list[Tensor]) -> list[Tensor]:
+    """The gradients of a summed loss, without touching what the optimiser will use."""
+    return list(torch.autograd.grad(loss.sum(), wanted, allow_unused=False))
