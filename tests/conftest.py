@@ -11,6 +11,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+pytest_plugins = ["fake_imagenet"]  # its fixture
+pytest.register_assert_rewrite("launches")  # its asserts are to say what differs
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 

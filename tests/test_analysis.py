@@ -1,40 +1,35 @@
 """Statistics, drift and verdicts on numbers whose answer is known; and that analysis needs no torch."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from bnrepro.analysis import figure1, figure1_table, tuning
+from bnrepro.analysis import figure1, figure1_table
 from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
 from bnrepro.analysis.load import Record, by_variant, load_records
 from bnrepro.analysis.statistics import Estimate, geometric, verdict
 from bnrepro.errors import UserError
+from fake_records import write_record
 
 STEPS = [100, 1000, 5000, 10_000]
 
 
-def write_record(
+def write_run(
     folder: Path, variant: str, seed: int, accuracies: list[float], medians: list[list[float]], group: str = "g"
 ) -> None:
     """One record whose units have width 2 and these medians at `STEPS`."""
-    path = folder / f"{variant}-s{seed}-{group}"
-    path.mkdir(parents=True)
     status = {"state": "finished", "seed": seed, "variant": variant, "steps": STEPS[-1], "final": {}, "group": group}
-    (path / "status.json").write_text(json.dumps(status))
     config = {"optimizer": {"base_lr": 0.1, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
-    (path / "config.yaml").write_text(yaml.safe_dump(config))
-    rows = "".join(f"{step},{accuracy}\n" for step, accuracy in zip(STEPS, accuracies, strict=True))
-    (path / "metrics.csv").write_text("step,val/top1\n" + rows)
+    curve = zip(STEPS, accuracies, strict=True)
     centre = np.array(medians, float).T[..., None]  # (T, U, 1)
     values = (centre + np.array([-1, 0, 1])).astype(np.float16)
     units = np.arange(len(medians))
-    np.savez(path / "probes.npz", steps=STEPS, layers=np.ones_like(units), units=units, percentiles=values,
-             percentiles_inference=values, percentiles_before=values)  # fmt: skip
+    probes = dict.fromkeys(("percentiles", "percentiles_inference", "percentiles_before"), values)
+    probes |= {"steps": STEPS, "layers": np.ones_like(units), "units": units}
+    write_record(folder / f"{variant}-s{seed}-{group}", status, config, curve, **probes)
 
 
 @pytest.fixture
@@ -42,9 +37,9 @@ def arms(tmp_path) -> dict[str, list[Record]]:
     """BN is better by 0.01, 0.02, 0.03 at the end and wanders a quarter as far."""
     for seed in range(3):
         plain, gain = [0.5, 0.8, 0.9, 0.94], 0.01 * (seed + 1)
-        write_record(tmp_path, "plain", seed, plain, [[9, 0, 4, 0], [0, 0, 1, 2], [0, 0, 2, 8]])
+        write_run(tmp_path, "plain", seed, plain, [[9, 0, 4, 0], [0, 0, 1, 2], [0, 0, 2, 8]])
         better = [a + gain for a in plain]
-        write_record(tmp_path, "bn", seed, better, [[9, 0, 1, 0], [0, 0, 0.25, 0.5], [0, 0, 0.5, 2]])
+        write_run(tmp_path, "bn", seed, better, [[9, 0, 1, 0], [0, 0, 0.25, 0.5], [0, 0, 0.5, 2]])
     return by_variant(load_records(tmp_path), "plain", "bn")
 
 
@@ -120,7 +115,7 @@ def test_a_seed_that_only_one_arm_has_is_left_out_of_the_pairs(arms):
 
 def test_of_two_configurations_the_committed_one_is_taken(arms, tmp_path):
     """A stray run of another configuration in the runs directory does not get into the figure."""
-    write_record(tmp_path, "bn", 0, [0.1] * 4, [[0] * 4], group="stray")
+    write_run(tmp_path, "bn", 0, [0.1] * 4, [[0] * 4], group="stray")
     with pytest.raises(UserError, match="several configurations of bn: g, stray"):
         by_variant(load_records(tmp_path), "bn")
     assert [r.group for r in by_variant(load_records(tmp_path), "bn", prefer=["g"])["bn"]] == ["g"] * 3
@@ -146,20 +141,6 @@ def test_a_mean_that_is_once_below_within_noise_is_inconclusive(arms):
     for record, shift in zip(arms["bn"], (-0.1, -0.11, -0.12), strict=True):
         record.metrics.loc[5000, "val/top1"] = 0.9 + shift
     assert figure1.verdicts(arms["plain"], arms["bn"])["C31"] == "fails"
-
-
-def test_tuning_picks_the_best_mean(tmp_path):
-    records = []
-    for rate, seed, top1 in ((0.1, 0, 0.9), (0.1, 1, 0.5), (1.0, 0, 0.8), (1.0, 1, 0.8)):
-        path = tmp_path / f"tune_plain-s{seed}-{rate}"
-        path.mkdir()
-        config = {"optimizer": {"base_lr": rate, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
-        (path / "config.yaml").write_text(yaml.safe_dump(config))
-        status = {"variant": "tune_plain", "seed": seed, "state": "finished", "final": {"tune/top1": top1}, "steps": 9}
-        records.append(Record(path, status))
-    chosen = tuning.best(tuning.cells(records))
-    assert chosen.loc["plain", "rate"] == 1.0
-    assert "| 1 | **80.00 ± 0.00** |" in tuning.table(records)
 
 
 def test_analysis_and_records_leave_torch_alone():

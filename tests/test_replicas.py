@@ -1,4 +1,13 @@
-"""Two replicas against one process with the whole mini-batch: the same where it must be."""
+"""Two replicas against one process with the whole mini-batch: the same where it must be; and runs under torchrun."""
+
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,15 +15,23 @@ import torch.distributed as dist
 import torch.multiprocessing as processes
 from torch import nn
 
-from bnrepro import build
+from bnrepro import build, experiment, launch
 from bnrepro.layers import build_norm
 from bnrepro.layers.sync import synchronise
 from bnrepro.training.distributed import Replicas, joined
 from bnrepro.validation import typed
-from conftest import compose_config
+from conftest import ROOT, compose_config
+from launches import TRAIN, assert_same_run, only_run, wait_for_steps
 
 CPU = torch.device("cpu")
 WHOLE, HALF = 16, 8
+RUN = (  # 80 steps
+    *("experiment=figure2/bn_x5", "scale=smoke", "scale.imagenet.steps=320", "logger.mode=disabled"),
+    *("data.images_per_class=10", "training.batch_size=8", "probe.batches=1", "evaluation.population_batches=2"),
+)
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+multiprocessing.set_forkserver_preload(["bnrepro.experiment", "hydra"])  # torch is imported once for all replicas
 
 
 def _config(*overrides: str, replicas: int):
@@ -48,13 +65,23 @@ def _two_steps(config, replicas: Replicas) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in task.model.state_dict().items()}
 
 
-def _replica(rank: int, port: int, overrides: tuple[str, ...], folder: str) -> None:
-    import os
-
+def _replica(rank: int, port: int, work: Callable, arguments: tuple) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    work(*arguments)
+
+
+def by_two(work: Callable, *arguments) -> None:
+    """Do it in two processes that may join as replicas, without torchrun."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes.start_processes(_replica, (port, work, arguments), nprocs=2, start_method="forkserver")
+
+
+def _tell(overrides: tuple[str, ...], folder: Path) -> None:
     with joined(2, "cpu") as replicas:
-        state = _two_steps(_config(*overrides, replicas=2), replicas)
+        rank, state = replicas.rank, _two_steps(_config(*overrides, replicas=2), replicas)
         told = {
             "agreed": replicas.agree(20, rank == 1, False),
             "not asked": replicas.agree(7, rank == 1, True),
@@ -62,17 +89,12 @@ def _replica(rank: int, port: int, overrides: tuple[str, ...], folder: str) -> N
             "gathered": replicas.gather({"rank": rank}),
             "shared": replicas.share("from 0" if rank == 0 else None),
         }
-    torch.save({"state": state, "told": told}, f"{folder}/{rank}.pt")
+    torch.save({"state": state, "told": told}, folder / f"{rank}.pt")
 
 
-def both(tmp_path, *overrides: str) -> list[dict]:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes.spawn(_replica, (port, overrides, str(tmp_path)), nprocs=2)
-    return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+def both(folder: Path, *overrides: str) -> list[dict]:
+    by_two(_tell, overrides, folder)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -116,3 +138,67 @@ def test_alone_a_synchronised_normaliser_is_an_ordinary_one():
     synchronise(nn.Sequential(synchronised))
     x = torch.randn(8, 6, 3, 3)
     assert torch.equal(plain(x), synchronised(x)) and torch.equal(plain.running_var, synchronised.running_var)
+
+
+def torchrun(environment: dict[str, str], *arguments: str, script: str = TRAIN[1]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*TORCHRUN, script, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def _train(*overrides: str) -> None:
+    experiment.run(typed(compose_config(*overrides)), "python ...")
+
+
+def test_two_replicas_under_torchrun_are_one_run(environment, tmp_path):
+    """One record; the moving averages of both are kept; resumed it ends as it would have without the kill."""
+    arguments, runs = (*RUN, "training.replicas=2"), Path(environment["BNREPRO_RUNS"])
+    process = subprocess.Popen([*TORCHRUN, TRAIN[1], *arguments, "checkpoint_seconds=0.01"], cwd=ROOT, env=environment)
+    wait_for_steps(runs, 20, process)
+    process.terminate()
+    process.wait(timeout=60)
+    done = torchrun(environment, *arguments)
+    assert done.returncode == 0 and done.stdout.count("finished") == 1, done.stdout + done.stderr
+    resumed = only_run(runs)
+    assert 20 <= json.loads((resumed / "status.json").read_text())["resumed"][0] < 80
+    state = torch.load(resumed / "checkpoint.pt", weights_only=True)
+    one, other = (buffers["stem.conv1.norm.running_mean"] for buffers in state["buffers"])
+    assert state["step"] == 80 and not torch.equal(one, other)
+    by_two(_train, *arguments, f"runs_dir={tmp_path / 'straight'}")
+    assert_same_run(resumed, only_run(tmp_path / "straight"))
+
+
+def test_the_number_of_replicas_is_part_of_a_run(monkeypatch, capsys):
+    assert launch.train_here(compose_config(*RUN, "training.replicas=2"), "python ...") == 2
+    assert "torchrun --nproc-per-node=2" in capsys.readouterr().out
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert launch.train_here(compose_config(*RUN), "python ...") == 2
+    assert "set training.replicas=2" in capsys.readouterr().out
+
+
+FAULT = """
+import os, runpy, sys
+from bnrepro.tasks.images import ImageClassification
+
+loss = ImageClassification.loss
+
+def faulty(self, images, labels):
+    if self.rank == int(os.environ["FAULTY"]):
+        raise OSError("the disk went away")
+    return loss(self, images, labels)
+
+ImageClassification.loss = faulty
+sys.argv[0] = os.environ["TRAIN"]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_fault_of_one_replica_ends_all_and_is_told(environment, tmp_path, rank):
+    script = tmp_path / "faulty.py"
+    script.write_text(FAULT)
+    faulty = environment | {"FAULTY": str(rank), "TRAIN": TRAIN[1]}
+    done = torchrun(faulty, *RUN, "training.replicas=2", "seeds=[0,1]", script=str(script))
+    assert done.returncode != 0 and "the disk went away" in done.stdout + done.stderr
+    states = [json.loads(path.read_text()) for path in Path(environment["BNREPRO_RUNS"]).glob("*/status.json")]
+    assert "finished" not in {status["state"] for status in states}

@@ -1,68 +1,29 @@
 """Runs as users and schedulers treat them: killed, relaunched, launched twice, stopped by signals."""
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from conftest import ROOT
+from launches import assert_same_run, only_run, start, trained_here, wait_for_steps
 
 SMALL = ("experiment=figure1/bn", "scale=smoke", "logger.mode=disabled")
-TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
-
-
-def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen([*TRAIN, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def only_run(runs: Path) -> Path:
-    (found,) = [path for path in runs.iterdir() if "-s" in path.name]
-    return found
-
-
-def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
-    """Wait until a run's checkpoint is at least at that step."""
-    for _ in range(2400):
-        for path in runs.glob("*-s*/status.json"):
-            if json.loads(path.read_text()).get("step", 0) >= steps:
-                return path.parent
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.05)
-    raise AssertionError("the run never got there")
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """The two directories hold the same run to the bit: weights, buffers, probes, history (clock times aside)."""
-    mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (one, other))
-    for part in ("model", "optimizer"):
-        assert mine[part].keys() == theirs[part].keys()
-        for name in mine[part]:
-            assert torch.equal(mine[part][name], theirs[part][name]), name
-    rows = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (one, other)]
-    pd.testing.assert_frame_equal(*rows, check_exact=True)
-    arrays = [np.load(path / "probes.npz") for path in (one, other)]
-    assert set(arrays[0].files) == set(arrays[1].files) >= {"steps", "layers", "units", "percentiles"}
-    for name in arrays[0].files:
-        np.testing.assert_array_equal(arrays[0][name], arrays[1][name])
+INCEPTION = (  # BN-Baseline, with dropout and a schedule
+    *("experiment=figure2/bn_baseline", "scale=smoke", "logger.mode=disabled"),
+    *("scale.imagenet.steps=40", "scale.imagenet.evaluate_every=10", "scale.imagenet.probe_every=20"),
+    *("data.images_per_class=10", "training.batch_size=8", "probe.batches=1", "evaluation.population_batches=2"),
+)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory) -> Path:
     """The small run done without interruption."""
-    runs = tmp_path_factory.mktemp("straight")
-    environment = os.environ | {"BNREPRO_RUNS": str(runs)}
-    subprocess.run([*TRAIN, *SMALL], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return only_run(runs)
+    return trained_here(tmp_path_factory.mktemp("straight"), *SMALL)
 
 
 def test_the_curve_ends_in_the_result(straight):
@@ -91,6 +52,21 @@ def test_killed_at_random_and_relaunched_is_the_same_run(environment, straight):
     assert len(status["resumed"]) == 4 and min(status["resumed"]) > 0 and status["exact_resume"]
     assert only_run(runs).name == straight.name
     assert_same_run(only_run(runs), straight)
+
+
+def test_an_inception_that_is_killed_resumes_bit_for_bit(environment, tmp_path):
+    runs = Path(environment["BNREPRO_RUNS"])
+    for step in (5, 22):
+        process = start(environment, *INCEPTION, "checkpoint_seconds=0.01")
+        wait_for_steps(runs, step, process)
+        process.kill()
+        process.wait()
+    process = start(environment, *INCEPTION)
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0 and "finished" in out
+    status = json.loads((only_run(runs) / "status.json").read_text())
+    assert len(status["resumed"]) == 2 and min(status["resumed"]) > 0
+    assert_same_run(only_run(runs), trained_here(tmp_path / "straight", *INCEPTION))
 
 
 def test_killed_between_its_last_checkpoint_and_its_last_word(environment, straight):

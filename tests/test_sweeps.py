@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import psutil
 import pytest
 
 from conftest import ROOT
+from launches import TRAIN
 
 SHORT = ("scale=smoke", "scale.mnist.steps=60", "probe=none")
 JOBLIB = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
 
 
 def states(runs: Path) -> dict[str, str]:

@@ -1,14 +1,10 @@
-"""Schedules, L2, initialisation, dropout, precision; and that an Inception's run can be killed and resumed exactly."""
+"""Schedules, L2, initialisation, dropout, precision; how the variants differ; and which options are refused."""
 
-import json
 import math
-import subprocess
-import sys
-from pathlib import Path
+from functools import cache
 
 import pytest
 import torch
-from test_runs import TRAIN, assert_same_run, only_run, start, wait_for_steps
 from torch import nn
 
 from bnrepro import build, schedule
@@ -20,10 +16,9 @@ from bnrepro.training.init import initialise
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import SGD, decayed
 from bnrepro.validation import typed
-from conftest import ROOT, compose_config
+from conftest import compose_config
 
 CPU = torch.device("cpu")
-SMOKE = ("scale=smoke", "logger.mode=disabled", "data.images_per_class=20", "evaluation.population_batches=5")
 
 
 def config_of(*overrides: str):
@@ -57,17 +52,18 @@ def test_every_scale_decays_as_the_paper(scale):
 
 
 def test_variants_differ_from_their_neighbours_in_what_the_paper_changed():
-    def differences(one: str, other: str) -> set[str]:
-        def flat(config) -> dict:
-            plain = {k: v for k, v in vars(config).items() if k not in ("experiment", "variant", "figure", "scale")}
-            return {
-                f"{section}.{key}": value
-                for section, values in plain.items()
-                for key, value in (vars(values) if hasattr(values, "__dict__") else {"": values}).items()
-            }
+    @cache
+    def flat(name: str) -> dict:
+        config = vars(config_of(f"experiment=figure2/{name}", "scale=laptop"))
+        plain = {k: v for k, v in config.items() if k not in ("experiment", "variant", "figure", "scale")}
+        return {
+            f"{section}.{key}": value
+            for section, values in plain.items()
+            for key, value in (vars(values) if hasattr(values, "__dict__") else {"": values}).items()
+        }
 
-        a, b = (flat(config_of(f"experiment=figure2/{name}", "scale=laptop")) for name in (one, other))
-        return {key for key in a if a[key] != b[key]}
+    def differences(one: str, other: str) -> set[str]:
+        return {key for key, value in flat(one).items() if value != flat(other)[key]}
 
     assert differences("inception", "bn_baseline") == {"norm.name", "norm.eps", "norm.ema_decay"}
     seven = {"optimizer.lr_multiplier", "model.dropout", "optimizer.l2_multiplier", "schedule.decay_multiplier"}
@@ -139,7 +135,7 @@ def test_moving_averages_are_corrected_for_where_they_began():
 
 
 def task_of(*overrides: str, seed: int = 0):
-    config = config_of("scale=smoke", *overrides)
+    config = config_of("scale=smoke", "data.images_per_class=10", *overrides)
     return build.task(config, build.dataset(config, CPU), [seed], CPU)
 
 
@@ -235,99 +231,3 @@ def test_compile_is_what_a_step_calls(monkeypatch):
     monkeypatch.setattr(torch, "compile", compiled)
     task = task_of("experiment=figure2/bn_x5", "training.compile=reduce-overhead")
     assert asked == ["reduce-overhead"] and task.loss(*task.batch([0], 0)).isfinite()
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory) -> Path:
-    """BN-Baseline at smoke scale, with dropout and a schedule, without interruption."""
-    import os
-
-    runs = tmp_path_factory.mktemp("straight")
-    subprocess.run(
-        [*TRAIN, "experiment=figure2/bn_baseline", *SMOKE],
-        cwd=ROOT,
-        env=os.environ | {"BNREPRO_RUNS": str(runs)},
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return only_run(runs)
-
-
-def test_an_inception_that_is_killed_resumes_bit_for_bit(environment, straight):
-    runs = Path(environment["BNREPRO_RUNS"])
-    arguments = ("experiment=figure2/bn_baseline", *SMOKE)
-    for step in (5, 45):
-        process = start(environment, *arguments, "checkpoint_seconds=0.01")
-        wait_for_steps(runs, step, process)
-        process.kill()
-        process.wait()
-    process = start(environment, *arguments)
-    out, _ = process.communicate(timeout=200)
-    assert process.returncode == 0 and "finished" in out
-    status = json.loads((only_run(runs) / "status.json").read_text())
-    assert len(status["resumed"]) == 2 and min(status["resumed"]) > 0
-    assert_same_run(only_run(runs), straight)
-
-
-def torchrun(environment: dict[str, str], *arguments: str, script: str = TRAIN[1]) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
-    return subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
-
-
-def test_two_replicas_under_torchrun_are_one_run(environment):
-    """One record; the moving averages of both are kept; resumed it ends as it would have without the kill."""
-    arguments = ("experiment=figure2/bn_x5", *SMOKE, "scale.imagenet.steps=320", "training.replicas=2")
-    done = torchrun(environment, *arguments)
-    assert done.returncode == 0 and done.stdout.count("finished") == 1, done.stdout + done.stderr
-    whole = only_run(Path(environment["BNREPRO_RUNS"]))
-    state = torch.load(whole / "checkpoint.pt", weights_only=True)
-    one, other = (buffers["stem.conv1.norm.running_mean"] for buffers in state["buffers"])
-    assert state["step"] == 80 and not torch.equal(one, other)
-    again = environment | {"BNREPRO_RUNS": environment["BNREPRO_RUNS"] + "-again"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *TRAIN[1:]]
-    process = subprocess.Popen([*command, *arguments, "checkpoint_seconds=0.01"], cwd=ROOT, env=again)
-    wait_for_steps(Path(again["BNREPRO_RUNS"]), 20, process)
-    process.terminate()
-    process.wait(timeout=60)
-    done = torchrun(again, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    resumed = only_run(Path(again["BNREPRO_RUNS"]))
-    assert 20 <= json.loads((resumed / "status.json").read_text())["resumed"][0] < 80
-    assert_same_run(resumed, whole)
-
-
-def test_the_number_of_replicas_is_part_of_a_run(environment, door):
-    done = door("train.py", "experiment=figure2/bn_x5", *SMOKE, "training.replicas=2")
-    assert done.returncode == 2 and "torchrun --nproc-per-node=2" in done.stdout + done.stderr
-    done = torchrun(environment, "experiment=figure2/bn_x5", *SMOKE)
-    assert done.returncode != 0 and "set training.replicas=2" in done.stdout + done.stderr
-
-
-FAULT = """
-import os, runpy, sys
-from bnrepro.tasks.images import ImageClassification
-
-loss = ImageClassification.loss
-
-def faulty(self, images, labels):
-    if self.rank == int(os.environ["FAULTY"]):
-        raise OSError("the disk went away")
-    return loss(self, images, labels)
-
-ImageClassification.loss = faulty
-sys.argv[0] = os.environ["TRAIN"]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_fault_of_one_replica_ends_all_and_is_told(environment, tmp_path, rank):
-    script = tmp_path / "faulty.py"
-    script.write_text(FAULT)
-    arguments = ("experiment=figure2/bn_x5", *SMOKE, "training.replicas=2", "seeds=[0,1]")
-    done = torchrun(environment | {"FAULTY": str(rank), "TRAIN": TRAIN[1]}, *arguments, script=str(script))
-    assert done.returncode != 0 and "the disk went away" in done.stdout + done.stderr
-    states = [json.loads(path.read_text()) for path in Path(environment["BNREPRO_RUNS"]).glob("*/status.json")]
-    assert "finished" not in {status["state"] for status in states}

@@ -1,0 +1,58 @@
+"""Runs launched as processes: started, waited for, and compared to the bit; and one trained right here."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bnrepro import experiment
+from bnrepro.validation import typed
+from conftest import ROOT, compose_config
+
+TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen([*TRAIN, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def trained_here(runs: Path, *overrides: str) -> Path:
+    """The record of a run that nothing interrupts, trained in this process."""
+    experiment.run(typed(compose_config(*overrides, f"runs_dir={runs}")), "python ...")
+    return only_run(runs)
+
+
+def only_run(runs: Path) -> Path:
+    (found,) = [path for path in runs.iterdir() if "-s" in path.name]
+    return found
+
+
+def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
+    """Wait until a run's checkpoint is at least at that step."""
+    for _ in range(2400):
+        for path in runs.glob("*-s*/status.json"):
+            if json.loads(path.read_text()).get("step", 0) >= steps:
+                return path.parent
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        time.sleep(0.05)
+    raise AssertionError("the run never got there")
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """The two directories hold the same run to the bit: weights, buffers, probes, history (clock times aside)."""
+    mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (one, other))
+    for part in ("model", "optimizer"):
+        assert mine[part].keys() == theirs[part].keys()
+        for name in mine[part]:
+            assert torch.equal(mine[part][name], theirs[part][name]), name
+    rows = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (one, other)]
+    pd.testing.assert_frame_equal(*rows, check_exact=True)
+    arrays = [np.load(path / "probes.npz") for path in (one, other)]
+    assert set(arrays[0].files) == set(arrays[1].files) >= {"steps", "layers", "units", "percentiles"}
+    for name in arrays[0].files:
+        np.testing.assert_array_equal(arrays[0][name], arrays[1][name])

@@ -1,0 +1,66 @@
+"""Odd image files and corrupt ones: decoded to what they show; told apart, replaced in training, named."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bnrepro.data.decode import CorruptImage, decode, kind
+from bnrepro.data.imagenet import scan
+from bnrepro.errors import UserError
+from fake_imagenet import WNIDS, encoded, jpeg, streamed, val_files
+
+HALVES = np.zeros((16, 32, 3), np.uint8)
+HALVES[:, :16], HALVES[:, 16:] = (200, 40, 60), (30, 90, 220)
+
+
+@pytest.mark.parametrize("odd", ["rgb", "grey", "cmyk", "16 bit", "rotated", "png"])
+def test_odd_files_decode_to_the_pixels_they_show(odd):
+    image, expected = Image.fromarray(HALVES), HALVES
+    options = {"quality": 100, "subsampling": 0}
+    if odd == "grey":
+        image = image.convert("L")
+        expected = np.repeat(np.asarray(image)[..., None], 3, 2)
+    elif odd == "cmyk":
+        image = image.convert("CMYK")
+    elif odd == "16 bit":
+        wide = np.tile(np.arange(0, 65536, 2048, dtype=np.uint16), (16, 1))
+        image, expected = Image.fromarray(wide), np.repeat((wide >> 8).astype(np.uint8)[..., None], 3, 2)
+    elif odd == "rotated":
+        exif = Image.Exif()
+        exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+        options, expected = options | {"exif": exif}, np.rot90(HALVES, -1)
+    content = encoded(image, "PNG") if odd in ("png", "16 bit") else encoded(image, **options)
+    shown = decode(content)
+    assert shown.shape == expected.shape and shown.dtype == np.uint8
+    assert np.abs(shown.astype(int) - expected).max() <= (0 if odd in ("png", "16 bit") else 4)
+    assert kind(content) == ("rgb" if odd == "png" else odd)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", jpeg(1)[:700], jpeg(1)[:20]])
+def test_corrupt_files_are_told_apart(content):
+    with pytest.raises(CorruptImage):
+        decode(content)
+
+
+def test_corrupt_training_images_are_replaced_named_once_and_counted(root, capsys):
+    bad = root / "train" / WNIDS[1] / f"{WNIDS[1]}_4.JPEG"
+    bad.write_bytes(bad.read_bytes()[:500])
+    data, helped = streamed(scan(root), batch_size=5), streamed(scan(root), batch_size=5, workers=1)
+    for step in range(6):
+        images, labels = data.batch(0, step)
+        assert torch.equal(helped.batch(0, step)[0], images) and images.isfinite().all() and len(labels) == 5
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and said[0] == said[1] and str(bad) in said[0] and "--repair" in said[0]  # one a data set
+    assert len(data.corrupt) == 1
+    maker = data.training
+    stand_in, _ = maker._decode(9)
+    assert np.array_equal(stand_in, maker._decode(5)[0])  # the last of its class: the first follows
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_corrupt_validation_image_ends_the_evaluation_with_its_name(root, workers):
+    bad = root / "val" / WNIDS[1] / val_files()[1][0]
+    bad.write_bytes(b"\xff\xd8 nothing")
+    with pytest.raises(UserError, match=rf"{bad.name} cannot be decoded .*--repair"):
+        list(streamed(scan(root), workers=workers).evaluation_batches())

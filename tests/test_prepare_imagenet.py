@@ -1,0 +1,161 @@
+"""ImageNet taken from archives or folders, repaired, and its prepared cache."""
+
+import io
+import runpy
+import shutil
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+from PIL import Image
+
+from bnrepro.benchmarks import input as input_speed
+from bnrepro.data import imagenet_cache
+from bnrepro.data.decode import decode, kind
+from bnrepro.data.encoded import resized
+from bnrepro.data.imagenet import collection, scan
+from bnrepro.data.prepare_imagenet import place, prepare
+from bnrepro.errors import UserError
+from conftest import ROOT
+from fake_imagenet import WNIDS, encoded, picture, streamed, val_files
+
+
+def tar_of(files: dict[str, bytes], path: Path) -> bytes:
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            tar.addfile(told, io.BytesIO(content))
+    return path.read_bytes()
+
+
+def official(root: Path, source: Path) -> None:
+    """ILSVRC2012_img_train.tar of class tars, ILSVRC2012_img_val.tar, and the labels beside them."""
+    source.mkdir()
+    inner = {
+        f"{wnid}.tar": tar_of({p.name: p.read_bytes() for p in (root / "train" / wnid).iterdir()}, source / "one.tar")
+        for wnid in WNIDS
+    }
+    (source / "one.tar").unlink()
+    tar_of(inner, source / "ILSVRC2012_img_train.tar")
+    tar_of({name: content for name, _, content in val_files()}, source / "ILSVRC2012_img_val.tar")
+    (source / "val_labels.txt").write_text("".join(f"{name} {wnid}\n" for name, wnid, _ in val_files()))
+
+
+def zipped(root: Path, source: Path) -> None:
+    source.mkdir()
+    with zipfile.ZipFile(source / "imagenet.zip", "w") as archive:
+        for path in root.glob("*/*/*"):
+            archive.write(path, Path("ILSVRC", "Data", "CLS-LOC") / path.relative_to(root))
+
+
+def folders(root: Path, source: Path) -> None:
+    shutil.copytree(root, source / "ILSVRC" / "Data" / "CLS-LOC")
+
+
+@pytest.mark.parametrize("form", [official, zipped, folders])
+def test_taken_from_archives_or_folders_and_repaired_from_them(root, tmp_path, form, capsys):
+    source, target = tmp_path / "source", tmp_path / "target"
+    form(root, source)
+    said = prepare(target, source)
+    assert "15 training and 6 validation images, 3 classes (21 rgb)" in said
+    expected, found = scan(root), scan(target)
+    assert found.fingerprint == expected.fingerprint
+    assert [found.train.read(k) for k in range(15)] == [expected.train.read(k) for k in range(15)]
+
+    bad, lost = (target / "train" / WNIDS[0] / f"{WNIDS[0]}_{k}.JPEG" for k in (1, 2))
+    whole = bad.read_bytes()
+    bad.unlink()  # it may be a link to the source
+    bad.write_bytes(whole[:300])
+    with pytest.raises(UserError, match="1 of 21 files cannot be decoded; give --source and --repair"):
+        prepare(target, None)
+    assert str(bad) in capsys.readouterr().out
+    lost.unlink()
+    assert "15 training" in prepare(target, source, repair=True)
+    assert bad.read_bytes() == whole and lost.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "placed"),
+    [
+        ("n01440764/n01440764_10026.JPEG", "train/n01440764/n01440764_10026.JPEG"),
+        ("n01440764_10026.JPEG", "train/n01440764/n01440764_10026.JPEG"),
+        ("a/train/n01440764/x.jpg", "train/n01440764/x.jpg"),
+        ("ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000001.JPEG"),
+        ("CLS-LOC/val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000001.JPEG"),
+        ("ILSVRC2012_devkit_t12/data/meta.mat", "meta.mat"),
+        ("CLS-LOC/test/ILSVRC2012_test_00000001.JPEG", None),
+        ("Annotations/n01440764/n01440764_10026.xml", None),
+    ],
+)
+def test_where_files_of_an_archive_belong(name, placed):
+    found = place(Path(name))
+    assert (found and str(found)) == placed
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(imagenet_cache, "SHARD_IMAGES", 4)
+
+
+def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root, tmp_path, small_shards, monkeypatch):
+    wide = root / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
+    wide.write_bytes(encoded(Image.fromarray(picture(0)).convert("CMYK")))
+    found, out, side = scan(root), tmp_path / "cache", 48
+    assert "6 shards" in imagenet_cache.prepare_cache(found, out, side)
+    cached = collection(out)
+    assert cached.wnids == found.wnids and cached.fingerprint != found.fingerprint
+    for part in ("train", "val"):
+        ours, theirs = getattr(cached, part), getattr(found, part)
+        assert ours.labels.tolist() == theirs.labels.tolist()
+        for k in range(len(theirs.labels)):
+            image, content = decode(theirs.read(k)), ours.read(k)
+            height, width = image.shape[:2]
+            if min(height, width) > side:
+                scale = side / min(height, width)
+                size = round(height * scale), round(width * scale)
+                small = resized(image, np.array([0, 0, height, width]), size).permute(1, 2, 0).contiguous().numpy()
+                assert content == simplejpeg.encode_jpeg(small, 90, "RGB", "420")
+            elif kind(theirs.read(k)) == "rgb":
+                assert content == theirs.read(k)
+            else:
+                assert np.abs(decode(content).astype(int) - image).mean() < 6
+    assert torch.equal(streamed(cached, workers=2).batch(0, 1)[0], streamed(cached).batch(0, 1)[0])
+
+    made = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / imagenet_cache.INDEX).rename(out / imagenet_cache.SETTINGS)  # as it was before the last shards
+    for name in ("train-00003.tar", "val-00001.tar"):
+        (out / name).unlink()
+    kept = (out / "train-00000.tar").stat().st_mtime_ns
+    with pytest.raises(UserError, match="unfinished"):
+        imagenet_cache.opened(out)
+    imagenet_cache.prepare_cache(found, out, side)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == made
+    assert (out / "train-00000.tar").stat().st_mtime_ns == kept
+
+    shard = out / "train-00001.tar"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match=r"train-00001\.tar is damaged \(1 such\)"):
+        imagenet_cache.verify_cache(out)
+    imagenet_cache.prepare_cache(found, out, side, repair=True)
+    assert shard.read_bytes() == made[shard.name] and "checksums as expected" in prepare(out, None)
+    with pytest.raises(UserError, match="of another --side"):
+        imagenet_cache.prepare_cache(found, out, side + 1)
+    shard.unlink()
+    with pytest.raises(UserError, match=r"train-00001\.tar is missing"):
+        imagenet_cache.opened(out)
+
+
+def test_the_doors_say_what_they_need(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["prepare_data.py", "imagenet", "--root", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "scripts" / "prepare_data.py"), run_name="__main__")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and "account at image-net.org" in said
+    with pytest.raises(UserError, match="needs --photographs FOLDER"):
+        input_speed.main(tmp_path / "out.json", "", None, None)
