@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +14,12 @@ from bnrepro.data import load, mnist
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
-from bnrepro.layers import build_norm
+from bnrepro.layers import build_norm, norm_options
 from bnrepro.layers.sync import synchronise
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
+from bnrepro.models.stacked import stacks
 from bnrepro.models.trunk import Trunk
 from bnrepro.tasks.images import ImageClassification
 from bnrepro.tasks.stacked_mnist import StackedMNIST
@@ -59,7 +61,7 @@ def device(config: Config) -> torch.device:
 
 def stackable(config: Config) -> bool:
     """Whether several seeds train side by side in one program; else one after the other."""
-    return config.model.name == "mlp"
+    return config.model.name == "mlp" and stacks(_norm(config)(1))
 
 
 def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
@@ -70,10 +72,16 @@ def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dat
     return load.images(config, on, (replicas.rank, replicas.count))
 
 
+def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
+    """The options that only some normalisers have, as the configuration's own one, or a named one, takes them."""
+    offered = vars(config.norm) | {"steps": config.training.total_steps}
+    return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
+
+
 def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
     options = config.norm
-    name = name or options.name
-    return partial(build_norm, name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
+    common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
+    return partial(build_norm, name or options.name, **common, **own_norm_options(config, name))
 
 
 def _mlp(config: Config, stack: int) -> MLP:
@@ -101,10 +109,10 @@ def _convolutional(config: Config, classes: int) -> Trunk:
 
 
 def network(config: Config, seeds: list[int], on: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
-    """One network a seed, stacked where `stackable`, with its initial weights."""
+    """One network a seed, those of Sec. 4.1 stacked, with its initial weights."""
     model = _mlp(config, len(seeds)) if config.model.name == "mlp" else _convolutional(config, classes)
     initialise(model, config.init, seeds)
-    return model.to(on) if stackable(config) else model.to(on, memory_format=torch.channels_last)
+    return model.to(on) if config.model.name == "mlp" else model.to(on, memory_format=torch.channels_last)
 
 
 def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
@@ -135,7 +143,8 @@ def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, repl
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     """Stochastic gradient descent at the configuration's rate, with L2 on weights alone."""
     options = config.optimizer
-    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not stackable(config))
+    fused = config.model.name != "mlp"
+    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=fused)
 
 
 def rate(config: Config) -> Callable[[int], float]:
