@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,11 +14,12 @@ from bnrepro.data import load, mnist
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
-from bnrepro.layers import build_norm
+from bnrepro.layers import build_norm, norm_options
 from bnrepro.layers.sync import synchronise
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
+from bnrepro.models.stacked import stacks
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.instrumented import InstrumentProbe, Probes
 from bnrepro.tasks.images import ImageClassification
@@ -69,7 +71,7 @@ def dense(config: Config) -> bool:
 
 def stackable(config: Config) -> bool:
     """Whether several seeds train side by side in one program; else one after the other."""
-    return dense(config) and not config.probe.instruments
+    return dense(config) and stacks(_norm(config)(1)) and not config.probe.instruments
 
 
 def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
@@ -80,10 +82,16 @@ def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dat
     return load.images(config, on, (replicas.rank, replicas.count))
 
 
+def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
+    """The options that only some normalisers have, as the configuration's own one, or a named one, takes them."""
+    offered = vars(config.norm) | {"steps": config.training.total_steps}
+    return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
+
+
 def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
     options = config.norm
-    name = name or options.name
-    return partial(build_norm, name, eps=options.eps, ema_decay=options.ema_decay, affine=options.affine)
+    common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
+    return partial(build_norm, name or options.name, **common, **own_norm_options(config, name))
 
 
 def _mlp(config: Config, stack: int) -> MLP:

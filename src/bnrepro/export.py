@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from bnrepro.build import own_norm_options
 from bnrepro.errors import UserError
 from bnrepro.evaluation.trained import Trained, trained
 from bnrepro.models import registered
@@ -29,6 +30,11 @@ def arguments(network: Trained) -> tuple[str, dict[str, object]]:
         "lrn": model.lrn,
         "aux": model.aux,
     }
+    own = own_norm_options(network.config)
+    if norm.last:
+        own |= own_norm_options(network.config, norm.last)
+    if own:
+        options["norm_options"] = own
     if model.name == "inception":
         return name, options | {"projection_4cd": model.projection_4cd, "last_norm": norm.last}
     return name, options | {"reduce_5a": model.reduce_5a}

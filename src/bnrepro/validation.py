@@ -3,8 +3,9 @@
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bnrepro.config import Config, Training, run_seeds
+from bnrepro.config import Config, Norm, Training, run_seeds
 from bnrepro.errors import UserError
+from bnrepro.layers import norm_names, norm_options
 
 CHOICES = {
     "data.split": ("full", "tune"),
@@ -86,5 +87,10 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
         raise UserError("configuration: norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more")
     if config.norm.last and config.model.name != "inception":
         raise UserError(f"configuration: norm.last is for model=inception, not {config.model.name}")
+    defaults, norms = vars(Norm()), [name for name in (config.norm.name, config.norm.last) if name]
+    others = set().union(*map(norm_options, norm_names())) - set().union(*map(norm_options, norms))
+    for key in sorted(others & defaults.keys()):
+        if getattr(config.norm, key) != defaults[key]:
+            raise UserError(f"configuration: norm={' and '.join(norms)} has no norm.{key}; leave it at {defaults[key]}")
     if config.init.conv_gain != 1 and config.model.name == "mlp":
         raise UserError("configuration: model=mlp has no convolutions; leave init.conv_gain at 1")

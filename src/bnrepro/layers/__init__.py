@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from bnrepro.layers.registry import build_norm, norm_names, register
+from bnrepro.layers.registry import build_norm, norm_names, norm_options, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["build_norm", "norm_names", "register"]
+__all__ = ["build_norm", "norm_names", "norm_options", "register"]

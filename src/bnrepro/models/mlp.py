@@ -36,7 +36,7 @@ class MLP(nn.Module):
             layer = nn.Sequential()
             layer.linear = StackedLinear(stack, fan_in, fan_out, bias=norm is None)
             if norm is not None:
-                layer.norm = StackedNorm(norm)
+                layer.norm = StackedNorm(norm, stack)
             layer.nonlinearity = NONLINEARITIES[nonlinearity]()
             self.hidden.append(layer)
         self.output = StackedLinear(stack, sizes[-2], sizes[-1])

@@ -1,13 +1,14 @@
 """The networks under timm's names: import this module and ``timm.create_model("bn_inception")`` builds them."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bnrepro.compat import ensure_torchvision
-from bnrepro.layers import build_norm
+from bnrepro.layers import build_norm, norm_options
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.trunk import Trunk
@@ -40,12 +41,19 @@ default_cfgs = generate_default_cfgs(
 def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, options: dict[str, Any]) -> Trunk:
     """Build through timm.
 
-    ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for 5b.
+    ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for 5b;
+    ``norm_options`` are options of their own, by name.
     """
     eps, decay = options.pop("norm_eps", 1e-3), options.pop("ema_decay", 0.9997)
-    options.setdefault("norm_layer", partial(build_norm, options.pop("norm", norm), eps=eps, ema_decay=decay))
+    own = options.pop("norm_options", {})
+
+    def builder(chosen: str) -> Callable[..., nn.Module | None]:
+        taken = {key: value for key, value in own.items() if key in norm_options(chosen)}
+        return partial(build_norm, chosen, eps=eps, ema_decay=decay, **taken)
+
+    options.setdefault("norm_layer", builder(options.pop("norm", norm)))
     if last := options.pop("last_norm", ""):
-        options["last_norm_layer"] = partial(build_norm, last, eps=eps, ema_decay=decay)
+        options["last_norm_layer"] = builder(last)
     return build_model_with_cfg(network, name, pretrained, **options)
 
 

@@ -10,6 +10,7 @@ On the CPU every operation here gives network k the same bits whatever S is (tes
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class _Affine(Function):
@@ -42,15 +43,41 @@ class StackedLinear(nn.Module):
         return _Affine.apply(x, self.weight, self.bias)
 
 
-class StackedNorm(nn.Module):
-    """Apply a normaliser of S*C features to activations (S, C, N)."""
+def stacks(norm: nn.Module | None) -> bool:
+    """Whether a normaliser can serve several networks, whose features it gets concatenated.
 
-    def __init__(self, norm: nn.Module):
+    A batch normaliser takes each feature by itself. Another one must keep the networks apart: it says so by having an
+    attribute ``stack``, the number of networks.
+    """
+    return norm is None or isinstance(norm, _BatchNorm) or hasattr(norm, "stack")
+
+
+class StackedNorm(nn.Module):
+    """Apply a normaliser of S*C features to activations (S, C, N).
+
+    A batch normaliser gets them as (1, S*C, N), without a copy; any other as it expects them, (N, S*C).
+
+    Args:
+        norm: the normaliser.
+        stack: S.
+
+    Raises:
+        ValueError: it cannot serve several networks (see `stacks`), and S is not 1.
+    """
+
+    def __init__(self, norm: nn.Module, stack: int = 1):
         super().__init__()
-        self.norm = norm
+        if stack > 1 and not stacks(norm):
+            raise ValueError(f"{type(norm).__name__} cannot tell {stack} networks apart: it has no attribute `stack`")
+        self.norm, self.by_feature = norm, isinstance(norm, _BatchNorm)
+        if hasattr(norm, "stack"):
+            norm.stack = stack
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x.reshape(1, -1, x.shape[-1])).view(x.shape)
+        if self.by_feature:
+            return self.norm(x.reshape(1, -1, x.shape[-1])).view(x.shape)
+        examples = x.permute(2, 0, 1).reshape(x.shape[-1], -1)
+        return self.norm(examples).T.contiguous().view(x.shape)
 
 
 class _RowwiseSigmoid(Function):

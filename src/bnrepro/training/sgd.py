@@ -4,16 +4,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from bnrepro.models.stacked import StackedLinear
 
 
 def decayed(model: nn.Module, l2: float) -> list[dict[str, Any]]:
-    """Parameter groups with L2 (lambda/2 |w|^2) on weights alone: none on biases, gamma and beta."""
-    spared = {id(p) for module in model.modules() if isinstance(module, _BatchNorm) for p in module.parameters()}
-    spared |= {id(p) for name, p in model.named_parameters() if name.rsplit(".", 1)[-1] == "bias"}
+    """Parameter groups with L2 (lambda/2 |w|^2) on weights alone: none on biases, nor on what a normaliser learns."""
+    layers = (module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d | StackedLinear))
+    weights = {id(layer.weight) for layer in layers}
     groups = {True: [], False: []}
     for parameter in model.parameters():
-        groups[bool(l2) and id(parameter) not in spared].append(parameter)
+        groups[bool(l2) and id(parameter) in weights].append(parameter)
     found = [{"params": groups[True], "weight_decay": l2}, {"params": groups[False], "weight_decay": 0.0}]
     return [group for group in found if group["params"]]
 
