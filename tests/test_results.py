@@ -55,12 +55,12 @@ def test_the_chosen_rates_are_the_tuning_sweeps_best():
 
 def test_records_are_small_and_complete_and_name_no_folder_of_a_machine():
     files = [path for path in RESULTS.rglob("*") if path.is_file()]
-    told = [json.loads(path.read_text())["command"] for path in RESULTS.glob("*/*/runs/*/status.json")]
+    told = [json.loads(path.read_text())["command"] for path in RESULTS.glob("**/runs/*/status.json")]
     told += [word for path in RESULTS.glob("*/*/evaluation.json") for word in json.loads(path.read_text())["trained"]]
     assert len(told) > 100 and not [command for command in told if "=/" in command or "root=" in command]
     assert sum(path.stat().st_size for path in files) < 50e6
     assert max(path.stat().st_size for path in files) < 2e6
-    assert max(path.stat().st_size for path in RESULTS.glob("*/*/runs/*/probes.npz")) < 150e3
+    assert max(path.stat().st_size for path in RESULTS.glob("**/runs/*/probes.npz")) < 150e3
     for path in RESULTS.glob("figure1/paper/runs/*/probes.npz"):
         with np.load(path) as arrays:
             steps, units = len(arrays["steps"]), len(arrays["units"])

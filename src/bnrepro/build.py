@@ -30,6 +30,7 @@ from bnrepro.training.sgd import SGD, decayed
 
 Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
+ADAPTIVE = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 
 
 def data_fingerprint(config: Config) -> str:
@@ -78,7 +79,8 @@ def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dat
     """The data set, checked and ready to give batches on a device."""
     options = config.data
     if dense(config):
-        return mnist.MNIST(Path(options.root), options.split, options.binarize_above, config.training.batch_size, on)
+        size = config.training.batch_size
+        return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, on, options.inputs)
     return load.images(config, on, (replicas.rank, replicas.count))
 
 
@@ -151,8 +153,10 @@ def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, repl
 
 
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """Stochastic gradient descent at the configuration's rate, with L2 on weights alone."""
+    """The optimiser at the configuration's rate, with L2 on weights alone; adaptive ones with PyTorch's constants."""
     options = config.optimizer
+    if options.name in ADAPTIVE:
+        return ADAPTIVE[options.name](decayed(model, options.l2), lr=options.lr, foreach=True)
     return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not dense(config))
 
 

@@ -23,6 +23,7 @@ class Data:
     root: str = _free("data/mnist")
     split: str = "full"  # full: evaluate on the test images; tune: on a split of the training images
     binarize_above: int = 127
+    inputs: str = "raw"  # of the MNIST network: raw, standardised or whitened
     classes: int = 0  # of an ImageNet-like data set, evenly spaced; 0: all
     images_per_class: int = 0  # the first so many of each class, to train and to evaluate on; 0: all
     pixels: int = 28  # width of the images that the network gets
@@ -82,7 +83,7 @@ class Optimizer:
     name: str = "sgd"
     base_lr: float = 0.1
     lr_multiplier: float = 1.0
-    momentum: float = 0.0
+    momentum: float = 0.0  # of sgd
     base_l2: float = 0.0  # lambda of lambda/2 |w|^2, on weights alone
     l2_multiplier: float = 1.0
 

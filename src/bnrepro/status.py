@@ -34,7 +34,7 @@ def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
     seen = set()
     places = [
         *sorted(runs_dir.glob("[!.]*/status.json")),
-        *sorted(results_dir.glob("*/*/runs/[!.]*/status.json")),
+        *sorted(results_dir.glob("**/runs/[!.]*/status.json")),
     ]
     for path in places:
         if path.parent.name not in seen:

@@ -4,6 +4,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro.config import Config, Norm, Training, run_seeds
+from bnrepro.data.inputs import KINDS
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names, norm_options
 
@@ -12,13 +13,14 @@ CHOICES = {
     "logger.mode": ("auto", "online", "offline", "disabled"),
     "model.nonlinearity": ("sigmoid", "relu"),
     "probe.name": ("percentiles", "none"),
+    "data.inputs": KINDS,
     "data.name": ("mnist", "tiny_imagenet", "imagenet"),
     "data.shuffle": ("full", "shards"),
     "augment.name": ("none", "googlenet"),
     "model.name": ("mlp", "inception", "googlenet"),
     "model.stem_reduction": (8, 4),
     "init.name": ("gaussian", "he", "xavier"),
-    "optimizer.name": ("sgd",),
+    "optimizer.name": ("sgd", "adagrad", "adam"),
     "schedule.name": ("constant", "exponential"),
     "evaluation.statistics": ("population", "moving_average"),
     "training.precision": ("float32", "tf32", "bfloat16"),
@@ -92,5 +94,9 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
     for key in sorted(others & defaults.keys()):
         if getattr(config.norm, key) != defaults[key]:
             raise UserError(f"configuration: norm={' and '.join(norms)} has no norm.{key}; leave it at {defaults[key]}")
+    if config.optimizer.name != "sgd" and config.optimizer.momentum:
+        raise UserError(f"configuration: optimizer={config.optimizer.name} has no momentum; leave it at 0")
+    if config.data.inputs != "raw" and config.model.name != "mlp":
+        raise UserError("configuration: data.inputs is for model=mlp; leave it at raw")
     if config.init.conv_gain != 1 and config.model.name == "mlp":
         raise UserError("configuration: model=mlp has no convolutions; leave init.conv_gain at 1")

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnrepro.data import inputs
 from bnrepro.data.idx import check_file, read_idx
 from bnrepro.seeding import numpy_rng
 
@@ -62,9 +63,18 @@ class MNIST:
         binarize_above: a pixel above this is 1, else 0 (the paper says "binary" and no more: our choice).
         batch_size: N.
         device: where images live and batches are made.
+        kind: what the network is fed, one of `bnrepro.data.inputs.KINDS`.
     """
 
-    def __init__(self, root: Path, which: str, binarize_above: int, batch_size: int, device: torch.device):
+    def __init__(
+        self,
+        root: Path,
+        which: str,
+        binarize_above: int,
+        batch_size: int,
+        device: torch.device,
+        kind: str = "raw",
+    ):
         (train_x, train_y), (test_x, test_y) = split(root, which)
 
         def binary(images: np.ndarray) -> Tensor:
@@ -75,6 +85,9 @@ class MNIST:
 
         self.train_images, self.train_labels = binary(train_x), labels(train_y)
         self.eval_images, self.eval_labels = binary(test_x), labels(test_y)
+        if kind != "raw":
+            prepare = inputs.transform(kind, self.train_images)
+            self.train_images, self.eval_images = prepare(self.train_images), prepare(self.eval_images)
         self.batch_size = batch_size
         self.steps_per_epoch = len(train_x) // batch_size  # the last, smaller batch of an epoch is dropped
         self._epoch: tuple[tuple[int, ...], int] | None = None
@@ -86,25 +99,25 @@ class MNIST:
         batches = np.stack(orders).reshape(len(seeds), self.steps_per_epoch, self.batch_size).swapaxes(0, 1)
         device = self.train_images.device
         self._batches = torch.from_numpy(np.ascontiguousarray(batches)).to(device).flatten(1)
-        self._bytes = torch.empty(len(seeds) * self.batch_size, PIXELS, dtype=torch.uint8, device=device)
+        self._rows = torch.empty(len(seeds) * self.batch_size, PIXELS, dtype=self.train_images.dtype, device=device)
         self._floats = torch.empty(len(seeds), self.batch_size, PIXELS, device=device)
         self._epoch = seeds, epoch
 
     def batch(self, seeds: list[int], step: int) -> tuple[Tensor, Tensor]:
-        """Images (S, N, 784) as float32 in {0, 1} and labels (S, N) that each seed sees at a step (from 0).
+        """Images (S, N, 784) as float32 and labels (S, N) that each seed sees at a step (from 0).
 
-        The images are in memory that the next call writes over.
+        The images are binary unless prepared, and in memory that the next call writes over.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
         if self._epoch != (tuple(seeds), epoch):
             self._begin_epoch(tuple(seeds), epoch)
         index = self._batches[position]
-        torch.index_select(self.train_images, 0, index, out=self._bytes)
-        self._floats.view(-1, PIXELS).copy_(self._bytes)
+        torch.index_select(self.train_images, 0, index, out=self._rows)
+        self._floats.view(-1, PIXELS).copy_(self._rows)
         return self._floats, self.train_labels.index_select(0, index).view(len(seeds), -1)
 
     def fixed_batches(self, count: int, purpose: str) -> Tensor:
-        """The same training images for every run and seed, (count, N, 784) uint8; count 0 means all full batches."""
+        """The same training images for every run and seed, (count, N, 784); count 0 means all full batches."""
         order = numpy_rng(SPLIT_SEED, purpose).permutation(len(self.train_images))
         count = count or self.steps_per_epoch
         index = torch.from_numpy(order[: count * self.batch_size]).to(self.train_images.device)
