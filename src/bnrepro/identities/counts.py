@@ -65,18 +65,18 @@ def _under(prefix: str, counts: dict[str, int]) -> int:
 
 def weight_layers(model: Trunk) -> tuple[int, dict[str, int]]:
     """The most convolutions and linear layers in a row from image to logits, and of these each row's."""
-    depth: dict[object, int] = {None: 0}
+    depth: dict[Any, int] = {None: 0}  # by node of the gradient's graph
 
-    def longest(node: object) -> int:
+    def longest(node: Any) -> int:
         pending = [node]
         while pending:
             at = pending[-1]
-            before = [] if at is None else [to for to, _ in at.next_functions]
+            before = [to for to, _ in at.next_functions]
             if missing := [to for to in before if to not in depth]:
                 pending += missing
                 continue
             pending.pop()
-            own = at is not None and at.name().startswith(("ConvolutionBackward", "AddmmBackward"))
+            own = at.name().startswith(("ConvolutionBackward", "AddmmBackward"))
             depth[at] = max((depth[to] for to in before), default=0) + own
         return depth[node]
 
@@ -126,17 +126,17 @@ def appendix() -> Numbers:
     swap_weight_increase: of `five_by_five_swap`. inception_multiply_adds, googlenet_multiply_adds: of one image.
     inception_weight_layers, googlenet_weight_layers: the most in a row, the first convolution counted as one.
     weight_layers_added_by_shared_modules, weight_layers_added_by_3c: where the difference is.
-    modules_28, googlenet_modules_28: on maps of 28 x 28. separable_conv1_multiply_adds_ratio,
+    modules_28, googlenet_modules_28: those on maps of 28 x 28, named 3. separable_conv1_multiply_adds_ratio,
     separable_conv1_weights_ratio, separable_conv1_values_ratio: separable over full; values are what training keeps.
     """
-    inception, googlenet = _build(Inception, "bn"), _build(GoogLeNet, "none")
+    inception, googlenet = _build(Inception, "none"), _build(GoogLeNet, "none")
     (work, values), (googlenet_work, _) = costs(inception), costs(googlenet)
-    full = _build(Inception, "bn", separable=False)
+    full = _build(Inception, "none", separable=False)
     full_work, full_values = costs(full)
     layers, of_rows = weight_layers(full)
     googlenet_layers, googlenet_rows = weight_layers(_build(GoogLeNet, "none", separable=False))
     return {
-        "inception_parameters": float(parameters(inception)),
+        "inception_parameters": float(parameters(_build(Inception, "bn"))),
         "inception_parameters_with_head": float(parameters(_build(Inception, "bn", aux=True))),
         "googlenet_weights": float(weights(googlenet)),
         "weight_increase": weights(inception) / weights(googlenet) - 1,
