@@ -22,8 +22,11 @@ def main() -> int:
     command = ["python", "scripts/identities.py", *(["--only", *options.only] if options.only else [])]
     try:
         record.run(options.out, shlex.join(command), options.only)
-    except (UserError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {options.out}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

@@ -20,8 +20,8 @@ SIZES = (784, 100, 100, 100, 10)
 
 
 @torch.no_grad()
-def _randomise(model: nn.Module, rng: torch.Generator) -> None:
-    """Weights of variance 2 / fan in; gamma in [0.5, 1.5), beta normal."""
+def _prepare(model: nn.Module, batches: list[Tensor], rng: torch.Generator) -> None:
+    """Weights of variance 2 / fan in; gamma in [0.5, 1.5), beta normal; running statistics of the batches."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.weight.copy_(0.5 + torch.rand(module.num_features, generator=rng, dtype=torch.float64))
@@ -29,27 +29,24 @@ def _randomise(model: nn.Module, rng: torch.Generator) -> None:
         elif (weight := getattr(module, "weight", None)) is not None:
             fan_in = weight[0].numel() if weight.ndim != 3 else weight.shape[2]
             weight.copy_(randn(rng, *weight.shape) * (2 / fan_in) ** 0.5)
+    for batch in batches:
+        model(batch)
 
 
 def inception(rng: torch.Generator) -> tuple[Inception, list[Tensor]]:
     """BN-Inception for 32 px at a quarter of its width, with random parameters and running statistics, and batches."""
     norm_layer = partial(build_norm, "bn", eps=EPS)
     model = Inception(10, norm_layer=norm_layer, pixels=32, width=0.25, stem_reduction=4).double()
-    return _with_statistics(model, [randn(rng, M, 3, 32, 32) for _ in range(3)], rng)
+    batches = [randn(rng, M, 3, 32, 32) for _ in range(3)]
+    _prepare(model, batches, rng)
+    return model, batches
 
 
 def mlp(rng: torch.Generator) -> tuple[MLP, list[Tensor]]:
     """Sec. 4.1's network, with random parameters and running statistics, and mini-batches (1, 60, 784)."""
     model = MLP(SIZES, lambda features: BatchNorm(features, eps=EPS)).double()
     batches = [torch.empty(1, 60, 784, dtype=torch.float64).bernoulli_(0.2, generator=rng) for _ in range(3)]
-    return _with_statistics(model, batches, rng)
-
-
-def _with_statistics(model, batches, rng):
-    _randomise(model, rng)
-    with torch.no_grad():
-        for batch in batches:
-            model(batch)
+    _prepare(model, batches, rng)
     return model, batches
 
 
@@ -89,6 +86,7 @@ def fixed_statistics() -> Numbers:
     folding_*: largest difference of the logits with BN folded into the weights, over the largest logit, in float64 and
     for inception in float32. repetition: of two passes over one batch. running_variance_error: relative, of the running
     variance after one step from 0.9 * 1 + 0.1 * m / (m - 1) * Var. biased_variance_error: the same without m / (m - 1).
+    folded_normalisers: of Inception's 69, how many are gone.
     population_variance_error, population_mean_error: relative, of Alg. 2's statistics over three mini-batches from
     m / (m - 1) times the mean of Var, and from the mean of E.
     """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -43,8 +44,8 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
     """Run all programs, print their numbers, and write them with where they come from.
 
     Args:
-        out: JSON: command, measured, provenance, numbers by claim and name, and earlier: of claims whose numbers this
-            run has kept, when and at which commit they were measured.
+        out: JSON: command, measured, provenance, threads; numbers by claim and name; earlier: of claims whose numbers
+            this run has kept, when and at which commit they were measured.
         command: what was typed.
         only: the claims to measure; all other numbers in ``out`` stay.
 
@@ -53,6 +54,7 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
     """
     if unknown := [claim for claim in only if claim not in PROGRAMS]:
         raise UserError(f"no program for {unknown[0]}; {suggest(unknown[0], PROGRAMS)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
     old = _existing(out) if only else {"numbers": {}}
     table = Table("claim", "number", "value", box=None, header_style="bold")
     measured = {}
@@ -62,8 +64,8 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
             table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
     origin = {name: old.get(name) for name in ORIGIN}
     earlier = {claim: old.get("earlier", {}).get(claim, origin) for claim in old["numbers"] if claim not in measured}
-    record = {"command": command, "measured": now(), **provenance(), "numbers": old["numbers"] | measured}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, record | {"earlier": earlier})
+    numbers = {"numbers": old["numbers"] | measured, "earlier": earlier}
+    header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
+    write_json(out, header | numbers)
     Console(width=140).print(table)
     print(out)
