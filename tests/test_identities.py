@@ -32,7 +32,7 @@ def test_a_program_gives_named_plain_numbers_and_says_what_they_are(claim):
     assert PROGRAMS[claim].__doc__
 
 
-@pytest.mark.parametrize("claim", ["C03", "C17", "C22", "C24", "S4", "S6"])
+@pytest.mark.parametrize("claim", sorted(PROGRAMS.keys() - TIMED - {"C06", "C07", "S7", "S9"}))
 def test_a_program_gives_the_same_bits_again(claim):
     torch.manual_seed(7)
     assert PROGRAMS[claim]() == numbers(claim)

@@ -21,7 +21,7 @@ SIZES = (784, 100, 100, 100, 10)
 
 @torch.no_grad()
 def _prepare(model: nn.Module, batches: list[Tensor], rng: torch.Generator) -> None:
-    """Weights of variance 2 / fan in; gamma in [0.5, 1.5), beta normal; running statistics of the batches."""
+    """Weights of variance 2 / fan in; biases and beta normal; gamma in [0.5, 1.5); running statistics of the batches."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.weight.copy_(0.5 + torch.rand(module.num_features, generator=rng, dtype=torch.float64))
@@ -29,6 +29,8 @@ def _prepare(model: nn.Module, batches: list[Tensor], rng: torch.Generator) -> N
         elif (weight := getattr(module, "weight", None)) is not None:
             fan_in = weight[0].numel() if weight.ndim != 3 else weight.shape[2]
             weight.copy_(randn(rng, *weight.shape) * (2 / fan_in) ** 0.5)
+            if getattr(module, "bias", None) is not None:
+                module.bias.copy_(randn(rng, *module.bias.shape))
     for batch in batches:
         model(batch)
 
