@@ -21,7 +21,7 @@ SIZES = (784, 100, 100, 100, 10)
 
 @torch.no_grad()
 def _prepare(model: nn.Module, batches: list[Tensor], rng: torch.Generator) -> None:
-    """Weights of variance 2 / fan in; biases and beta normal; gamma in [0.5, 1.5); running statistics of the batches."""
+    """Weights of variance 2 / fan in, biases and beta normal, gamma in [0.5, 1.5); statistics of the batches."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.weight.copy_(0.5 + torch.rand(module.num_features, generator=rng, dtype=torch.float64))
