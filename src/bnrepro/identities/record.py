@@ -1,0 +1,71 @@
+"""Running the programs, and the record of their numbers."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from bnrepro.errors import UserError, suggest
+from bnrepro.identities.programs import PROGRAMS
+from bnrepro.records.files import write_json
+from bnrepro.records.provenance import now, provenance
+
+ORIGIN = ("measured", "commit", "commit_dirty")
+
+
+def plain(value: float) -> float | str:
+    """The number, or "nan", "inf", "-inf": JSON has none of them."""
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _existing(path: Path) -> dict[str, Any]:
+    """The record at ``path``; one without numbers where there is none.
+
+    Raises:
+        UserError: there is a file, and it is not such a record.
+    """
+    if not path.exists():
+        return {"numbers": {}}
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); give another --out, or run without --only") from None
+    if not isinstance(record, dict) or not isinstance(record.get("numbers"), dict):
+        raise UserError(f"{path} is not a record of identities; give another --out, or run without --only")
+    return record
+
+
+def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
+    """Run all programs, print their numbers, and write them with where they come from.
+
+    Args:
+        out: JSON: command, measured, provenance, threads; numbers by claim and name; earlier: of claims whose numbers
+            this run has kept, when and at which commit they were measured.
+        command: what was typed.
+        only: the claims to measure; all other numbers in ``out`` stay.
+
+    Raises:
+        UserError: an unknown claim, or ``out`` is to be updated and is something else.
+    """
+    if unknown := [claim for claim in only if claim not in PROGRAMS]:
+        raise UserError(f"no program for {unknown[0]}; {suggest(unknown[0], PROGRAMS)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    old = _existing(out) if only else {"numbers": {}}
+    table = Table("claim", "number", "value", box=None, header_style="bold")
+    measured = {}
+    for claim in only or PROGRAMS:
+        measured[claim] = {name: plain(value) for name, value in PROGRAMS[claim]().items()}
+        for name, value in measured[claim].items():
+            table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
+    origin = {name: old.get(name) for name in ORIGIN}
+    earlier = {claim: old.get("earlier", {}).get(claim, origin) for claim in old["numbers"] if claim not in measured}
+    numbers = {"numbers": old["numbers"] | measured, "earlier": earlier}
+    header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
+    write_json(out, header | numbers)
+    Console(width=140).print(table)
+    print(out)
