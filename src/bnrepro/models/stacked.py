@@ -59,8 +59,8 @@ def stacks(norm: nn.Module | None) -> bool:
 class StackedNorm(nn.Module):
     """Apply a normaliser of S*C features to activations (S, C, N).
 
-    A batch normaliser gets them as (1, S*C, N), without a copy; any other as it expects them, (N, S*C), and so does
-    one that draws random numbers, to which samples are not alike.
+    A batch normaliser gets them as (1, S*C, N), without a copy where they are contiguous; any other as it expects them,
+    (N, S*C), and so does one that draws random numbers, to which samples are not alike.
 
     Args:
         norm: the normaliser.
@@ -80,7 +80,7 @@ class StackedNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.by_feature:
-            return self.norm(x.reshape(1, -1, x.shape[-1])).view(x.shape)
+            return self.norm(x.reshape(1, -1, x.shape[-1]).contiguous()).view(x.shape)
         examples = x.permute(2, 0, 1).reshape(x.shape[-1], -1)
         return self.norm(examples).T.contiguous().view(x.shape)
 
@@ -100,6 +100,7 @@ class _RowwiseSigmoid(Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
+        grad = grad.contiguous()  # behind it may stand a normaliser of (N, C): the order of sums must not depend on S
         return torch.ops.aten.sigmoid_backward(grad, y)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
+from bnrepro.models.placement import normalises
 from bnrepro.probes.sites import Seen, Site, by_feature, loss_gradients, sites, watched
 from bnrepro.seeding import draws
 
@@ -229,12 +230,15 @@ def jacobian(scene: Scene) -> Quantities:
 
     With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma with the batch's own statistics held fixed;
     without, x -> W g(x) + b. The 10th, 50th and 90th percentile over singular values and 60 examples; nan for the
-    first layer, which has no layer before it. For networks of dense layers without noise.
+    first layer, which has no layer before it. For networks of dense layers without noise
+    and with normalisers before the nonlinearity.
     """
     if not isinstance(scene.model, MLP) or scene.model.stack > 1:
         raise UserError("probe.instruments: jacobian is for a single multilayer perceptron")
     if draws(scene.model):
         raise UserError("probe.instruments: jacobian is for normalisers without noise")
+    if any(normalises(layer, "after") for layer in scene.model.hidden):
+        raise UserError("probe.instruments: jacobian is for norm.placement=before")
     seen, _ = scene.first()
     rows = [[math.nan] * 3]
     for earlier, later in zip(scene.places, scene.places[1:], strict=False):
