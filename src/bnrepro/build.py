@@ -98,13 +98,14 @@ def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
 
 def _mlp(config: Config, stack: int) -> MLP:
     sizes = [mnist.PIXELS, *config.model.hidden, mnist.CLASSES]
-    return MLP(sizes, _norm(config), config.model.nonlinearity, stack=stack)
+    return MLP(sizes, _norm(config), config.model.nonlinearity, config.norm.placement, stack)
 
 
 def _convolutional(config: Config, classes: int) -> Trunk:
     options = config.model
     shared = {
         "norm_layer": _norm(config),
+        "norm_placement": config.norm.placement,
         "nonlinearity": options.nonlinearity,
         "pixels": config.data.pixels,
         "width": options.width,

@@ -62,6 +62,7 @@ class Norm:
     eps: float = 1e-5
     ema_decay: float = 0.99
     affine: bool = True
+    placement: str = "before"  # the nonlinearity (Sec. 3.2), or after it, where W u keeps its bias
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
     groups: int = 32  # of group_norm; fewer where they do not divide the features

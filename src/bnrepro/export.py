@@ -21,6 +21,7 @@ def arguments(network: Trained) -> tuple[str, dict[str, object]]:
         "norm": norm.name,
         "norm_eps": norm.eps,
         "ema_decay": norm.ema_decay,
+        "norm_placement": norm.placement,
         "nonlinearity": model.nonlinearity,
         "pixels": network.config.data.pixels,
         "width": model.width,

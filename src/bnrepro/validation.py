@@ -7,6 +7,7 @@ from bnrepro.config import Config, Norm, Training, run_seeds
 from bnrepro.data.inputs import KINDS
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names, norm_options
+from bnrepro.models.placement import PLACEMENTS
 
 CHOICES = {
     "data.split": ("full", "tune"),
@@ -19,6 +20,7 @@ CHOICES = {
     "augment.name": ("none", "googlenet"),
     "model.name": ("mlp", "inception", "googlenet"),
     "model.stem_reduction": (8, 4),
+    "norm.placement": PLACEMENTS,
     "init.name": ("gaussian", "he", "xavier"),
     "optimizer.name": ("sgd", "adagrad", "adam"),
     "schedule.name": ("constant", "exponential"),
@@ -90,6 +92,8 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
     if config.norm.last and config.model.name != "inception":
         raise UserError(f"configuration: norm.last is for model=inception, not {config.model.name}")
     defaults, norms = vars(Norm()), [name for name in (config.norm.name, config.norm.last) if name]
+    if config.norm.placement != "before" and norms == ["none"]:
+        raise UserError("configuration: norm=none has no norm.placement; leave it at before")
     others = set().union(*map(norm_options, norm_names())) - set().union(*map(norm_options, norms))
     for key in sorted(others & defaults.keys()):
         if getattr(config.norm, key) != defaults[key]:

@@ -17,7 +17,8 @@ def register(name: str) -> Callable[[Builder], Builder]:
     """Make ``norm=name`` build its module by ``builder(num_features, spatial=, eps=, ema_decay=, affine=)``.
 
     Further keywords of the builder are the normaliser's own options: one that is named as a key of the ``norm`` config
-    group gets that key's value, ``steps`` the number of steps of the run.
+    group gets that key's value, ``steps`` the number of steps of the run. A module that draws random numbers in
+    training mode says so by an attribute ``random = True``.
     """
 
     def add(builder: Builder) -> Builder:

@@ -6,13 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.layers.lrn import LocalResponseNorm
+from bnrepro.models.placement import complete, needs_bias
 
 NormLayer = Callable[..., nn.Module | None]  # norm_layer(channels, spatial=(h, w)); None: no normaliser
 NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
 class ConvUnit(nn.Sequential):
-    """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2); the bias goes where there is a normaliser.
+    """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2), or these two the other way round.
+
+    The bias goes where a normaliser follows it (see `bnrepro.models.placement`).
 
     Args:
         into: input channels.
@@ -34,10 +37,8 @@ class ConvUnit(nn.Sequential):
         if separable:
             self.depthwise = nn.Conv2d(into, into * separable, kernel, groups=into, bias=False, **options)
             into, kernel, options = into * separable, 1, {}
-        self.conv = nn.Conv2d(into, out, kernel, bias=norm is None, **options)
-        if norm is not None:
-            self.norm = norm
-        self.nonlinearity = NONLINEARITIES[build.nonlinearity]()
+        self.conv = nn.Conv2d(into, out, kernel, bias=needs_bias(norm, build.placement), **options)
+        complete(self, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
 
 
 class Build:
@@ -47,10 +48,11 @@ class Build:
         norm: builds a normaliser, or None.
         nonlinearity: a key of `NONLINEARITIES`.
         width: multiplies the channels of every row of the paper's table.
+        placement: of the normaliser, see `bnrepro.models.placement`.
     """
 
-    def __init__(self, norm: NormLayer, nonlinearity: str, width: float):
-        self.norm, self.nonlinearity, self.width = norm, nonlinearity, width
+    def __init__(self, norm: NormLayer, nonlinearity: str, width: float, placement: str = "before"):
+        self.norm, self.nonlinearity, self.width, self.placement = norm, nonlinearity, width, placement
 
     def channels(self, printed: int) -> int:
         """A printed number of channels at this width."""
@@ -96,10 +98,8 @@ class AuxiliaryHead(nn.Module):
         self.reduce = ConvUnit(channels, reduced, 1, size, build)
         self.hidden = nn.Sequential()
         norm = build.norm(hidden, spatial=())
-        self.hidden.linear = nn.Linear(reduced * size * size, hidden, bias=norm is None)
-        if norm is not None:
-            self.hidden.norm = norm
-        self.hidden.nonlinearity = NONLINEARITIES[build.nonlinearity]()
+        self.hidden.linear = nn.Linear(reduced * size * size, hidden, bias=needs_bias(norm, build.placement))
+        complete(self.hidden, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
         self.classifier = nn.Linear(hidden, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import nn
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.fold import fold
 from bnrepro.models.convolution import ConvUnit
+from bnrepro.models.placement import normalises
 from bnrepro.models.trunk import Trunk
 
 
@@ -14,7 +15,8 @@ def folded(model: Trunk) -> Trunk:
     """A copy in evaluation mode that computes the same with fewer passes over memory.
 
     Every convolution takes in its normaliser's stored statistics. Per-activation normalisers stay: their map differs
-    from position to position, which no convolution can express. ReLUs work in place. Auxiliary heads, which evaluation
+    from position to position, which no convolution can express; so do normalisers after the nonlinearity, which no
+    convolution before it can take in. ReLUs work in place. Auxiliary heads, which evaluation
     does not use, go.
     """
     model = copy.deepcopy(model).eval()
@@ -25,7 +27,8 @@ def folded(model: Trunk) -> Trunk:
         if isinstance(unit.nonlinearity, nn.ReLU):
             unit.nonlinearity.inplace = True
         norm = getattr(unit, "norm", None)
-        if isinstance(norm, BatchNorm) and norm.num_features == unit.conv.out_channels:
+        one_a_channel = isinstance(norm, BatchNorm) and norm.num_features == unit.conv.out_channels
+        if one_a_channel and normalises(unit, "before"):
             weight, bias = fold(unit.conv.weight, unit.conv.bias, norm)
             unit.conv.weight, unit.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
             del unit.norm

@@ -75,6 +75,7 @@ class GoogLeNet(Trunk):
         in_chans: int = 3,
         *,
         norm_layer: NormLayer,
+        norm_placement: str = "before",
         nonlinearity: str = "relu",
         pixels: int = 224,
         width: float = 1.0,
@@ -85,7 +86,7 @@ class GoogLeNet(Trunk):
         lrn: bool = True,
         aux: bool = False,
     ):
-        build = Build(norm_layer, nonlinearity, width)
+        build = Build(norm_layer, nonlinearity, width, norm_placement)
         stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()

@@ -78,6 +78,7 @@ class Inception(Trunk):
         in_chans: channels of the images.
         norm_layer: builds the normaliser of every convolution, or None.
         last_norm_layer: builds those of 5b, if others (Sec. 4.2.3).
+        norm_placement: of all of them, ``before`` the nonlinearity or ``after``.
         nonlinearity: ``relu`` or ``sigmoid``.
         pixels: width of the images; the network itself takes any, per-activation normalisers and the head do not.
         width: multiplies every printed number of channels.
@@ -96,6 +97,7 @@ class Inception(Trunk):
         *,
         norm_layer: NormLayer,
         last_norm_layer: NormLayer | None = None,
+        norm_placement: str = "before",
         nonlinearity: str = "relu",
         pixels: int = 224,
         width: float = 1.0,
@@ -106,11 +108,11 @@ class Inception(Trunk):
         lrn: bool = False,
         aux: bool = False,
     ):
-        build = Build(norm_layer, nonlinearity, width)
+        build = Build(norm_layer, nonlinearity, width, norm_placement)
         stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
-        last = Build(last_norm_layer or norm_layer, nonlinearity, width)
+        last = Build(last_norm_layer or norm_layer, nonlinearity, width, norm_placement)
         for row in FIGURE_5:
             if row.name in ("4c", "4d"):
                 row = row._replace(projection=projection_4cd)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from bnrepro.models.placement import complete, needs_bias
 from bnrepro.models.stacked import StackedLinear, StackedNorm, StackedSigmoid
 
 NONLINEARITIES = {"sigmoid": StackedSigmoid, "relu": nn.ReLU}
@@ -15,9 +16,11 @@ class MLP(nn.Module):
 
     Args:
         sizes: features of the input, of each hidden layer and of the output; the paper's is 784, 100, 100, 100, 10.
-        build_norm: normaliser for a number of features, or None; where there is one the bias is dropped (Sec. 3.2).
+        build_norm: normaliser for a number of features, or None; where it stands before the nonlinearity, the bias is
+            dropped (Sec. 3.2).
             The output layer is not normalised: Sec. 4.1 speaks of the hidden layers.
         nonlinearity: a key of `NONLINEARITIES`.
+        placement: of the normaliser, see `bnrepro.models.placement`.
         stack: S.
     """
 
@@ -26,6 +29,7 @@ class MLP(nn.Module):
         sizes: Sequence[int],
         build_norm: Callable[[int], nn.Module | None],
         nonlinearity: str = "sigmoid",
+        placement: str = "before",
         stack: int = 1,
     ):
         super().__init__()
@@ -34,10 +38,9 @@ class MLP(nn.Module):
         for fan_in, fan_out in itertools.pairwise(sizes[:-1]):
             norm = build_norm(stack * fan_out)
             layer = nn.Sequential()
-            layer.linear = StackedLinear(stack, fan_in, fan_out, bias=norm is None)
-            if norm is not None:
-                layer.norm = StackedNorm(norm, stack)
-            layer.nonlinearity = NONLINEARITIES[nonlinearity]()
+            layer.linear = StackedLinear(stack, fan_in, fan_out, bias=needs_bias(norm, placement))
+            stacked = None if norm is None else StackedNorm(norm, stack)
+            complete(layer, stacked, NONLINEARITIES[nonlinearity](), placement)
             self.hidden.append(layer)
         self.output = StackedLinear(stack, sizes[-2], sizes[-1])
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bnrepro.seeding import draws
+
 
 class _Affine(Function):
     @staticmethod
@@ -47,15 +49,18 @@ def stacks(norm: nn.Module | None) -> bool:
     """Whether a normaliser can serve several networks, whose features it gets concatenated.
 
     A batch normaliser takes each feature by itself. Another one must keep the networks apart: it says so by having an
-    attribute ``stack``, the number of networks.
+    attribute ``stack``, the number of networks. None that draws random numbers can: there is one stream for all.
     """
-    return norm is None or isinstance(norm, _BatchNorm) or hasattr(norm, "stack")
+    if norm is None:
+        return True
+    return not draws(norm) and (isinstance(norm, _BatchNorm) or hasattr(norm, "stack"))
 
 
 class StackedNorm(nn.Module):
     """Apply a normaliser of S*C features to activations (S, C, N).
 
-    A batch normaliser gets them as (1, S*C, N), without a copy; any other as it expects them, (N, S*C).
+    A batch normaliser gets them as (1, S*C, N), without a copy where they are contiguous; any other as it expects them,
+    (N, S*C), and so does one that draws random numbers, to which samples are not alike.
 
     Args:
         norm: the normaliser.
@@ -68,14 +73,14 @@ class StackedNorm(nn.Module):
     def __init__(self, norm: nn.Module, stack: int = 1):
         super().__init__()
         if stack > 1 and not stacks(norm):
-            raise ValueError(f"{type(norm).__name__} cannot tell {stack} networks apart: it has no attribute `stack`")
-        self.norm, self.by_feature = norm, isinstance(norm, _BatchNorm)
+            raise ValueError(f"{type(norm).__name__} cannot tell {stack} networks apart: see `stacks`")
+        self.norm, self.by_feature = norm, isinstance(norm, _BatchNorm) and stacks(norm)
         if hasattr(norm, "stack"):
             norm.stack = stack
 
     def forward(self, x: Tensor) -> Tensor:
         if self.by_feature:
-            return self.norm(x.reshape(1, -1, x.shape[-1])).view(x.shape)
+            return self.norm(x.reshape(1, -1, x.shape[-1]).contiguous()).view(x.shape)
         examples = x.permute(2, 0, 1).reshape(x.shape[-1], -1)
         return self.norm(examples).T.contiguous().view(x.shape)
 
@@ -95,6 +100,7 @@ class _RowwiseSigmoid(Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
+        grad = grad.contiguous()  # behind it may stand a normaliser of (N, C): the order of sums must not depend on S
         return torch.ops.aten.sigmoid_backward(grad, y)
 
 

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
+from bnrepro.models.placement import normalises
 from bnrepro.probes.sites import Seen, Site, by_feature, loss_gradients, sites, watched
+from bnrepro.seeding import draws
 
 SATURATED = 0.05  # a derivative of the nonlinearity below this; a sigmoid's is 0.25 at most
 NEAR_ZERO = 0.01  # of a unit's standard deviation
@@ -228,10 +230,15 @@ def jacobian(scene: Scene) -> Quantities:
 
     With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma with the batch's own statistics held fixed;
     without, x -> W g(x) + b. The 10th, 50th and 90th percentile over singular values and 60 examples; nan for the
-    first layer, which has no layer before it. For networks of dense layers.
+    first layer, which has no layer before it. For networks of dense layers without noise
+    and with normalisers before the nonlinearity.
     """
     if not isinstance(scene.model, MLP) or scene.model.stack > 1:
         raise UserError("probe.instruments: jacobian is for a single multilayer perceptron")
+    if draws(scene.model):
+        raise UserError("probe.instruments: jacobian is for normalisers without noise")
+    if any(normalises(layer, "after") for layer in scene.model.hidden):
+        raise UserError("probe.instruments: jacobian is for norm.placement=before")
     seen, _ = scene.first()
     rows = [[math.nan] * 3]
     for earlier, later in zip(scene.places, scene.places[1:], strict=False):
@@ -252,7 +259,7 @@ def batch_noise(scene: Scene) -> Quantities:
     """How much an image's logits depend on the others in its batch: one number, at the first site.
 
     An image is shown `ROUNDS` times, each time among others; the variance of its logits over rounds, over their
-    variance over images. 0 without BN, or with one image for all.
+    variance over images. 0 without BN, or with one image for all. Noise that a normaliser draws counts, too.
     """
     images = torch.cat([_by_image(scene.model, batch) for batch, _ in scene.batches])
     size = len(_by_image(scene.model, scene.batches[0][0]))

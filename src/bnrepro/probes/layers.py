@@ -3,7 +3,7 @@
 For each nonlinearity, in the order of the network: the percentiles of its input over all channels, positions and
 images of the probe set (unit -1), and of `CHANNELS` fixed channels alone. Two views, both in training mode, where each
 batch is normalised by its own statistics: ``training``, the input of the nonlinearity, and ``before``, W u before it
-is normalised. Without a normaliser the two are one.
+is normalised. Without a normaliser the two are one; with normalisers after the nonlinearity there is no ``before``.
 """
 
 import math
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.models.convolution import ConvUnit
+from bnrepro.models.placement import normalises
 from bnrepro.probes.percentiles import PERCENTILES
 
 CHANNELS = 4
@@ -36,7 +37,7 @@ class LayerProbe:
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Any], batches: list[Tensor], steps: list[int]):
         self.model, self.forward, self.batches, self.steps = model, forward, batches, set(steps)
         self.layers = {name: unit for name, unit in model.named_modules() if isinstance(unit, ConvUnit)}
-        normalised = any(hasattr(unit, "norm") for unit in self.layers.values())
+        normalised = any(normalises(unit, "before") for unit in self.layers.values())
         self.views = list(VIEWS) if normalised else ["training"]
         self.taken: list[int] = []
         self.values: dict[str, list[Tensor]] = {view: [] for view in self.views}

@@ -2,7 +2,8 @@
 
 Three views of the same units: ``training``, the input of the nonlinearity in the training network N_BN^tr, where
 each batch of the probe set is normalised by its own statistics; ``inference``, the same input in evaluation mode; and
-``before``, W u in training mode before it is normalised. Without a normaliser the three are one.
+``before``, W u in training mode before it is normalised. Without a normaliser the three are one; with normalisers
+after the nonlinearity its input is W u + b, and there is no ``before``.
 """
 
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from bnrepro.models.placement import normalises
 
 PERCENTILES = (15, 50, 85)
 VIEWS = ("training", "inference", "before")
@@ -26,7 +29,10 @@ class PercentileProbe:
 
     def __init__(self, model: nn.Module, images: Tensor, steps: list[int]):
         self.model, self.images, self.steps = model, images, set(steps)
-        self.views = VIEWS if any(hasattr(layer, "norm") for layer in model.hidden) else VIEWS[:1]
+        if any(normalises(layer, "before") for layer in model.hidden):
+            self.views = VIEWS
+        else:
+            self.views = VIEWS[:2] if any(normalises(layer, "after") for layer in model.hidden) else VIEWS[:1]
         self.taken: list[int] = []
         self.values: dict[str, list[Tensor]] = {view: [] for view in self.views}
 

@@ -12,7 +12,10 @@ from bnrepro.models.mlp import MLP
 
 
 class Site(NamedTuple):
-    """One layer: the module with the weight W, the normaliser of W u if there is one, the nonlinearity."""
+    """One layer: the module with the weight W, the normaliser if there is one, the nonlinearity.
+
+    The normaliser is of W u, or after the nonlinearity (see `bnrepro.models.placement`).
+    """
 
     name: str
     linear: nn.Module
@@ -37,7 +40,11 @@ def sites(model: nn.Module) -> list[Site]:
 
 
 class Seen(NamedTuple):
-    """What passed a site: its input u, the affine W u, and the nonlinearity's input x (W u itself without BN)."""
+    """What passed a site: its input u, the affine W u, and the nonlinearity's input x.
+
+    x is W u (+ b) itself without a normaliser and with one after the nonlinearity; u is what the layer before gives
+    on, there its normalised output.
+    """
 
     u: Tensor
     affine: Tensor

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bnrepro.evaluation.accuracy import accuracy_of
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.layers import LayerProbe
-from bnrepro.seeding import torch_seed
+from bnrepro.seeding import draws, seed_population, torch_seed
 
 
 class Images(Protocol):
@@ -54,7 +54,7 @@ class ImageClassification:
         self.model, self.forward, self.data = model, forward, data
         self.aux_weight, self.probe_batches, self.rank = aux_weight, probe_batches, rank
         self.mixed = precision == "bfloat16"
-        self.steps_per_epoch = data.steps_per_epoch
+        self.steps_per_epoch, self.draws = data.steps_per_epoch, draws(model)
 
     def _autocast(self) -> torch.autocast:
         kind = next(self.model.parameters()).device.type
@@ -66,7 +66,7 @@ class ImageClassification:
         return self.data.batch(seed, step)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """Dropout's masks are a function of seed and step, so that nothing has to be remembered to resume them."""
+        """Dropout's masks and normalisers' noise are functions of seed and step: resuming needs no memory of them."""
         (seed,) = seeds
         torch.manual_seed(torch_seed(seed, "dropout", step, *([self.rank] if self.rank else [])))
 
@@ -94,7 +94,9 @@ class ImageClassification:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed, augmented as in training."""
+        """Training mini-batches, fixed, augmented as in training; as is what normalisers draw on them."""
+        if self.draws:
+            seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
 
     def probe(self, steps: list[int]) -> LayerProbe:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from bnrepro.data.mnist import MNIST
 from bnrepro.evaluation.accuracy import evaluate
 from bnrepro.models.mlp import MLP
 from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.seeding import draws, seed_population, torch_seed
 
 
 class StackedMNIST:
@@ -17,9 +19,13 @@ class StackedMNIST:
     def __init__(self, model: MLP, data: MNIST, probe_batches: int):
         self.model, self.data, self.probe_batches = model, data, probe_batches
         self.stack, self.steps_per_epoch, self.batch = model.stack, data.steps_per_epoch, data.batch
+        self.draws = draws(model)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """Nothing here is random but the batches."""
+        """What normalisers draw is a function of seed and step; without one that does, only batches are random."""
+        if self.draws:
+            (seed,) = seeds
+            torch.manual_seed(torch_seed(seed, "noise", step))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of each network, (S,)."""
@@ -34,7 +40,9 @@ class StackedMNIST:
         return evaluate(self.model, self.data.eval_images, self.data.eval_labels)
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed."""
+        """Training mini-batches, fixed, as is what normalisers draw on them."""
+        if self.draws:
+            seed_population()
         for images in self.data.fixed_batches(batches, "population"):
             yield images.float().expand(self.stack, -1, -1)
 
