@@ -19,6 +19,7 @@ SAID = {  # Fig. 3 and Sec. 4.2.2
     "C37": "BN-x5-Sigmoid: 69.8 %, 3.2 points below BN-x5",
     "C38": "Inception with sigmoids and without BN: never better than chance",
 }
+WORDS = {"": "the paper's reading", EQUAL: "equal budget"}
 RULES = {
     "C33": "ratio of steps above 1, difference of the maxima above 0",
     "C34": f"ratio of BN-Baseline's steps to BN-x5's above {HALF:g}",
@@ -41,7 +42,7 @@ def _points(without: list[Record], with_: list[Record]) -> str:
     return f"{interval(gain(without, with_), 100, 2, '+')} points"
 
 
-def _ours(claim: str, arms: Arms, suffix: str) -> str:
+def ours(claim: str, arms: Arms, suffix: str) -> str:
     """What was measured, for a claim whose arms are there."""
     baseline, goal = arms[BASELINE], figure2.target(arms[BASELINE])
     x5, x30, sigmoid = (arms.get(f"{name}{suffix}", []) for name in ("bn_x5", "bn_x30", "bn_x5_sigmoid"))
@@ -80,7 +81,7 @@ def claims_table(arms: Arms) -> str:
     for claim in CLAIMS:
         for suffix in readings(claim):
             found = judge(claim, arms, suffix)
-            where = {"": ", the paper's reading", EQUAL: ", equal budget"}[suffix] if len(readings(claim)) > 1 else ""
-            ours = "" if found == UNTESTED else _ours(claim, arms, suffix)
-            rows.append([claim + where, SAID[claim], ours, RULES[claim], found])
+            where = f", {WORDS[suffix]}" if len(readings(claim)) > 1 else ""
+            measured = "" if found == UNTESTED else ours(claim, arms, suffix)
+            rows.append([claim + where, SAID[claim], measured, RULES[claim], found])
     return grid(["claim", "the paper says", "ours", "holds if", "verdict"], rows)

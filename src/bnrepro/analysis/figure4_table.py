@@ -31,16 +31,20 @@ def _errors(values: list[float]) -> str:
     return percent(Estimate.of(values))
 
 
-def claims_table(found: Evaluation) -> str:
-    """One row a claim."""
-    told = {
+def ours(found: Evaluation) -> dict[str, str]:
+    """What was measured, by claim."""
+    return {
         "C45": f"top-1: one crop to {MOST} {interval(figure4.crops_gain(found), 100)} points less, one network to "
         f"{found.count} {interval(figure4.ensemble_gain(found), 100)} less; top-5: "
         f"{interval(figure4.crops_gain(found, 5), 100)}, {interval(figure4.ensemble_gain(found, 5), 100)}",
         "C46": f"top-1: {interval(figure4.best_gain(found), 100)} points less than the best network, "
         f"top-5: {interval(figure4.best_gain(found, 5), 100)}",
     }
-    judged = figure4.verdicts(found)
+
+
+def claims_table(found: Evaluation) -> str:
+    """One row a claim."""
+    told, judged = ours(found), figure4.verdicts(found)
     rows = [[claim, SAID[claim], told[claim], RULES[claim], judged[claim]] for claim in figure4.CLAIMS]
     return grid(["claim", "the paper says", "ours", "holds if", "verdict"], rows)
 

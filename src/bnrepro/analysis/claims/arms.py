@@ -1,0 +1,49 @@
+"""The records of an arm: an experiment's, whose configurations say what the arm says."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bnrepro.analysis.claims.definitions import Experiment
+from bnrepro.analysis.load import Record, load_records
+from bnrepro.config import Config
+from bnrepro.records.files import read_json
+
+STATISTICS = "statistics.json"  # beside an experiment's runs: accuracies with other statistics than the run's own
+_DEFAULTS = asdict(Config())
+
+
+def value(config: dict[str, Any], key: str) -> Any:
+    """A configuration's value by its dotted key; the frozen default where an older record does not have the key."""
+    section, name = key.split(".")
+    return config[section].get(name, _DEFAULTS[section][name]) if section in config else _DEFAULTS[section][name]
+
+
+class Records:
+    """The records of all experiments below a folder of results, read once."""
+
+    def __init__(self, results: Path, experiments: dict[str, Experiment]):
+        self.results, self.experiments = results, experiments
+        self._found: dict[str, list[Record]] = {}
+
+    def of(self, name: str) -> list[Record]:
+        """All records of an experiment."""
+        if name not in self._found:
+            home = self.results / self.experiments[name].records
+            records = load_records(home / "runs")
+            if (home / STATISTICS).is_file():
+                records = [_with_statistics(r, read_json(home / STATISTICS)["runs"]) for r in records]
+            self._found[name] = records
+        return self._found[name]
+
+    def arm(self, name: str, overrides: dict[str, Any], varied: str = "") -> list[Record]:
+        """The records of one arm of an experiment, by name; ``varied`` is the key that may have any value."""
+        wanted = {key: v for key, v in (self.experiments[name].base | overrides).items() if key != varied}
+        return [r for r in self.of(name) if all(value(r.config, key) == v for key, v in wanted.items())]
+
+
+def _with_statistics(record: Record, found: dict[str, dict[str, float]]) -> Record:
+    if record.path.name not in found:
+        return record
+    more = {f"statistics/{name}": accuracy for name, accuracy in found[record.path.name].items()}
+    return replace(record, status=record.status | {"final": record.status["final"] | more})

@@ -1,0 +1,161 @@
+"""The ledger: every claim with its verdict and everything that the verdict follows from, as plain data."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from bnrepro.analysis.claims.arms import Records
+from bnrepro.analysis.claims.definitions import Claim, Part, load_claims, load_experiments
+from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
+from bnrepro.analysis.claims.reported import HOMES, Reported, reported
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+
+IDENTITIES = Path("claims") / "identities.json"
+Row = dict[str, Any]
+
+
+def build(results: Path, definitions: Path) -> list[Row]:
+    """One row a claim, in order.
+
+    Args:
+        results: the folder of committed records.
+        definitions: the folder of the claims' rules.
+
+    Raises:
+        UserError: a definition is wrong, or what the exact claims need is not there.
+    """
+    claims, experiments = load_claims(definitions), load_experiments(definitions)
+    if not (results / IDENTITIES).is_file():
+        raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
+    numbers = read_json(results / IDENTITIES)["numbers"]
+    records = Records(results, experiments)
+    judged = {
+        claim.id: [_judge(claim, part, records, numbers, results) for part in claim.parts] for claim in claims.values()
+    }
+    decide(one for found in judged.values() for one in found if isinstance(one, Judged))
+    rows: dict[str, Row] = {}
+    for claim in sorted(claims.values(), key=lambda one: bool(one.all_of)):
+        rows[claim.id] = _row(claim, judged[claim.id], rows, experiments)
+    return [rows[name] for name in claims]
+
+
+def _judge(
+    claim: Claim, part: Part, records: Records, numbers: dict[str, Any], results: Path
+) -> Judged | list[Reported]:
+    if part.report:
+        return reported(part.report, claim.id, results)
+    if part.number:
+        found = numbers.get(claim.id, {}).get(part.number)
+        if found is None:
+            raise UserError(f"{IDENTITIES} has no {part.number} of {claim.id}; run: python scripts/identities.py")
+        return Judged(part, verdict=holds(part.rule, found, found), number=found)
+    return gather(records, part)
+
+
+def together(verdicts: list[str]) -> str:
+    """The verdict on things that must all hold."""
+    return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in verdicts), "holds")
+
+
+def _reading(parts: list[Judged]) -> str:
+    """Of one reading: nothing if its check does not hold."""
+    claimed = together([one.verdict for one in parts if not one.part.check])
+    sound = all(one.verdict == "holds" for one in parts if one.part.check)
+    return claimed if sound or claimed == "untested" else "inconclusive"
+
+
+def _over_readings(verdicts: list[str], claim: Claim) -> str:
+    """One verdict of several readings: ``contested`` if they contradict each other, or the literature what we found."""
+    tested = {verdict for verdict in verdicts if verdict != "untested"}
+    if not tested:
+        return "untested"
+    if {"holds", "fails"} <= tested or "contested" in tested:
+        return "contested"
+    found = next(iter(tested)) if len(tested) == 1 else "inconclusive" if "inconclusive" in tested else "holds"
+    return "contested" if found == "holds" and claim.stance == "contradicts" else found
+
+
+def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row], experiments: dict) -> Row:
+    parts = [part for one in found for part in ([_part(one)] if isinstance(one, Judged) else map(_reported, one))]
+    by_reading: dict[str, list[Judged]] = {}
+    for one in found:
+        if isinstance(one, Judged):
+            by_reading.setdefault(one.part.reading, []).append(one)
+    readings = {name: _reading(group) for name, group in by_reading.items()}
+    readings |= {one.reading: one.verdict for group in found if not isinstance(group, Judged) for one in group}
+    if claim.text:
+        verdict = claim.text
+    elif claim.all_of:
+        verdict = together([rows[name]["verdict"] for name in claim.all_of])
+    else:
+        verdict = _over_readings(list(readings.values()), claim)
+    reports = [part.report for part in claim.parts if part.report]
+    folders = [experiments[name].records for name in claim.experiments] + [HOMES[name] for name in reports]
+    return {
+        "id": claim.id,
+        "place": claim.place,
+        "claim": claim.claim,
+        "paper": claim.paper,
+        "measurement": claim.measurement,
+        "scale": sorted({folder.split("/")[-1] for folder in folders}) or (["exact"] if claim.parts else []),
+        "readings": readings,
+        "ours": parts,
+        "n": max((part["n"] for part in parts), default=0),
+        "verdict": verdict,
+        "untested": claim.untested,
+        "follows_from": claim.all_of,
+        "literature": {"stance": claim.stance, "says": claim.says},
+        "rule": f"configs/claims/{claim.id}.yaml",
+        "commands": [experiments[name].command for name in claim.experiments]
+        + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else []),
+        "records": [f"results/{folder}" for folder in folders],
+        "runs": sorted({run for part in parts for run in part["runs"]}),
+    }
+
+
+def _number(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None or math.isnan(value) else float(f"{value:.{digits}g}")
+
+
+def _part(one: Judged) -> Row:
+    part, estimate = one.part, one.estimate
+    row: Row = {
+        "what": part.what,
+        "reading": part.reading,
+        "rule": part.rule.text(),
+        "family": "exact" if part.number else "directional",
+        "verdict": one.verdict,
+        "n": estimate.n if estimate else 1 if part.number else 0,
+        "value": _number(estimate.mean if estimate else one.number),
+        "runs": one.runs,
+    }
+    if part.check:
+        row["check"] = True
+    if estimate:
+        row |= {
+            "interval": [_number(estimate.low), _number(estimate.high)],
+            "by": {"t": "Student's t over seeds", "bootstrap": "bootstrap over seeds"}[part.interval],
+            "seeds": one.seeds,
+            "values": [_number(value) for value in one.values],
+            "p": _number(one.p, 3),
+            "q": _number(one.q, 3),
+        }
+        if one.verdict == "inconclusive":
+            row["n_to_decide"] = seeds_to_decide(one)
+    if one.note:
+        row["note"] = one.note
+    return row
+
+
+def _reported(one: Reported) -> Row:
+    return {
+        "what": one.ours,
+        "reading": one.reading,
+        "rule": one.rule,
+        "family": "reported",
+        "verdict": one.verdict,
+        "n": one.n,
+        "value": None,
+        "runs": one.runs,
+    }

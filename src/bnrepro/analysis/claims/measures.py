@@ -1,0 +1,118 @@
+"""One number a run, as the rules of claims name them.
+
+``{final: column}`` the result at the end; ``{highest: column}`` the largest evaluation; ``{area: column}`` the mean
+over the run's steps, a measure of speed; ``{difference: [column, column]}`` of two results at the end; ``{gap: loss}``
+test minus training loss where the latter first falls so far; ``{drift: view, layer: k}`` see `bnrepro.analysis.drift`;
+``{probe: quantity, sites: ..., at: ...}`` what an instrument saw. A run that diverged has the accuracy of guessing, and
+an infinite weight norm or whatever else an instrument would have seen.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bnrepro.analysis import dataset
+from bnrepro.analysis.drift import layer_drift
+from bnrepro.analysis.load import Record
+
+
+def _final(record: Record, column: str) -> float:
+    return dataset.chance(record) if record.diverged else float(record.status["final"].get(column, np.nan))
+
+
+def _curve(record: Record, column: str) -> pd.Series:
+    curve = record.metrics[column] if column in record.metrics else pd.Series(dtype=float)
+    if record.diverged:
+        curve = curve.copy()
+        curve.loc[record.status["diverged_at"]] = curve.loc[record.status["steps"]] = dataset.chance(record)
+    return curve
+
+
+def _area(record: Record, column: str) -> float:
+    curve = _curve(record, column)
+    steps = curve.index.to_numpy(float)
+    return float(np.trapezoid(curve.to_numpy(), steps) / (steps[-1] - steps[0]))
+
+
+def _gap(record: Record, level: float) -> float:
+    reached = record.metrics[record.metrics["train/loss"] <= level]
+    return float((reached["val/loss"] - reached["train/loss"]).iloc[0]) if len(reached) else np.nan
+
+
+_ONE: dict[str, Callable[[np.ndarray], float]] = {  # of the values at the sites, or at the looks
+    "first": lambda v: v[0],
+    "last": lambda v: v[-1],
+    "mean": np.mean,
+    "max": np.max,
+    "min": np.min,
+    "later": lambda v: np.mean(v[1:]),
+    "geometric": lambda v: np.exp(np.mean(np.log(v))),
+}
+
+
+def _reduce(values: np.ndarray, how: str) -> float:
+    """One value of several; what was not measured (nan) is left out. ``a / b`` and ``a - b`` are of two reductions."""
+    for sign, join in (("/", np.divide), ("-", np.subtract)):
+        if sign in how:
+            one, other = (_reduce(values, side.strip()) for side in how.split(sign))
+            return float(join(one, other))
+    known = values[~np.isnan(values)]
+    return float(_ONE[how](known)) if len(known) else np.nan
+
+
+def _probe(record: Record, quantity: str | list[str], sites: str, at: str) -> float:
+    if record.diverged:
+        return np.inf
+    if isinstance(quantity, list):
+        one, other = (_probe(record, name, sites, at) for name in quantity)
+        return one / other
+    return _reduce(np.array([_reduce(look, sites) for look in record.probes[quantity].astype(float)]), at)
+
+
+def measure(record: Record, spec: dict[str, Any]) -> float:
+    """The number that a specification asks of a record; nan where it has none."""
+    kind = next(iter(spec))
+    if kind == "final":
+        return _final(record, spec["final"])
+    if kind == "highest":
+        return float(_curve(record, spec["highest"]).max())
+    if kind == "area":
+        return _area(record, spec["area"])
+    if kind == "difference":
+        one, other = (_final(record, column) for column in spec["difference"])
+        return one - other
+    if kind == "gap":
+        return _gap(record, spec["gap"])
+    if kind == "drift":
+        return np.inf if record.diverged else layer_drift(record.probes, spec["layer"], spec["drift"])
+    if kind == "probe":
+        return _probe(record, spec["probe"], spec["sites"], spec["at"])
+    raise ValueError(f"unknown measure {spec}")
+
+
+ACROSS = ("best", "largest", "spread")  # measures of an arm with several cells, each a value of the named key
+
+
+def across(cells: dict[Any, dict[int, float]], spec: dict[str, Any]) -> dict[int, float]:
+    """One number a seed from an arm's cells, by the value of the key that differs between them.
+
+    ``best`` is the cell of the highest mean over seeds; ``largest`` the largest value of the key at which a seed gets
+    to ``share`` of its own best; ``spread`` a seed's best minus its worst. Only seeds that every cell has are used,
+    and there is nothing before all ``cells`` are there.
+
+    Args:
+        cells: value of the key -> seed -> number.
+        spec: the specification.
+    """
+    if len(cells) < spec["cells"]:
+        return {}
+    seeds = sorted(set.intersection(*(set(cell) for cell in cells.values())))
+    if "best" in spec:
+        chosen = max(cells, key=lambda value: np.mean([cells[value][seed] for seed in seeds]))
+        return {seed: cells[chosen][seed] for seed in seeds}
+    table = {seed: {value: cell[seed] for value, cell in cells.items()} for seed in seeds}
+    if "spread" in spec:
+        return {seed: max(row.values()) - min(row.values()) for seed, row in table.items()}
+    return {s: max(v for v, got in row.items() if got >= spec["share"] * max(row.values())) for s, row in table.items()}
