@@ -23,9 +23,12 @@ from bnrepro.analysis import (
     style,
     tuning,
 )
+from bnrepro.analysis.claims import ledger
+from bnrepro.analysis.claims import plot as claims_plot
+from bnrepro.analysis.claims import table as claims_table
 from bnrepro.analysis.load import Record, by_variant, load_records
 from bnrepro.errors import UserError
-from bnrepro.records.files import write_text
+from bnrepro.records.files import write_json, write_text
 
 
 def compare_figure1(records: Path, committed: Path) -> Table:
@@ -105,12 +108,36 @@ def report_figure4(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
+def report_claims(records: Path, out: Path, committed: Path) -> list[Path]:
+    """The ledger, a page of it, a plot of each claim that was measured, and its summary in the README.
+
+    It follows from the committed records of all experiments; the README is touched only beside them.
+    """
+    results = committed.parent
+    if records != committed:
+        raise UserError("claims are judged on committed records alone; leave --records out")
+    found = ledger.build(results, results.parent / "configs" / "claims")
+    write_json(out / "claims.json", found.rows)
+    write_text(out / "claims.md", claims_table.page(found.rows))
+    paths = [out / "claims.json", out / "claims.md"]
+    for row in found.rows:
+        if claims_table.plotted(row):
+            drawn = claims_plot.draw(found.judged[row["id"]])
+            paths += style.save(drawn, out / claims_table.PLOTS / row["id"], kinds=(".png",))
+    readme = results.parent / "README.md"
+    if out == results and readme.is_file():
+        write_text(readme, claims_table.within(readme.read_text(), found.rows))
+        paths.append(readme)
+    return paths
+
+
 REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
     "figure1": report_figure1,
     "figure1_tuning": partial(report_tuning, "figure1"),
     "figure2": report_figure2,
     "figure2_tuning": partial(report_tuning, "figure2"),
     "figure4": report_figure4,
+    "claims": report_claims,
 }
 SCALES = dict.fromkeys(REPORTS, "laptop") | {"figure1": "paper", "figure1_tuning": "paper"}
 NEEDED = {
@@ -119,12 +146,15 @@ NEEDED = {
     "figure2": figure2.REQUIRED,
     "figure2_tuning": ("tune_plain", "tune_bn"),
     "figure4": figure4.MEMBERS,
+    "claims": (),
 }
-FILES = {"figure4": figure4.FILES}  # beside the records
+FILES = {"figure4": figure4.FILES, "claims": (str(ledger.IDENTITIES),)}  # beside the records
 
 
 def home(results: Path, what: str, scale: str | None = None) -> Path:
-    """Where a report and its records are; at its usual scale if none is named."""
+    """Where a report and its records are; at its usual scale if none is named. That of claims is of all scales."""
+    if what == "claims":
+        return results
     return results / what / (scale or SCALES[what])
 
 

@@ -41,10 +41,13 @@ def draw_percentiles(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: 
     axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+
+
+def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = (".png", ".svg")) -> list[Path]:
     """Write ``stem``.png and ``stem``.svg without dates or versions in them."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    figure.savefig(paths[0], dpi=160, metadata={"Software": None})
-    figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+    paths = [stem.with_suffix(kind) for kind in kinds]
+    for path in paths:
+        figure.savefig(path, dpi=160 if path.suffix == ".png" else None, metadata=METADATA[path.suffix])
     return paths

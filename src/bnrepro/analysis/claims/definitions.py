@@ -22,6 +22,7 @@ EXPERIMENTS = "experiments"  # the file that says where the records of each expe
 BOUNDS = ("above", "below", "at_least", "at_most", "within", "equals", "between")
 AS_GIVEN = {"number", "report", "experiment", "arms", "measure", "compare", "interval", "check"}  # fields of a part
 STANCES = ("supports", "contradicts", "mixed", "none")
+UNITS = {"": (1, ""), "points": (100, " points"), "nats": (1, " nats")}  # what a value is shown times, and of what
 VERDICTS = ("holds", "fails", "inconclusive", "contested", "untested")
 
 
@@ -32,12 +33,13 @@ class Rule:
     bound: str
     value: Any
 
-    def text(self) -> str:
+    def text(self, unit: str = "") -> str:
         """In words."""
         if self.bound == "between":
             return "between {:g} and {:g}".format(*self.value)
         words = {"within": "within ±", "at_least": "at least ", "at_most": "at most "}
-        return f"{words.get(self.bound, self.bound + ' ')}{self.value:g}"
+        times, name = UNITS[unit]
+        return f"{words.get(self.bound, self.bound + ' ')}{times * self.value:g}{name}"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,18 @@ class Part:
     def ratio(self) -> bool:
         """Whether arms are divided, or one is a ratio itself, so that logarithms are averaged."""
         return isinstance(self.compare, str) and (" / " in self.compare or "/" in str(self.measure.get("sites", "")))
+
+    @property
+    def unit(self) -> str:
+        """Of the value, a key of `UNITS`: accuracies are fractions, and shown in points."""
+        if "gap" in self.measure:
+            return "nats"
+        asked = str(self.measure)
+        return (
+            "points"
+            if not self.ratio and "largest" not in asked and ("top1" in asked or "statistics/" in asked)
+            else ""
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.definitions import Claim, Part, load_claims, load_experiments
@@ -15,8 +15,15 @@ IDENTITIES = Path("claims") / "identities.json"
 Row = dict[str, Any]
 
 
-def build(results: Path, definitions: Path) -> list[Row]:
-    """One row a claim, in order.
+class Ledger(NamedTuple):
+    """One row a claim, in order, and the judged parts of each."""
+
+    rows: list[Row]
+    judged: dict[str, list[Judged]]
+
+
+def build(results: Path, definitions: Path) -> Ledger:
+    """Every claim, judged.
 
     Args:
         results: the folder of committed records.
@@ -30,14 +37,15 @@ def build(results: Path, definitions: Path) -> list[Row]:
         raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
     numbers = read_json(results / IDENTITIES)["numbers"]
     records = Records(results, experiments)
-    judged = {
+    found = {
         claim.id: [_judge(claim, part, records, numbers, results) for part in claim.parts] for claim in claims.values()
     }
-    decide(one for found in judged.values() for one in found if isinstance(one, Judged))
+    judged = {name: [one for one in parts if isinstance(one, Judged)] for name, parts in found.items()}
+    decide(one for parts in judged.values() for one in parts)
     rows: dict[str, Row] = {}
     for claim in sorted(claims.values(), key=lambda one: bool(one.all_of)):
-        rows[claim.id] = _row(claim, judged[claim.id], rows, experiments)
-    return [rows[name] for name in claims]
+        rows[claim.id] = _row(claim, found[claim.id], rows, experiments)
+    return Ledger([rows[name] for name in claims], judged)
 
 
 def _judge(
@@ -123,7 +131,8 @@ def _part(one: Judged) -> Row:
     row: Row = {
         "what": part.what,
         "reading": part.reading,
-        "rule": part.rule.text(),
+        "rule": part.rule.text(part.unit),
+        "unit": part.unit,
         "family": "exact" if part.number else "directional",
         "verdict": one.verdict,
         "n": estimate.n if estimate else 1 if part.number else 0,
@@ -153,6 +162,7 @@ def _reported(one: Reported) -> Row:
         "what": one.ours,
         "reading": one.reading,
         "rule": one.rule,
+        "unit": "",
         "family": "reported",
         "verdict": one.verdict,
         "n": one.n,

@@ -1,0 +1,159 @@
+"""The ledger to read: a table of all claims, and a section each with what was measured."""
+
+from collections.abc import Iterable
+
+from bnrepro.analysis.claims.definitions import UNITS, VERDICTS
+from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.text import grid, paragraph
+
+PLOTS = "claims/plots"
+INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and whether it is true here. Each was given a
+rule before its records were made, but where it reads records of Figures 1 to 4: a statistic over seeds, paired
+by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A claim *holds* or
+*fails* if the interval, and the p-value adjusted by Benjamini and Hochberg over all such statistics, say so;
+else it is *inconclusive*. It is *contested* if readings of it contradict each other, or the literature what
+holds here. Exact claims are identities, checked in float64 against a tolerance. Scale `mini` is 20 classes of
+Tiny-ImageNet at 32 px, a quarter of the width and 700 steps, or 5,000 steps of the MNIST network; a number at
+one scale never stands for one at another."""
+MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
+
+
+def figure(value: float) -> str:
+    """Three significant digits, without an exponent where there need not be one."""
+    text = f"{value:.3g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
+def number(part: Row) -> str:
+    """A part's value, with its interval if it has one, in its unit."""
+    if part["family"] == "reported":
+        return part["what"]
+    if part["value"] is None:
+        return ""
+    times, unit = UNITS[part["unit"]]
+    sign = "+" if unit else ""
+    shown = [times * v for v in (part["value"], *(part.get("interval") or [])) if v is not None]
+    texts = [f"{v:{sign}.2f}" if unit else figure(v) for v in shown]
+    return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
+
+
+def decisive(row: Row) -> Row | None:
+    """The part that says most: the first that does as the claim's verdict, else the first of all."""
+    parts = [part for part in row["ours"] if not part.get("check")]
+    return next((part for part in parts if part["verdict"] == row["verdict"]), parts[0] if parts else None)
+
+
+def ours(row: Row) -> str:
+    """What was measured, in a line."""
+    part = decisive(row)
+    if part is None:
+        return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
+    if part["family"] == "reported":
+        return part["what"]
+    return f"{part['what']}: {number(part) or 'not measured'}"
+
+
+def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """The claims' ids by verdict; verdicts that no claim has are left out."""
+    found = {verdict: [row["id"] for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
+    return {verdict: ids for verdict, ids in found.items() if ids}
+
+
+def summary(rows: list[Row], page: str) -> str:
+    """Verdicts and their claims, with links into a page of sections: the README's table."""
+    lines = [
+        [f"{MARKS[verdict]} {verdict}", str(len(ids)), " ".join(f"[{name}]({page}#{name.lower()})" for name in ids)]
+        for verdict, ids in counts(rows).items()
+    ]
+    return grid(["verdict", "claims", ""], lines)
+
+
+BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
+
+
+def within(readme: str, rows: list[Row]) -> str:
+    """A README with its summary of the ledger brought up to date; as it is if it has no place for one."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return readme
+    return f"{before}{BEGIN}\n{summary(rows, 'results/claims.md')}{END}{after}"
+
+
+def _links(row: Row) -> str:
+    found = [f"[rule](../{row['rule']})"]
+    found += [f"[runs](../{folder}/runs)" for folder in row["records"]]
+    if plotted(row):
+        found.append(f"[plot]({PLOTS}/{row['id']}.png)")
+    found += [
+        f"[figure](../{folder}/figure.png)" for folder in row["records"] if "/figure" in folder and not plotted(row)
+    ]
+    return " ".join(found)
+
+
+def plotted(row: Row) -> bool:
+    """Whether a claim has a plot: one with measured parts."""
+    return any(part["family"] == "directional" and part["value"] is not None for part in row["ours"])
+
+
+def overview(rows: list[Row]) -> str:
+    """One line a claim."""
+    lines = [
+        [
+            f"[{row['id']}](#{row['id'].lower()})",
+            row["claim"],
+            row["paper"] or "",
+            ours(row),
+            str(row["n"]) if row["n"] > 1 else "",
+            f"{MARKS[row['verdict']]} {row['verdict']}",
+            _links(row),
+        ]
+        for row in rows
+    ]
+    return grid(["claim", "it says", "paper", "ours", "n", "verdict", ""], lines)
+
+
+def _parts(row: Row) -> str:
+    readings = any(part["reading"] for part in row["ours"])
+    lines = []
+    for part in row["ours"]:
+        told = part["verdict"]
+        if part["verdict"] == "inconclusive" and "n_to_decide" in part:
+            told += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide" if part["n"] > 1 else ""
+        if note := part.get("note"):
+            told += f" ({note})"
+        what = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
+        cells = [what, number(part) or "not measured", part["rule"], str(part["n"]) if part["n"] > 1 else "", told]
+        lines.append([part["reading"], *cells] if readings else cells)
+    head = ["measured", "ours", "holds if", "n", "verdict"]
+    return grid(["reading", *head] if readings else head, lines)
+
+
+def section(row: Row) -> str:
+    """Everything about one claim."""
+    readings = [f"{name}: {verdict}" for name, verdict in row["readings"].items() if name]
+    told = f"**{MARKS[row['verdict']]} {row['verdict']}**" + (f" ({'; '.join(readings)})" if readings else "")
+    lines = [f"### {row['id']}\n", paragraph(row["claim"]), "", f"{told} · {row['place']} · {_links(row)}", ""]
+    if row["paper"]:
+        lines += [paragraph(f"The paper prints: {row['paper']}."), ""]
+    lines += [paragraph(f"Measured: {row['measurement']}"), ""]
+    if row["ours"]:
+        lines.append(_parts(row))
+    if row["follows_from"]:
+        links = " and ".join(f"[{name}](#{name.lower()})" for name in row["follows_from"])
+        lines += [f"Follows from {links}.", ""]
+    if row["untested"]:
+        lines += [paragraph(f"Untested: {row['untested']}"), ""]
+    if row["literature"]["says"]:
+        lines += [paragraph(f"Later: {row['literature']['says']}"), ""]
+    if row["commands"]:
+        lines += ["```sh", *row["commands"], "```", ""]
+    if plotted(row):
+        lines += [f"![{row['id']}: seeds, intervals and the rule's edge]({PLOTS}/{row['id']}.png)", ""]
+    return "\n".join(lines)
+
+
+def page(rows: list[Row]) -> str:
+    """The whole of claims.md."""
+    parts = ["# The ledger\n", paragraph(INTRO), "", summary(rows, ""), overview(rows), *map(section, rows)]
+    return "\n".join(parts)
