@@ -44,12 +44,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where records are below results/, what their arms have in common, and the command that makes them."""
+    """Where records are below results/ and what their arms have in common.
+
+    ``base`` is what its configuration says by itself, ``usual`` what its arms choose instead; an arm's own choices go
+    over both. ``command`` is the one that made the records, where it cannot be put together from these.
+    """
 
     name: str
     records: str
     base: dict[str, Any]
-    command: str
+    usual: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from scipy import stats
 
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.definitions import Part, Rule
-from bnrepro.analysis.claims.measures import ACROSS, across, measure
+from bnrepro.analysis.claims.measures import across, measure, varied
 from bnrepro.analysis.statistics import LEVEL, RESAMPLES, Estimate
 
 SIGNIFICANT = 1 - LEVEL
@@ -36,10 +36,10 @@ class Judged:
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
     """A number a seed of one arm, and the runs that it is from."""
     spec = part.measure
-    if next(iter(spec)) not in ACROSS:
+    key = varied(spec)
+    if not key:
         found = records.arm(part.experiment, overrides)
         return {r.seed: measure(r, spec) for r in found}, [r.path.name for r in found]
-    key = next(spec[name] for name in ACROSS if name in spec)
     found = records.arm(part.experiment, overrides, varied=key)
     cells: dict[Any, dict[int, float]] = {}
     for record in found:
