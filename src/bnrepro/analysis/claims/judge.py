@@ -10,7 +10,7 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.definitions import Part, Rule
 from bnrepro.analysis.claims.measures import across, measure, varied
-from bnrepro.analysis.statistics import LEVEL, RESAMPLES, Estimate
+from bnrepro.analysis.statistics import LEVEL, Estimate
 
 SIGNIFICANT = 1 - LEVEL
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
@@ -78,18 +78,10 @@ def gather(records: Records, part: Part) -> Judged:
 def _estimate(values: np.ndarray, part: Part) -> Estimate:
     """Mean and interval over seeds; back from logarithms if it is a ratio (its sd stays that of the logarithms)."""
     found = Estimate.of(values)
-    if part.interval == "bootstrap" and found.n > 1:
-        low, high = np.quantile(_resampled(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        found = Estimate(found.mean, found.sd, float(low), float(high), found.n)
     if part.ratio:
         mean, low, high = (float(np.exp(v)) for v in (found.mean, found.low, found.high))
         found = Estimate(mean, found.sd, low, high, found.n)
     return found
-
-
-def _resampled(values: np.ndarray) -> np.ndarray:
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    return values[draws].mean(1)
 
 
 def _p(values: np.ndarray, part: Part) -> float | None:
@@ -100,10 +92,6 @@ def _p(values: np.ndarray, part: Part) -> float | None:
     edges = [-rule.value, rule.value] if rule.bound == "within" else [rule.value]
     if part.ratio:
         edges = [float(np.log(edge)) for edge in edges]
-    if part.interval == "bootstrap":
-        means = _resampled(values)
-        shares = [min((means > edge).mean(), (means < edge).mean()) for edge in edges]
-        return float(max(min(1.0, 2 * share) for share in shares))
     sd = values.std(ddof=1)
     distances = [abs(values.mean() - edge) for edge in edges]
     if sd == 0:
