@@ -102,5 +102,40 @@ def test_what_would_be_ignored_is_refused(override, said):
 
 
 def test_prepared_inputs_are_for_the_mnist_network():
-    with pytest.raises(UserError, match=r"data\.inputs is for model=mlp"):
+    with pytest.raises(UserError, match=r"data\.inputs is for model=mlp and rnn"):
         typed(compose_config("experiment=figure2/inception", "scale=smoke", "+data.inputs=raw", "data.inputs=whitened"))
+
+
+def test_a_recurrent_network_is_elmans_recursion():
+    config = typed(compose_config("model=rnn", "probe=none", "init.std=0.3", "model.hidden=[7]"))
+    model = build.network(config, [0], CPU)
+    model.requires_grad_(False)
+    images = build.dataset(config, CPU).batch([0], 0)[0]
+    model.row.bias.data.normal_(generator=torch.Generator().manual_seed(0))
+    state = torch.zeros(images.shape[1], 7)
+    for row in images[0].view(-1, 28, 28).unbind(1):
+        state = torch.sigmoid(row @ model.row.weight.T + state @ model.state.weight.T + model.row.bias)
+    expected = state @ model.output.weight.T + model.output.bias
+    torch.testing.assert_close(model(images), expected.T[None])
+    assert model.row.weight.std() == pytest.approx(0.3, rel=0.2) and not build.stackable(config)
+
+
+def test_a_recurrent_networks_normalisers_have_each_their_time_step():
+    config = typed(compose_config("model=rnn", "probe=none", "norm=bn", "init.std=0.3"))
+    model = build.network(config, [0], CPU)
+    model.requires_grad_(False)
+    images = build.dataset(config, CPU).batch([0], 0)[0]
+    norms = [time.norm for time in model.times]
+    seen = [[] for _ in norms]
+    for norm, into in zip(norms, seen, strict=True):
+        norm.register_forward_hook(lambda module, args, out, into=into: into.append(out))
+    model.train()(images)
+    for (out,) in seen[4:24]:  # rows that are not empty
+        assert out.mean(0).abs().max() < 1e-5 and out.var(0, unbiased=False).median() == pytest.approx(1, abs=0.01)
+    assert model.row.bias is None and len({norm.running_mean.sum().item() for norm in norms[4:24]}) == 20
+
+
+@pytest.mark.parametrize("override", ["probe=percentiles", "model.hidden=[10,10]"])
+def test_what_a_recurrent_network_does_not_have_is_refused(override):
+    with pytest.raises(UserError, match="model=rnn has one number"):
+        typed(compose_config("model=rnn", "probe=none", override))
