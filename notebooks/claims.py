@@ -263,7 +263,7 @@ say(
 # **Measured**: the network of Fig. 1, trained with mini-batches of 2 to 128 images at one rate, at which it learns with and
 # without BN at every size, for the same number of steps: larger mini-batches see more images, in both arms. Noise of the
 # logits: an image is shown 20 times among others, and the variance of what the network says is divided by the variance
-# between images. Adaptation: Inception's validation images at half the contrast and brighter, with the statistics of
+# between images (of two images there is none to take). Adaptation: Inception's validation images at half the contrast and brighter, with the statistics of
 # training, and with those of the changed images, for which no label is needed.
 
 # %%
@@ -272,10 +272,11 @@ display(drawings.company(sizes, arm("Inception with BN", WITH, "x5")))
 verdicts("C14", "C15", "C48")
 
 # %% [markdown]
-# **To take away.** A mini-batch's statistics are estimates, with an error that falls as the root of its size, and the network
+# **To take away.** A mini-batch's statistics are estimates, with a variance that falls in proportion to its size, and the network
 # trains on this noise. Large mini-batches have little of it, and then BN is nearly a fixed rescaling; with a handful of images
-# it is a different function of every image at every step. That is the price of the second simplification; whether it
-# regularises or harms depends on how much of it there is, and it is why group normalisation and Batch Renormalization exist.
+# it is a different function of every image at every step. At two it is no estimate at all: two values that are centred and divided by
+# their own deviation are +1 and -1, whatever they were, so that a layer without maps learns only which of two images has more of
+# something. That is the price of the second simplification, and why group normalisation and Batch Renormalization exist.
 # The other side of the coin is that statistics are a part of a network that takes no labels to estimate.
 
 # %% [markdown]
@@ -377,14 +378,30 @@ Markdown(
     )
 )
 
+
+# %%
+def amplification(one: Arm) -> str:
+    """How far the last layer's input moves over the first layer's, after training."""
+    moved = series.by_layer(one.records, "amplification/relative")
+    return f"{np.exp(np.log(moved.iloc[-1] / moved.iloc[0]).mean()):.1f}" if len(moved) else drawings.ABSENT
+
+
+Markdown(
+    grid(
+        ["amplification, last layer over first, trained", "without BN", "with BN"],
+        [[name, amplification(plain_), amplification(bn_)] for name, (bn_, plain_) in networks.items()],
+    )
+)
+
 # %% [markdown]
 # **To take away.** Vanishing gradients are what BN prevents where they are there to be prevented: sigmoids with weights too small
 # for them. It does so by the division, and the same division makes gradients *grow* where the nonlinearity is bent. The conjecture
-# is argued for layers that are linear, and the nearer a layer is to that, the truer it is of the gradient's size; the singular
-# values of a square random matrix spread down to zero whatever one divides it by. And with amplification one has to say of what: the
-# deep sigmoids without BN hardly learn, pass on hardly anything of their input, and amplify least. A small factor is no virtue by
-# itself, and neither is a large one a vice: in the ReLU networks compare the slopes with the heights at which the lines end. Nor is
-# growth downward a mark of BN alone: compare the two ReLU networks after training.
+# is argued for layers that are linear: the nearer a layer is to that, the truer it is of the gradient's size; the singular
+# values of a square random matrix spread down to zero whatever one divides it by. And with amplification one has to say of what:
+# the deep sigmoids without BN hardly learn, pass on hardly anything of their input, and amplify least, so that a small factor is no
+# virtue by itself. Compare slopes (the claim) with the heights at which the lines end, which is what the top layer has to put up
+# with. Nor is growth downward a mark of BN alone, nor of every moment of training: compare first step and last, and the networks with
+# each other. That readings of one claim differ from network to network is the finding.
 
 # %% [markdown]
 # ## 8 How high a rate

@@ -6,7 +6,7 @@ Lines are means over seeds and bands their whole range. What has no record yet i
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from bnrepro.analysis import style
 from bnrepro.analysis.claims import series
@@ -166,7 +166,7 @@ def company(sizes: list[Arm], adapted: Arm) -> Figure:
         if ticks := sorted({int(x) for line in axes.lines for x in line.get_xdata()}):
             axes.set_xscale("log", base=2)
             axes.set_xticks(ticks, [str(size) for size in ticks])
-            axes.xaxis.set_minor_locator(MaxNLocator(1))
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("images in a mini-batch")
         title(axes, what)
         legend(axes)
