@@ -38,7 +38,8 @@ class Records:
 
     def arm(self, name: str, overrides: dict[str, Any], varied: str = "") -> list[Record]:
         """The records of one arm of an experiment, by name; ``varied`` is the key that may have any value."""
-        wanted = {key: v for key, v in (self.experiments[name].base | overrides).items() if key != varied}
+        experiment = self.experiments[name]
+        wanted = {key: v for key, v in (experiment.base | experiment.usual | overrides).items() if key != varied}
         return [r for r in self.of(name) if all(value(r.config, key) == v for key, v in wanted.items())]
 
 

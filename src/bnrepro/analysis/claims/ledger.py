@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.arms import Records
+from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import Claim, Part, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported
@@ -44,7 +45,7 @@ def build(results: Path, definitions: Path) -> Ledger:
     decide(one for parts in judged.values() for one in parts)
     rows: dict[str, Row] = {}
     for claim in sorted(claims.values(), key=lambda one: bool(one.all_of)):
-        rows[claim.id] = _row(claim, found[claim.id], rows, experiments)
+        rows[claim.id] = _row(claim, found[claim.id], rows, records)
     return Ledger([rows[name] for name in claims], judged)
 
 
@@ -84,7 +85,8 @@ def _over_readings(verdicts: list[str], claim: Claim) -> str:
     return "contested" if found == "holds" and claim.stance == "contradicts" else found
 
 
-def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row], experiments: dict) -> Row:
+def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row], records: Records) -> Row:
+    experiments = records.experiments
     parts = [part for one in found for part in ([_part(one)] if isinstance(one, Judged) else map(_reported, one))]
     by_reading: dict[str, list[Judged]] = {}
     for one in found:
@@ -115,7 +117,7 @@ def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row
         "follows_from": claim.all_of,
         "literature": {"stance": claim.stance, "says": claim.says},
         "rule": f"configs/claims/{claim.id}.yaml",
-        "commands": [experiments[name].command for name in claim.experiments]
+        "commands": commands(claim.parts, experiments, records)
         + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else []),
         "records": [f"results/{folder}" for folder in folders],
         "runs": sorted({run for part in parts for run in part["runs"]}),
@@ -144,7 +146,6 @@ def _part(one: Judged) -> Row:
     if estimate:
         row |= {
             "interval": [_number(estimate.low), _number(estimate.high)],
-            "by": {"t": "Student's t over seeds", "bootstrap": "bootstrap over seeds"}[part.interval],
             "seeds": one.seeds,
             "values": [_number(value) for value in one.values],
             "p": _number(one.p, 3),

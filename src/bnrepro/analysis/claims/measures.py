@@ -95,6 +95,11 @@ def measure(record: Record, spec: dict[str, Any]) -> float:
 ACROSS = ("best", "largest", "spread")  # measures of an arm with several cells, each a value of the named key
 
 
+def varied(spec: dict[str, Any]) -> str:
+    """The key that differs between the cells of such a measure's arm; empty for any other measure."""
+    return next((spec[name] for name in ACROSS if name in spec), "")
+
+
 def across(cells: dict[Any, dict[int, float]], spec: dict[str, Any]) -> dict[int, float]:
     """One number a seed from an arm's cells, by the value of the key that differs between them.
 

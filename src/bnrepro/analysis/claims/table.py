@@ -85,15 +85,16 @@ def _links(row: Row) -> str:
     found += [f"[runs](../{folder}/runs)" for folder in row["records"]]
     if plotted(row):
         found.append(f"[plot]({PLOTS}/{row['id']}.png)")
-    found += [
-        f"[figure](../{folder}/figure.png)" for folder in row["records"] if "/figure" in folder and not plotted(row)
-    ]
+    if any(part["family"] == "reported" for part in row["ours"]):
+        found += [f"[plot](../{folder}/figure.png)" for folder in row["records"]]
+    if any(part["family"] == "exact" for part in row["ours"]):
+        found.append("[numbers](claims/identities.json)")
     return " ".join(found)
 
 
 def plotted(row: Row) -> bool:
-    """Whether a claim has a plot: one with measured parts."""
-    return any(part["family"] == "directional" and part["value"] is not None for part in row["ours"])
+    """Whether a claim has a plot of its own: one with measured or exact parts."""
+    return any(part["value"] is not None for part in row["ours"])
 
 
 def overview(rows: list[Row]) -> str:

@@ -1,0 +1,65 @@
+"""The commands that train what a claim is judged on, from its arms."""
+
+import shlex
+from typing import Any
+
+from bnrepro.analysis.claims.arms import Records, value
+from bnrepro.analysis.claims.definitions import Experiment, Part
+from bnrepro.analysis.claims.measures import varied
+
+Choices = dict[str, list[Any]]  # by key, the values that a sweep goes through
+
+
+def _choices(part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records) -> Choices:
+    """What one arm chooses; a key that its measure goes over has all the values that there are records of."""
+    chosen = {key: [one] for key, one in (experiment.usual | overrides).items() if one != experiment.base.get(key)}
+    if key := varied(part.measure):
+        chosen[key] = sorted({value(r.config, key) for r in records.arm(part.experiment, overrides, varied=key)})
+    return chosen
+
+
+def _merge(arms: list[Choices]) -> list[Choices]:
+    """Fewer sweeps that go through the same: two that differ in the values of one key become one."""
+    merged: list[Choices] = []
+    for arm in arms:
+        for other in merged:
+            different = [key for key in other if arm.get(key) != other[key]]
+            if arm.keys() == other.keys() and len(different) < 2:
+                for key in different:
+                    other[key] = other[key] + [one for one in arm[key] if one not in other[key]]
+                break
+        else:
+            merged.append({key: list(values) for key, values in arm.items()})
+    return merged if len(merged) == len(arms) else _merge(merged)
+
+
+def _word(one: Any) -> str:
+    if isinstance(one, list):
+        return f"[{','.join(map(_word, one))}]"
+    return str(one).lower() if isinstance(one, bool) else f"{one:g}" if isinstance(one, float) else str(one)
+
+
+def _override(key: str, values: list[Any]) -> str:
+    """``norm.name`` is chosen as a file of the group ``norm``, all else as a value."""
+    return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
+
+
+def commands(parts: list[Part], experiments: dict[str, Experiment], records: Records) -> list[str]:
+    """One line a sweep, in the order of the parts."""
+    lines: list[str] = []
+    for name in dict.fromkeys(part.experiment for part in parts if part.experiment):
+        experiment, own = experiments[name], [part for part in parts if part.experiment == name]
+        if experiment.command:
+            lines.append(experiment.command)
+            continue
+        arms = [_choices(part, part.arms[arm], experiment, records) for part in own for arm in part.weights]
+        seeds = ",".join(map(str, range(max(part.seeds for part in own))))
+        start = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib", "scale=mini", f"experiment=claims/{name}"]
+        for choices in _merge(arms):
+            chosen = [_override(key, values) for key, values in sorted(choices.items(), key=_group_first)]
+            lines.append(shlex.join([*start, *chosen, f"seed={seeds}"]))
+    return lines
+
+
+def _group_first(item: tuple[str, list[Any]]) -> tuple[bool, str]:
+    return not item[0].endswith(".name"), item[0]
