@@ -183,7 +183,7 @@ gap, _ = series.differences(control[1].records, control[0].records, FINAL)
 toy = exact["C07"]
 say(
     f"The toy's scale is {toy['scale_at_250']:.1f} after 250 steps and {toy['scale_at_1000']:.1f} after 1,000, as the root of "
-    f"the steps: its gradient shrinks as it grows. In the network of Fig. 1 accuracy is {100 * gap.mean():+.1f} points.",
+    f"the steps: its gradient shrinks as it grows. In the network of Fig. 1 accuracy changes by {100 * gap.mean():+.1f} points.",
     *control,
 )
 
