@@ -7,8 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnrepro.config import Config
@@ -20,7 +22,8 @@ from conftest import CONFIGS
 def master(*overrides: str) -> Iterator[DictConfig]:
     """Hydra's configuration of a sweep, as a sweeper gets it."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        yield compose("train", list(overrides), return_hydra_config=True)
+        hydra = GlobalHydra.instance().hydra
+        yield hydra.compose_config("train", list(overrides), RunMode.MULTIRUN, with_log_configuration=False)
 
 
 class Records:

@@ -53,9 +53,8 @@ def test_a_failed_run_is_named_with_the_command_that_goes_on(tmp_path, capsys):
 def test_what_was_interrupted_is_launched_once_more(tmp_path, capsys):
     states = iter(["interrupted", "finished", "finished"])
     launcher = swept(tmp_path, lambda config: {"state": next(states)})
-    assert [overrides[-1] for overrides in launcher.launched] == ["seed=0", "seed=1", "seed=0"] or len(
-        launcher.launched
-    ) == 3
+    seeds = [word for overrides in launcher.launched for word in overrides if word.startswith("seed=")]
+    assert seeds == ["seed=0", "seed=1", "seed=0"]
     assert "sweep: 2 finished" in capsys.readouterr().out
 
 
@@ -131,8 +130,8 @@ def answer(config) -> dict:
 
 def search(runs: Path, outcome, trials: int = 6) -> Study:
     with master(*SEARCH, f"runs_dir={runs}", f"hydra.sweep.dir={runs}/sweep") as config:
-        study = Study(config, trials=trials, at_a_time=2, seed=0)
-        conduct.conduct(config, Records(config, outcome), study.batches())
+        with Study(config, trials=trials, at_a_time=2, seed=0) as study:
+            conduct.conduct(config, Records(config, outcome), study.batches())
         return study
 
 
@@ -145,14 +144,11 @@ def test_a_search_that_was_killed_asks_for_the_same_trials(tmp_path, capsys):
             raise KeyboardInterrupt
         return answer(config)
 
-    for outcome in (dying, answer):
-        try:
-            study = search(tmp_path / "killed", outcome)
-        except SystemExit as ended:
-            assert ended.code == 130
+    with pytest.raises(SystemExit):
+        search(tmp_path / "killed", dying)
+    study = search(tmp_path / "killed", answer)
     assert study.trials == whole.trials and len(study.trials) == 6
     assert study.best() == whole.best() and "best of 6 trials: top-1 0." in study.best()
-    assert len(list((tmp_path / "killed").glob("tune_bn-s0-*"))) == len({tuple(t.items()) for t in study.trials})
     assert len(search(tmp_path / "killed", answer, trials=7).trials) == 7  # more may be wanted later
 
 
@@ -161,7 +157,7 @@ def test_a_search_must_not_choose_by_the_results(tmp_path):
         master("experiment=figure1/bn", "init.std=0.01,0.1", f"runs_dir={tmp_path}") as config,
         pytest.raises(UserError, match="tune_"),
     ):
-        next(Study(config, 2, 1, 0).batches())
+        Study(config, 2, 1, 0)
     with (
         master("experiment=figure1/tune_bn", f"runs_dir={tmp_path}") as config,
         pytest.raises(UserError, match="nothing to search"),

@@ -55,12 +55,12 @@ class OptunaSweeper(_BnreproSweeper):
 
         if self.grids:
             raise UserError("hydra/sweeper=optuna searches what is typed; leave sweep=NAME out")
-        study = Study(self.config, **self.options)
-        study.announce()
-        try:
-            conduct(self.config, self.launcher, study.batches())
-        finally:
-            print(study.best(), flush=True)
+        with Study(self.config, **self.options) as study:
+            study.announce()
+            try:
+                conduct(self.config, self.launcher, study.batches())
+            finally:
+                print(study.best(), flush=True)
 
 
 class GPUQueue(JoblibLauncher):
@@ -75,11 +75,15 @@ class GPUQueue(JoblibLauncher):
         super().__init__()
         self.gpus, self.runs_per_gpu = gpus, runs_per_gpu
 
-    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> Any:
-        """As joblib does, with the number of places; every job is told which GPUs there are."""
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """As Hydra asks for it; here a missing GPU ends the sweep before it begins."""
         from bnrepro.sweeps.gpus import visible
 
-        names = [str(gpu) for gpu in self.gpus or visible()]
-        self.joblib = {"n_jobs": len(names) * self.runs_per_gpu}
-        told = f"hydra.launcher.gpus=[{','.join(names)}]"
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.gpus = [str(gpu) for gpu in self.gpus or visible()]
+        self.joblib = {"n_jobs": len(self.gpus) * self.runs_per_gpu}
+
+    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> Any:
+        """As joblib does; every job is told which GPUs there are."""
+        told = f"hydra.launcher.gpus=[{','.join(self.gpus)}]"
         return super().launch([[*overrides, told] for overrides in job_overrides], initial_job_idx)

@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from bnrepro import experiment
+from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED
 from bnrepro.progress import SWEEP_PID
 from bnrepro.records.files import write_json
@@ -33,7 +34,7 @@ class _Launches:
         try:
             returned = self.launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=first)
             faults = [one._return_value for one in returned if one.status == JobStatus.FAILED]
-        except HydraException:
+        except (HydraException, UserError):
             raise
         except Exception as error:  # of the launcher itself: a worker that was killed, a job that Slurm ended
             faults = [error]

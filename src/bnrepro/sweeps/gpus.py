@@ -38,7 +38,11 @@ def one_of(gpus: list[str], runs_per_gpu: int, runs_dir: Path) -> Iterator[str]:
     """
     folder = runs_dir / ".gpus" / socket.gethostname()
     folder.mkdir(parents=True, exist_ok=True)
-    places = [(filelock.FileLock(folder / f"{gpu}.{k}.lock"), gpu) for k in range(runs_per_gpu) for gpu in gpus]
+    places = [
+        (filelock.FileLock(folder / f"{gpu.replace('/', '_')}.{k}.lock"), gpu)
+        for k in range(runs_per_gpu)
+        for gpu in gpus
+    ]
     while True:
         for lock, gpu in places:
             try:

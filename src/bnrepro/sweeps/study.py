@@ -60,13 +60,16 @@ def space(overrides: dict[str, Override]) -> dict[str, Any]:
 
 
 class Study:
-    """The trials asked for so far, and those that are next.
+    """The trials asked for so far, and those that are next; a context, in which no other process conducts the study.
 
     Args:
         master: Hydra's configuration of the sweep.
         trials: how many there are to be in the end.
         at_a_time: trials that are asked for, and launched, together.
         seed: of the sampler.
+
+    Raises:
+        UserError: there is nothing to search, a trial cannot be composed, or it would see the images of the results.
     """
 
     def __init__(self, master: DictConfig, trials: int, at_a_time: int, seed: int):
@@ -83,13 +86,20 @@ class Study:
         self._jobs: dict[tuple[tuple[str, str], ...], Job] = {}
         self._lock = filelock.FileLock(self.path.with_suffix(".lock"))
         self.trials: list[Trial] = read_json(self.path)["trials"] if self.path.exists() else []
+        self.job({key: str(kind.low if hasattr(kind, "low") else kind.choices[0]) for key, kind in self.space.items()})
+
+    def __enter__(self) -> "Study":
+        try:
+            self._lock.acquire(timeout=0.5)
+        except filelock.Timeout:
+            raise UserError(f"another process conducts this study ({self.path})") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def job(self, trial: Trial) -> Job:
-        """What a trial launches.
-
-        Raises:
-            UserError: it would choose by the images that results are reported on.
-        """
+        """What a trial launches."""
         chosen = tuple(trial.items())
         if chosen not in self._jobs:
             found = composed(self.master, [*self.fixed, *(f"{key}={value}" for key, value in chosen)])
@@ -139,27 +149,19 @@ class Study:
         return type(kind.low)(min(max(float(text), kind.low), kind.high))
 
     def batches(self) -> Iterator[list[Job]]:
-        """First the trials that were asked for and have no value, then new ones, until there are as many as wanted.
-
-        Raises:
-            UserError: another process conducts this study.
-        """
-        try:
-            self._lock.acquire(timeout=0.5)
-        except filelock.Timeout:
-            raise UserError(f"another process conducts this study ({self.path})") from None
-        with self._lock:
-            tried: list[Trial] = []
-            while True:
-                open_ones = [trial for trial in self.trials if trial not in tried and self.value(trial) is None]
-                if not open_ones:
-                    if len(self.trials) >= self.wanted:
-                        return
-                    self.trials += self.ask(min(self.at_a_time, self.wanted - len(self.trials)))
-                    write_json(self.path, {"fixed": self.fixed, "trials": self.trials})
-                    continue
-                tried += open_ones[: self.at_a_time]
-                yield [self.job(trial) for trial in open_ones[: self.at_a_time]]
+        """First the trials that were asked for and have no value, then new ones, until there are as many as wanted."""
+        tried: list[Trial] = []
+        while True:
+            open_ones = [trial for trial in self.trials if trial not in tried and self.value(trial) is None]
+            if open_ones:
+                batch = open_ones[: self.at_a_time]
+                tried += batch
+                yield [self.job(trial) for trial in batch]
+            elif len(self.trials) < self.wanted:
+                self.trials += self.ask(min(self.at_a_time, self.wanted - len(self.trials)))
+                write_json(self.path, {"fixed": self.fixed, "trials": self.trials})
+            else:
+                return
 
     def announce(self) -> None:
         """Say how much there is, and how much of it is done."""
