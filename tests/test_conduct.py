@@ -82,7 +82,7 @@ def test_an_interrupted_sweep_says_how_it_goes_on(tmp_path, capsys):
 def test_the_table_shows_run_state_step_accuracy_and_time_left(tmp_path):
     write_record(tmp_path / "a-s0-1", state="finished", step=9, steps=9, seconds=75, final={"val/top1": 0.75})
     write_record(tmp_path / "b-s0-1", state="running", step=300, steps=1200, seconds=60)
-    (tmp_path / "b-s0-1" / "metrics.csv").write_text("step,seconds,val/top1\n100,20,0.1\n300,60,0.25\n")
+    (tmp_path / "b-s0-1" / "metrics.csv").write_text("step,seconds,val/top1\n100,20,0.1\n300,60,0.25\n310,6")
     (tmp_path / "sweep" / "0").mkdir(parents=True)
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
     watch = Watch([fake_job(tmp_path, "a-s0-1", "b-s0-1"), fake_job(tmp_path, "c-s0-1")], tmp_path / "sweep", console)
@@ -106,7 +106,7 @@ def test_of_a_long_sweep_the_table_keeps_what_matters(tmp_path):
 def test_what_jobs_print_is_passed_on_once(tmp_path, capsys):
     (tmp_path / "0").mkdir()
     log = tmp_path / "0" / "log.txt"
-    log.write_text("one\ntw")
+    log.write_bytes(b"one\ntwo \xc2")  # half a character
     with Watch([], tmp_path) as watch:
         watch.look()
         log.write_text("one\ntwo \u00b1 3\n")

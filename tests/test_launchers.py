@@ -18,7 +18,8 @@ from conftest import ROOT, compose_config
 from launches import TRAIN, wait_for_steps
 
 TINY = ("scale=smoke", "probe=none", "logger.mode=disabled", "evaluation.population_batches=2")
-LONG = (*TINY, "scale.mnist.steps=3000", "evaluation.every=3000", "checkpoint_seconds=0.1")
+SHORT = (*TINY, "scale.mnist.steps=300", "evaluation.every=300")
+LONG = (*TINY, "scale.mnist.steps=3000", "evaluation.every=3000", "checkpoint_seconds=0.5")
 
 
 def sweep(environment, *arguments: str) -> subprocess.Popen:
@@ -44,7 +45,7 @@ def statuses(environment) -> list[dict]:
 def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
     """Three runs on two cards: two at a time, the third where there is a place again."""
     queue = ("hydra/launcher=gpu_queue", "hydra.launcher.gpus=[4,7]")
-    process = sweep(environment, *queue, "experiment=figure1/plain", *LONG, "seed=0,1,2")
+    process = sweep(environment, *queue, "experiment=figure1/plain", *SHORT, "seed=0,1,2")
     seen, most = {}, 0
     while process.poll() is None:
         found = []

@@ -31,11 +31,12 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _latest(history: Path) -> dict[str, str]:
-    """The last row of a history; without one, or while it is being cut, nothing."""
+    """The last whole row of a history; without one, or while it is being cut, nothing."""
     try:
-        rows = list(csv.DictReader(history.read_text().splitlines()))
+        text = history.read_text()
     except OSError:
         return {}
+    rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
     return {name: value for name, value in rows[-1].items() if value} if rows else {}
 
 

@@ -53,13 +53,13 @@ class Watch:
     def look(self) -> None:
         """Print what the logs have more, and draw the table."""
         for path in sorted(self.directory.glob("*/log.txt")):
-            with open(path) as log:
+            with open(path, "rb") as log:
                 log.seek(self._read.get(path, 0))
                 text = log.read()
-                whole = text[: text.rfind("\n") + 1]
-                self._read[path] = self._read.get(path, 0) + len(whole.encode())
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
             if whole:
-                print(whole, end="", flush=True)
+                print(whole.decode(errors="replace"), end="", flush=True)
         if self.console.is_terminal:
             self.live.update(self.table(), refresh=True)
 
