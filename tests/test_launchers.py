@@ -35,7 +35,8 @@ def sweep(environment, *arguments: str) -> subprocess.Popen:
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in family if "bnrepro.worker" in child.cmdline()]
+    found = {child.pid: child for child in family if "bnrepro.worker" in child.cmdline()}
+    return [child for child in found.values() if child.ppid() not in found]  # a worker's own, not yet another program
 
 
 def statuses(environment) -> list[dict]:
@@ -48,12 +49,10 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
     process = sweep(environment, *queue, "experiment=figure1/plain", *SHORT, "seed=0,1,2")
     seen, most = {}, 0
     while process.poll() is None:
-        found = []
-        for child in workers(process):
-            try:
-                found.append((child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]))
-            except (psutil.Error, KeyError):
-                continue
+        try:
+            found = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
+        except (psutil.Error, KeyError):  # one has just ended
+            continue
         seen |= dict(found)
         most = max(most, len(found))
         assert len({gpu for _, gpu in found}) == len(found), "two runs on one GPU"
@@ -140,7 +139,7 @@ def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path
     assert {"partition", "signal_delay_s", "array_parallelism"} <= known
     options = {name: asked[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
     text = _make_sbatch_string(command="run", folder=tmp_path, map_count=12, **options)
-    assert "#SBATCH --array=0-11%64" in text and "#SBATCH --signal=USR2@120" in text
+    assert "#SBATCH --array=0-11%12" in text and "#SBATCH --signal=USR2@120" in text
     assert "#SBATCH --gpus-per-node=1" in text
 
 
