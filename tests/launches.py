@@ -34,7 +34,7 @@ def only_run(runs: Path) -> Path:
 
 def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
     """Wait until a run's checkpoint is at least at that step."""
-    for _ in range(2400):
+    for _ in range(12_000):  # ten minutes, for a machine that has other work
         for path in runs.glob("*-s*/status.json"):
             if json.loads(path.read_text()).get("step", 0) >= steps:
                 return path.parent

@@ -51,6 +51,10 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("experiment=figure1/bn", "norm.name=bm"), "unknown normaliser norm.name=bm; did you mean bn?"),
         (("experiment=figure1/bn", "device=cuda:99"), "try device=cpu"),
         (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),
+        (("-m", "sweep=figure3"), "unknown sweep=figure3; did you mean figure"),
+        (("sweep=figure1",), "sweep=NAME is many runs; add -m"),
+        (("-m", "experiment=figure1/bn", "hydra/launcher=gpu_queue"), "finds no GPU here"),
+        (("-m", "experiment=figure1/bn", "init.std=0.1,0.2", "hydra/sweeper=optuna"), "data.split=tune"),
     ],
 )
 def test_slips_on_the_command_line(door, arguments, said):

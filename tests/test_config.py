@@ -17,7 +17,7 @@ from bnrepro.records.identity import canonical, run_name
 from bnrepro.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 
-NOT_OPTIONS = ("experiment", "claims")  # the rules of claims are no choices of a run
+NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three
 EXPERIMENTS = options(CONFIGS, "experiment")
 GROUPS = [path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in NOT_OPTIONS]
 CHOICES = [(group, choice) for group in GROUPS for choice in options(CONFIGS, group)]

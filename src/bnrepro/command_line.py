@@ -13,6 +13,7 @@ from bnrepro.config import Config
 from bnrepro.errors import UserError, suggest
 
 FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "--version")
+MULTIRUN = {"-m", "--multirun"}
 
 
 def _keys(config: Any, prefix: str = "") -> Iterator[str]:
@@ -64,7 +65,10 @@ def check(arguments: list[str], configs: Path) -> None:
             _check_value(override, key, configs)
         elif key not in keys:
             raise UserError(f"unknown key {key}; {suggest(key, keys + groups)}")
-    if not any(override.key_or_group == "experiment" for override in overrides):
+    named = {override.key_or_group for override in overrides}
+    if "sweep" in named and not MULTIRUN.intersection(arguments):
+        raise UserError("sweep=NAME is many runs; add -m")
+    if not named & {"experiment", "sweep"}:
         raise UserError(
             f"which experiment? add experiment=NAME with one of: {', '.join(options(configs, 'experiment'))}"
         )

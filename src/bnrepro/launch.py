@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,22 +14,30 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED, Outcome, worst
+from bnrepro.progress import SWEEP_PID
 from bnrepro.records.provenance import typed_command
+from bnrepro.sweeps.gpus import one_of
 from bnrepro.validation import typed
-
-SWEEP_PID = "BNREPRO_SWEEP_PID"  # the process whose end ends the sweep
 
 
 def train(composed: DictConfig) -> None:
     """Train, say how it ended, and exit with the code that says the same; in a sweep go on to the next job."""
     hydra = HydraConfig.get()
     command = typed_command("train", hydra.overrides.task)
-    if "joblib" in hydra.launcher._target_.lower() and hydra.mode == RunMode.MULTIRUN:
-        _train_in_own_process(composed, Path(hydra.runtime.output_dir), command)
+    launcher = hydra.launcher._target_.rsplit(".", 1)[-1]
+    if hydra.mode == RunMode.RUN or launcher == "BasicLauncher":
+        code = train_here(composed, command)
+        if hydra.mode == RunMode.RUN or code == INTERRUPTED:
+            sys.exit(code)
         return
-    code = train_here(composed, command)
-    if hydra.mode == RunMode.RUN or code == INTERRUPTED:
-        sys.exit(code)
+    directory = Path(hydra.runtime.output_dir)
+    if "submitit" in hydra.launcher._target_:
+        _train_in_own_process(composed, directory, command, _replica_environment(), lambda: True)
+    elif launcher == "GPUQueue":
+        with one_of(list(map(str, hydra.launcher.gpus)), hydra.launcher.runs_per_gpu, Path(composed.runs_dir)) as gpu:
+            _train_in_own_process(composed, directory, command, {"CUDA_VISIBLE_DEVICES": gpu}, _sweep_lives)
+    else:
+        _train_in_own_process(composed, directory, command, {}, _sweep_lives)
 
 
 def train_here(composed: DictConfig, command: str) -> int:
@@ -44,27 +53,55 @@ def train_here(composed: DictConfig, command: str) -> int:
     return worst(outcomes)
 
 
-def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> None:
-    """Run ``bnrepro.worker`` on the configuration and wait for it, ending it if the sweep has ended."""
-    sweep = int(os.environ[SWEEP_PID])
+def _sweep_lives() -> bool:
+    """Whether this launcher's worker has not outlived its sweep; one job at a time runs in the sweep's own process."""
+    return int(os.environ[SWEEP_PID]) in (os.getpid(), os.getppid())
 
-    def sweep_lives() -> bool:  # with one job at a time joblib runs the job in the sweep's own process
-        return sweep in (os.getpid(), os.getppid())
 
-    if not sweep_lives():  # the launcher's worker has outlived the sweep: start nothing more
+def _replica_environment() -> dict[str, str]:
+    """Of a job that submitit started as several tasks: what torchrun would have told each."""
+    from submitit import JobEnvironment
+    from submitit.helpers import TorchDistributedEnvironment
+
+    if JobEnvironment().num_tasks == 1:
+        return {}
+    place = TorchDistributedEnvironment()
+    ranks = {"RANK": place.rank, "WORLD_SIZE": place.world_size, "LOCAL_RANK": place.local_rank}
+    meeting = {"MASTER_ADDR": place.master_addr, "MASTER_PORT": place.master_port}
+    return {name: str(value) for name, value in (ranks | meeting).items()}
+
+
+def _train_in_own_process(
+    composed: DictConfig, directory: Path, command: str, environment: dict[str, str], wanted: Callable[[], bool]
+) -> None:
+    """Run ``bnrepro.worker`` on the configuration and wait for it, ending it once it is no longer ``wanted``.
+
+    What it prints is in the job's ``log.txt``, and the sweep shows it.
+    """
+    if not wanted():  # start nothing more
         os._exit(1)
+    rank = environment.get("RANK", "0")
+    suffix = "" if rank == "0" else f".{rank}"
     directory.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(composed, directory / "job.yaml")
-    arguments = [str(directory / "job.yaml"), command, str(os.getpid())]
-    job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", *arguments])
-    try:
-        while job.poll() is None:
-            if not sweep_lives():
-                job.terminate()
+    settings = directory / f"job{suffix}.yaml"
+    OmegaConf.save(composed, settings)
+    with open(directory / f"log{suffix}.txt", "a") as log:
+        if "CUDA_VISIBLE_DEVICES" in environment:
+            print(f"job {directory.name}: on GPU {environment['CUDA_VISIBLE_DEVICES']}", file=log, flush=True)
+        job = subprocess.Popen(
+            [sys.executable, "-m", "bnrepro.worker", str(settings), command, str(os.getpid())],
+            env=os.environ | environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while job.poll() is None and wanted():
+                time.sleep(0.2)
+        finally:  # also where submitit, told of preemption, raises SystemExit here
+            if job.poll() is None:
+                job.send_signal(signal.SIGUSR1)
                 job.wait()
-                os._exit(1)
-            time.sleep(0.2)
-    except KeyboardInterrupt:
-        job.send_signal(signal.SIGINT)
-        job.wait()
-        raise
+        if not wanted():
+            os._exit(1)
+        if job.returncode < 0:
+            print(f"job {directory.name}: ended by {signal.Signals(-job.returncode).name}", file=log, flush=True)

@@ -1,10 +1,13 @@
-"""Progress, rate and time left on a terminal; nothing where there is none."""
+"""Progress, rate and time left of a run on a terminal; nothing where there is none, or where a sweep has its table."""
 
+import os
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+SWEEP_PID = "BNREPRO_SWEEP_PID"  # set in a sweep's processes: the one whose end ends the sweep
 
 
 class _Rate(ProgressColumn):
@@ -24,7 +27,7 @@ class StepProgress:
             _Rate(),
             TimeRemainingColumn(),
             console=console,
-            disable=not (shown and console.is_terminal),
+            disable=not (shown and console.is_terminal and SWEEP_PID not in os.environ),
         )
         self._task = self._progress.add_task(title, total=total, completed=start)
 

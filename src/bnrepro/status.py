@@ -8,25 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from bnrepro.errors import UserError
+from bnrepro.overview import describe, table
 from bnrepro.records.files import read_json
-from bnrepro.records.run import ENDED, RunDirectory
-
-STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}
-
-
-def describe(path: Path) -> dict[str, Any]:
-    """One run as status.json has it; ``running`` only while a live process holds its lock."""
-    directory = RunDirectory(path)
-    status = directory.status()
-    state = status.get("state", "not begun")
-    if state == "running" and not directory.is_held():
-        state = "interrupted"
-    top1 = next((v for name, v in status.get("final", {}).items() if name.endswith("/top1")), None)
-    kept = {key: status.get(key) for key in ("step", "steps", "seconds", "experiment", "seed", "group", "diverged_at")}
-    return {"name": path.name, "state": state, "top1": top1, **kept, "path": str(path)}
+from bnrepro.records.run import ENDED
 
 
 def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
@@ -43,7 +29,7 @@ def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
 
 
 def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The latest sweep's overrides and the runs of its plan that have no complete record yet."""
+    """The latest sweep, the runs of its plan that have no complete record yet, and the command that goes on with it."""
     plans = sorted((runs_dir / ".sweeps").glob("*/plan.json"))
     if not plans:
         return None
@@ -54,20 +40,8 @@ def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | N
         if run["state"] in ENDED and (plan["publish"] or Path(run["path"]).parent == runs_dir)
     }
     lacking = [name for name in plan["runs"] if name not in complete]
-    return {"overrides": plan["overrides"], "runs": len(plan["runs"]), "lacking": lacking}
-
-
-def _table(runs: list[dict[str, Any]]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for column in ("run", "state", "step", "top-1", "time", "where"):
-        table.add_column(column, justify="right" if column in ("step", "top-1", "time") else "left", no_wrap=True)
-    for run in runs:
-        state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
-        step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
-        top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
-        minutes, seconds = divmod(int(run["seconds"] or 0), 60)
-        table.add_row(run["name"], state, step, top1, f"{minutes}:{seconds:02}", str(Path(run["path"]).parent))
-    return table
+    told = {"overrides": plan["overrides"], "command": plan.get("command", "the same command")}  # older plans lack it
+    return {**told, "runs": len(plan["runs"]), "lacking": lacking}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     here = [run for run in runs if Path(run["path"]).parent == options.runs]
     shown = runs if options.committed else here
     if shown:
-        console.print(_table(shown))
+        console.print(table(shown))
     else:
         console.print("no runs here yet; start one: python scripts/train.py experiment=figure1/bn scale=smoke")
     if len(runs) > len(shown):
@@ -104,4 +78,6 @@ def main(arguments: list[str] | None = None) -> int:
     if sweep:
         lacking = ", ".join(sweep["lacking"]) or "nothing"
         console.print(f"last sweep ({sweep['runs']} runs) still lacks: {lacking}", soft_wrap=True, highlight=False)
+        if sweep["lacking"]:
+            console.print(f"go on with: {sweep['command']}", soft_wrap=True, highlight=False, markup=False)
     return 0

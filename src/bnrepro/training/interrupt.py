@@ -8,12 +8,14 @@ from types import FrameType
 
 
 class StopRequest:
-    """A context in which SIGINT and SIGTERM ask the loop to save and stop; a second one acts at once.
+    """A context in which SIGINT, SIGTERM and SIGUSR1 ask the loop to save and stop.
 
-    ``signum`` is the signal that asked, or None. In a thread other than the main one signals are left alone.
+    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once; SIGUSR1, which a launcher
+    sends to what may have been asked before, never does. A signal that is ignored stays ignored, and in a thread other
+    than the main one all are left alone.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -21,7 +23,9 @@ class StopRequest:
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        self._restore()
+        for typed in (signal.SIGINT, signal.SIGTERM):
+            if typed in self._old:
+                signal.signal(typed, self._old.pop(typed))
 
     def _restore(self) -> None:
         for signum, handler in self._old.items():
@@ -30,7 +34,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._old = {signum: signal.signal(signum, self._asked) for signum in self.SIGNALS}
+            heard = [signum for signum in self.SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            self._old = {signum: signal.signal(signum, self._asked) for signum in heard}
         return self
 
     def __exit__(self, *_) -> None:
@@ -38,11 +43,11 @@ class StopRequest:
 
 
 def follow_parent(parent: int, seconds: float = 0.5) -> None:
-    """Send this process SIGTERM once ``parent`` is no longer its parent, watching from a background thread."""
+    """Send this process SIGUSR1 once ``parent`` is no longer its parent, watching from a background thread."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(seconds)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     threading.Thread(target=watch, daemon=True, name="follow-parent").start()

@@ -1,0 +1,125 @@
+"""A sweep from its first job to its summary: what others held or what was interrupted is come back to."""
+
+import os
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from hydra.core.utils import JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
+
+from bnrepro import experiment
+from bnrepro.errors import UserError
+from bnrepro.outcome import INTERRUPTED
+from bnrepro.progress import SWEEP_PID
+from bnrepro.records.files import write_json
+from bnrepro.records.run import ENDED
+from bnrepro.sweeps.jobs import Job
+from bnrepro.sweeps.watch import Watch
+
+
+class _Launches:
+    """Hydra's launcher, whose faults are one line each, and the number of the next job."""
+
+    def __init__(self, launcher: Launcher):
+        self.launcher, self.next, self.failed = launcher, 0, False
+
+    def launch(self, jobs: list[Job]) -> None:
+        first, self.next = self.next, self.next + len(jobs)
+        try:
+            returned = self.launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=first)
+            faults = [one._return_value for one in returned if one.status == JobStatus.FAILED]
+        except (HydraException, UserError):
+            raise
+        except Exception as error:  # of the launcher itself: a worker that was killed, a job that Slurm ended
+            faults = [error]
+        for fault in faults:
+            self.failed = True
+            reason = next(iter(str(fault).splitlines()), "")
+            print(f"error: {type(fault).__name__}: {reason}", file=sys.stderr, flush=True)
+
+
+def go_on() -> str:
+    """The one command that goes on with this sweep: the one that began it."""
+    return shlex.join(["python", *sys.argv])
+
+
+def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]) -> None:
+    """Launch batch after batch, and exit non-zero unless every record is then complete.
+
+    Args:
+        master: Hydra's configuration of the sweep.
+        launcher: that was chosen.
+        batches: of jobs; a batch is asked for once the one before has ended.
+    """
+    os.environ[SWEEP_PID] = str(os.getpid())
+    directory = Path(master.hydra.sweep.dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    jobs: list[Job] = []
+    launches = _Launches(launcher)
+    try:
+        with Watch(jobs, directory):
+            for batch in batches:
+                jobs += batch
+                _write_plan(directory, master, jobs)
+                launches.launch(batch)
+                _come_back(batch, launches)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        print(f"interrupted; go on with: {go_on()}", flush=True)
+        sys.exit(stop.code if isinstance(stop, SystemExit) else INTERRUPTED)
+    _sum_up(jobs, launches.failed)
+
+
+def _write_plan(directory: Path, master: DictConfig, jobs: list[Job]) -> None:
+    told = {
+        "runs": [name for job in jobs for name in job.names],
+        "overrides": list(master.hydra.overrides.task),
+        "publish": bool(master.publish),
+        "command": go_on(),
+    }
+    write_json(directory / "plan.json", told)
+
+
+def _come_back(jobs: list[Job], launches: _Launches) -> None:
+    """Launch once more what was begun and has not ended: at once what nobody holds, the rest as it is let go of."""
+
+    def begun(job: Job) -> bool:
+        return any(state in ("running", "interrupted") for state in job.states().values())
+
+    waiting = [job for job in jobs if begun(job)]
+    free = [job for job in waiting if not job.is_held()]
+    if free:
+        launches.launch(free)
+    for job in waiting:
+        if job in free:
+            continue
+        if job.is_held():
+            print(f"{', '.join(job.names)}: waiting for the process that is training it", flush=True)
+        while job.is_held():
+            time.sleep(1)
+        if begun(job):
+            launches.launch([job])
+
+
+def _sum_up(jobs: list[Job], failed: bool) -> None:
+    states = {name: state for job in jobs for name, state in job.states().items()}
+    counts = ", ".join(f"{count} {which}" for which, count in sorted(Counter(states.values()).items()))
+    print(f"sweep: {counts}", flush=True)
+    missing = [f"{name} ({which})" for name, which in states.items() if which not in ENDED]
+    if missing:
+        print(f"not complete: {', '.join(missing)}", flush=True)
+    if missing or failed:
+        print(f"go on with: {go_on()}", flush=True)
+        sys.exit(1)
+
+
+def announce(jobs: list[Job]) -> None:
+    """Say how much there is, and how much of it is done."""
+    names = [(job, name) for job in jobs for name in job.names]
+    done = sum(experiment.finished(job.config, name) is not None for job, name in names)
+    print(f"sweep: {len(names)} runs, {done} of them finished before", flush=True)

@@ -1,0 +1,89 @@
+"""From what was typed, and a named sweep's grids, to the jobs that are launched."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from bnrepro import experiment
+from bnrepro.config import Config
+from bnrepro.errors import UserError
+from bnrepro.records.run import RunDirectory
+from bnrepro.validation import typed
+
+Grid = Mapping[str, object]  # of a named sweep: key -> value, or values as they are typed
+
+
+@dataclass(frozen=True)
+class Job:
+    """One launch of a sweep: its overrides, its configuration and the names of its runs, one a seed."""
+
+    overrides: tuple[str, ...]
+    config: Config
+    names: tuple[str, ...]
+
+    def place(self, name: str) -> Path:
+        """Where the record of one of its runs is, or will be."""
+        return experiment.finished(self.config, name) or Path(self.config.runs_dir) / name
+
+    def states(self) -> dict[str, str]:
+        """The state of each of its runs."""
+        return {name: RunDirectory(self.place(name)).status().get("state", "not begun") for name in self.names}
+
+    def is_held(self) -> bool:
+        """Whether a live process trains one of its runs."""
+        return any(RunDirectory(Path(self.config.runs_dir) / name).is_held() for name in self.names)
+
+
+def parsed(arguments: Iterable[str]) -> dict[str, Override]:
+    """Overrides by key, a later one in the place of an earlier; ``sweep``, which has done its part, left out."""
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    found = {override.get_key_element(): override for override in parser.parse_overrides(list(arguments))}
+    return {key: override for key, override in found.items() if key != "sweep"}
+
+
+def expand(arguments: Iterable[str], grids: Iterable[Grid] = ()) -> list[list[str]]:
+    """The overrides of each job: all combinations within each grid; what is typed replaces what a grid says."""
+    jobs = []
+    for grid in list(grids) or [{}]:
+        choices = []
+        for key, override in parsed([f"{key}={value}" for key, value in grid.items()] + list(arguments)).items():
+            swept = override.is_sweep_override()
+            values = override.sweep_string_iterator() if swept else [override.get_value_element_as_str()]
+            choices.append([f"{key}={value}" for value in values])
+        jobs += map(list, itertools.product(*choices))
+    return jobs
+
+
+def composed(master: DictConfig, overrides: Iterable[str]) -> Job:
+    """The job of these overrides, from Hydra's master configuration.
+
+    Raises:
+        UserError, HydraException, OmegaConfBaseException: it cannot be composed.
+    """
+    found = GlobalHydra.instance().config_loader().load_sweep_config(master, list(overrides))
+    config = typed(OmegaConf.masked_copy(found, [key for key in found if key != "hydra"]))
+    return Job(tuple(overrides), config, tuple(experiment.names(config)))
+
+
+def plan(master: DictConfig, grids: Iterable[Grid] = ()) -> list[Job]:
+    """Every job of a sweep, each run once, so that a slip in the last one stops the sweep before its first.
+
+    Raises:
+        UserError, HydraException, OmegaConfBaseException: a job cannot be composed, or there is none.
+    """
+    jobs: list[Job] = []
+    seen: set[str] = set()
+    for overrides in expand(master.hydra.overrides.task, grids):
+        job = composed(master, overrides)
+        if not seen.issuperset(job.names):
+            jobs.append(job)
+            seen.update(job.names)
+    if not jobs:
+        raise UserError("the sweep has no runs; Hydra's glob() does not look into folders, so list the experiments")
+    return jobs

@@ -1,0 +1,89 @@
+"""Plugins that Hydra finds by being here: two sweepers and a launcher, all of them thin.
+
+Every use of Hydra loads this module, and so does every worker: what it needs is imported where it is used.
+"""
+
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
+from omegaconf import DictConfig
+
+
+class _BnreproSweeper(Sweeper):
+    config: DictConfig
+    launcher: Launcher
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """As Hydra asks for it."""
+        self.hydra_context, self.config = hydra_context, config
+        instantiate = Plugins.instance().instantiate_launcher
+        self.launcher = instantiate(hydra_context=hydra_context, task_function=task_function, config=config)
+
+
+class GridSweeper(_BnreproSweeper):
+    """All combinations of what is typed; with ``sweep=NAME`` of each of its grids, one after the other."""
+
+    def __init__(self, grids: list[dict[str, Any]] | None = None):
+        self.grids = list(grids or [])
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Conduct the sweep; ``arguments`` are in the configuration, too."""
+        from bnrepro.sweeps.conduct import announce, conduct
+        from bnrepro.sweeps.jobs import plan
+
+        jobs = plan(self.config, self.grids)
+        announce(jobs)
+        conduct(self.config, self.launcher, [jobs])
+
+
+class OptunaSweeper(_BnreproSweeper):
+    """Trials that Optuna chooses one batch after the other; launched again, the study goes on."""
+
+    def __init__(self, trials: int, at_a_time: int, seed: int, grids: list[dict[str, Any]] | None = None):
+        self.grids = grids
+        self.options = {"trials": trials, "at_a_time": at_a_time, "seed": seed}
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Conduct the study; ``arguments`` are in the configuration, too."""
+        from bnrepro.errors import UserError
+        from bnrepro.sweeps.conduct import conduct
+        from bnrepro.sweeps.study import Study
+
+        if self.grids:
+            raise UserError("hydra/sweeper=optuna searches what is typed; leave sweep=NAME out")
+        with Study(self.config, **self.options) as study:
+            study.announce()
+            try:
+                conduct(self.config, self.launcher, study.batches())
+            finally:
+                print(study.best(), flush=True)
+
+
+class GPUQueue(JoblibLauncher):
+    """As many runs at a time as there are places on GPUs; a run sees the GPU that its place is on.
+
+    Args:
+        gpus: their names, as in CUDA_VISIBLE_DEVICES; None: all that are visible.
+        runs_per_gpu: places on each.
+    """
+
+    def __init__(self, gpus: list[int | str] | None = None, runs_per_gpu: int = 1):
+        super().__init__()
+        self.gpus, self.runs_per_gpu = gpus, runs_per_gpu
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """As Hydra asks for it; here a missing GPU ends the sweep before it begins."""
+        from bnrepro.sweeps.gpus import visible
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.gpus = [str(gpu) for gpu in self.gpus or visible()]
+        self.joblib = {"n_jobs": len(self.gpus) * self.runs_per_gpu}
+
+    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> Any:
+        """As joblib does; every job is told which GPUs there are."""
+        told = f"hydra.launcher.gpus=[{','.join(self.gpus)}]"
+        return super().launch([[*overrides, told] for overrides in job_overrides], initial_job_idx)

@@ -1,0 +1,56 @@
+"""Sweeps without training: Hydra's configuration of one, and a launcher that writes records at once."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from bnrepro.config import Config
+from bnrepro.sweeps.jobs import composed
+from conftest import CONFIGS
+
+
+@contextmanager
+def master(*overrides: str) -> Iterator[DictConfig]:
+    """Hydra's configuration of a sweep, as a sweeper gets it."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        yield hydra.compose_config("train", list(overrides), RunMode.MULTIRUN, with_log_configuration=False)
+
+
+class Records:
+    """A launcher whose runs end at once, as ``outcome(config)`` says; it keeps the overrides of what it launched."""
+
+    def __init__(self, config: DictConfig, outcome: Callable[[Config], dict[str, Any]]):
+        self.config, self.outcome, self.launched = config, outcome, []
+
+    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
+        returned = []
+        for overrides in job_overrides:
+            self.launched.append(overrides)
+            job = composed(self.config, overrides)
+            one = JobReturn()
+            one.status = JobStatus.COMPLETED
+            one.return_value = None
+            returned.append(one)
+            for name in job.names:
+                write_record(Path(job.config.runs_dir) / name, **self.outcome(job.config))
+        return returned
+
+
+def write_record(path: Path, **status: Any) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "status.json").write_text(json.dumps(status))
+
+
+def fake_job(runs_dir: Path, *names: str) -> SimpleNamespace:
+    """What is shown of a planned job, without a configuration."""
+    return SimpleNamespace(names=names, place=lambda name: runs_dir / name)

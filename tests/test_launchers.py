@@ -1,0 +1,164 @@
+"""A local queue for GPUs, with cards that are not there, and submitit, whose local mode stands for Slurm."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import filelock
+import psutil
+import pytest
+
+from bnrepro.errors import UserError
+from bnrepro.sweeps import gpus
+from bnrepro.training.interrupt import StopRequest
+from conftest import ROOT, compose_config
+from launches import TRAIN, wait_for_steps
+
+TINY = ("scale=smoke", "probe=none", "logger.mode=disabled", "evaluation.population_batches=2")
+SHORT = (*TINY, "scale.mnist.steps=300", "evaluation.every=300")
+LONG = (*TINY, "scale.mnist.steps=3000", "evaluation.every=3000", "checkpoint_seconds=0.5")
+
+
+def sweep(environment, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*TRAIN, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def workers(process: subprocess.Popen) -> list[psutil.Process]:
+    family = psutil.Process(process.pid).children(recursive=True)
+    found = {child.pid: child for child in family if "bnrepro.worker" in child.cmdline()}
+    return [child for child in found.values() if child.ppid() not in found]  # a worker's own, not yet another program
+
+
+def statuses(environment) -> list[dict]:
+    return [json.loads(path.read_text()) for path in Path(environment["BNREPRO_RUNS"]).glob("*-s*/status.json")]
+
+
+def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
+    """Three runs on two cards: two at a time, the third where there is a place again."""
+    queue = ("hydra/launcher=gpu_queue", "hydra.launcher.gpus=[4,7]")
+    process = sweep(environment, *queue, "experiment=figure1/plain", *SHORT, "seed=0,1,2")
+    seen, most = {}, 0
+    while process.poll() is None:
+        try:
+            found = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
+        except (psutil.Error, KeyError):  # one has just ended
+            continue
+        seen |= dict(found)
+        most = max(most, len(found))
+        assert len({gpu for _, gpu in found}) == len(found), "two runs on one GPU"
+        time.sleep(0.05)
+    output = process.stdout.read()
+    assert process.returncode == 0 and "sweep: 3 finished" in output, output
+    assert len(seen) == 3 and set(seen.values()) == {"4", "7"} and most == 2
+    assert sorted(line[:12] for line in output.splitlines() if "on GPU" in line) == [
+        f"job {k}: on GP" for k in range(3)
+    ]
+
+
+def test_places_on_gpus_go_to_the_least_used_first_and_come_back(tmp_path):
+    held = []
+    for _ in range(4):
+        place = gpus.one_of(["0", "1"], 2, tmp_path)
+        held.append((place, place.__enter__()))
+    assert [gpu for _, gpu in held] == ["0", "1", "0", "1"]
+    locks = list(tmp_path.rglob("*.lock"))
+    assert len(locks) == 4
+    held[1][0].__exit__(None, None, None)
+    with gpus.one_of(["0", "1"], 2, tmp_path) as gpu:
+        assert gpu == "1"
+    for k in (0, 2, 3):
+        held[k][0].__exit__(None, None, None)
+    assert not any(filelock.FileLock(lock).is_locked for lock in locks)
+
+
+def test_gpus_that_are_visible(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-abc")
+    assert gpus.visible() == ["2", "GPU-abc"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match="finds no GPU here"):
+        gpus.visible()
+
+
+def test_a_preempted_job_is_requeued_and_resumes(environment):
+    """What Slurm does to all of a job's processes, and what it tells submitit; the run ends as if nothing had been."""
+    pytest.importorskip("submitit")
+    process = sweep(environment, "hydra/launcher=submitit_local", "experiment=figure1/plain", *LONG, "seed=0")
+    wait_for_steps(Path(environment["BNREPRO_RUNS"]), 1, process)
+    (worker,) = workers(process)
+    for signum in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
+        worker.send_signal(signum)
+    worker.parent().send_signal(signal.SIGUSR2)
+    output = process.communicate(timeout=3000)[0]
+    assert process.returncode == 0 and "sweep: 1 finished" in output, output
+    (status,) = statuses(environment)
+    assert len(status["resumed"]) == 1 and status["exact_resume"]
+    assert "interrupted at step" in output and output.count("plain-s0") >= 2
+
+
+def test_a_job_of_several_tasks_is_one_run_of_several_replicas(environment):
+    pytest.importorskip("submitit")
+    tasks = ("hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=2", "training.replicas=2")
+    short = (
+        "scale.imagenet.images_per_class=10",
+        "training.steps=2",
+        "training.steps_multiplier=1",
+        "evaluation.every=2",
+    )
+    process = sweep(environment, *tasks, "experiment=figure2/bn_baseline", *TINY, *short)
+    output = process.communicate(timeout=3000)[0]
+    assert process.returncode == 0 and "sweep: 1 finished" in output, output
+    (status,) = statuses(environment)
+    assert status["state"] == "finished" and status["step"] == 2
+
+
+def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path):
+    """What goes to sbatch, without Slurm."""
+    pytest.importorskip("submitit")
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+    from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+
+    from conftest import CONFIGS
+
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        composed = compose("train", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
+    asked = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
+    assert asked["_target_"].endswith("SlurmLauncher") and asked["max_num_timeout"] > 0 and asked["gpus_per_node"] == 1
+    known = SlurmExecutor._valid_parameters()
+    assert {"partition", "signal_delay_s", "array_parallelism"} <= known
+    options = {name: asked[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
+    text = _make_sbatch_string(command="run", folder=tmp_path, map_count=12, **options)
+    assert "#SBATCH --array=0-11%12" in text and "#SBATCH --signal=USR2@120" in text
+    assert "#SBATCH --gpus-per-node=1" in text
+
+
+def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice():
+    program = (
+        "import os, signal; from bnrepro.training.interrupt import StopRequest;"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "with StopRequest() as stop:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); assert stop.signum is None\n"
+        "    os.kill(os.getpid(), signal.SIGINT); assert stop.signum == signal.SIGINT\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1); assert stop.signum == signal.SIGUSR1\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert signal.SIGUSR1 in StopRequest.SIGNALS
+
+
+def test_the_launchers_compose():
+    for launcher in ("basic", "joblib", "gpu_queue"):
+        compose_config("experiment=figure1/bn", f"hydra/launcher={launcher}")

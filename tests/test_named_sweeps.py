@@ -1,0 +1,92 @@
+"""Named sweeps: configs/sweep lists exactly the runs that the paper's figures and the ledger are made of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bnrepro import build
+from bnrepro.command_line import options
+from bnrepro.errors import UserError
+from bnrepro.sweeps import jobs
+from bnrepro.sweeps.jobs import Job
+from conftest import CONFIGS, ROOT
+from fake_sweeps import master
+
+FINGERPRINTS = {"mnist": "figure1/paper", "tiny_imagenet": "figure2/laptop"}
+
+
+def planned(*overrides: str) -> list[Job]:
+    with master(*overrides) as config:
+        return jobs.plan(config, config.hydra.sweeper.grids)
+
+
+def names(*overrides: str) -> set[str]:
+    return {name for job in planned(*overrides) for name in job.names}
+
+
+def committed(*folders: str) -> set[str]:
+    return {path.name for folder in folders for path in (ROOT / "results").glob(f"{folder}/runs/*")}
+
+
+@pytest.fixture(autouse=True)
+def no_data_needed(monkeypatch):
+    def known(folder: str) -> str:
+        status = next((ROOT / "results" / folder / "runs").glob("*/status.json"))
+        return json.loads(Path(status).read_text())["data_fingerprint"]
+
+    prints = {name: known(folder) for name, folder in FINGERPRINTS.items()}
+    monkeypatch.setattr(build, "data_fingerprint", lambda config: prints[config.data.name])
+
+
+def test_figure_1_is_what_is_committed():
+    assert names("sweep=figure1") < committed("figure1/paper")
+    assert names("sweep=figure1_readings") == committed("figure1/paper", "figure1_check/paper")
+    assert {job.config.figure for job in planned("sweep=figure1_readings")} == {"figure1", "figure1_check"}
+
+
+def test_figures_2_and_3_are_what_is_committed():
+    parts = ("figure2", "figure2_equal", "figure2_controls", "googlenet")
+    planned = [names(f"sweep={part}", "scale=laptop") for part in parts]
+    assert len(planned[0]) == 5 * 3 + 2 and len(planned[1]) == 5 * 3
+    assert set.union(*planned) == committed("figure2/laptop")
+
+
+def test_figure_4_is_what_is_committed():
+    """Six networks with six seeds: not a product of anything."""
+    assert names("sweep=figure4", "scale=laptop") == committed("figure4/laptop")
+
+
+@pytest.mark.parametrize("experiment", ["control", "inside"])
+def test_the_ledger_is_made_of_what_the_claims_sweep_trains(experiment):
+    with master("sweep=claims") as config:
+        grids = [grid for grid in config.hydra.sweeper.grids if grid.experiment == f"claims/{experiment}"]
+        found = {name for job in jobs.plan(config, grids) for name in job.names}
+    assert committed(f"claims/{experiment}/mini") <= found
+
+
+def test_what_is_typed_has_its_way():
+    found = planned("sweep=figure1_readings", "experiment=figure1/bn", "seeds=[7]", "scale=smoke")
+    assert [job.names for job in found] == [found[0].names] and found[0].config.seeds == [7]
+    assert "scale=smoke" in found[0].overrides and not any("sweep" in override for override in found[0].overrides)
+
+
+def test_grids_follow_each_other_and_a_run_is_planned_once():
+    with master("experiment=figure1/bn", "scale=smoke") as config:
+        grids = [{"seed": "0,1", "norm.eps": "1e-3"}, {"seed": "1,2", "norm.eps": "1e-3,1e-2"}]
+        found = jobs.plan(config, grids)
+        assert len(jobs.expand(config.hydra.overrides.task, grids)) == 6
+    assert [(job.config.seed, job.config.norm.eps) for job in found] == [
+        (0, 1e-3), (1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)
+    ]  # fmt: skip
+
+
+def test_a_slip_in_the_last_grid_is_found_before_anything_starts():
+    with master("experiment=figure1/bn") as config, pytest.raises(UserError, match=r"data\.split=test"):
+        jobs.plan(config, [{"seed": "0"}, {"data.split": "test"}])
+
+
+@pytest.mark.parametrize("name", options(CONFIGS, "sweep"))
+def test_every_named_sweep_says_what_it_is(name):
+    text = (CONFIGS / "sweep" / f"{name}.yaml").read_text()
+    assert text.startswith("# @package hydra.sweeper\n# ") and f"python scripts/train.py -m sweep={name} " in text
