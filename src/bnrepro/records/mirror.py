@@ -1,16 +1,21 @@
 """The mirror of a run in W&B: it follows the record from a thread of its own and is never waited for.
 
 Rows reach W&B only once a checkpoint covers them, each with its own step, so that a run that was killed and resumed
-shows no gap and no repeat. Whatever happens to W&B, the run goes on and its record is complete.
+shows no gap and no repeat: the part of an offline run that a resumed process writes begins after the last step of the
+parts before it. (`wandb sync` sends the parts in order, and moves the steps of one that begins too early.) Whatever
+happens to W&B, the run goes on and its record is complete.
 """
 
+import glob
 import netrc
 import os
 import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from bnrepro.records.wandb_log import last_step
 
 PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
     "steps",
@@ -43,6 +48,20 @@ def resolve_mode(requested: str) -> str:
     return "online" if any("wandb" in machine for machine in machines) else "offline"
 
 
+class End(NamedTuple):
+    """How a run ended.
+
+    Args:
+        exit_code: of the process, for W&B.
+        summary: what W&B's summary is to say of the run.
+        artifacts: files to keep with the run, by name and type of the artifact; not copied, so they must not change.
+    """
+
+    exit_code: int
+    summary: dict[str, Any] = {}  # noqa: RUF012
+    artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012
+
+
 class Mirror:
     """One W&B run.
 
@@ -56,7 +75,7 @@ class Mirror:
     def __init__(self, runs_dir: Path, mode: str, timeout: float, **settings: Any):
         self.error: str | None = None
         self._sent = -1
-        self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | int] = queue.SimpleQueue()
+        self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | End] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, timeout, settings), daemon=True)
         if mode != "disabled":
             self._thread.start()
@@ -68,9 +87,9 @@ class Mirror:
             self._sent = new[-1][0]
             self._rows.put(new)
 
-    def close(self, exit_code: int) -> None:
-        """Say that no more rows will come; does not wait."""
-        self._rows.put(exit_code)
+    def close(self, end: End) -> None:
+        """Say that no more rows will come, and how the run ended; does not wait."""
+        self._rows.put(end)
 
     def wait(self, until: float) -> bool:
         """Wait for W&B to take the rest, until `time.monotonic` says ``until``; False when it has not by then."""
@@ -82,14 +101,48 @@ class Mirror:
     def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:
         try:
             run = _start(runs_dir, mode, timeout, settings)
-            first = run.step
-            while not isinstance(item := self._rows.get(), int):
+            first, best = _first_step(run), {}
+            while not isinstance(item := self._rows.get(), End):
                 for step, values in item:
+                    for metric, kind in SUMMARY.items():
+                        if metric in values:
+                            value = values[metric]
+                            extreme = {"min": min, "max": max}[kind](value, best.get(metric, {}).get(kind, value))
+                            best[metric] = {kind: extreme, "last": value}
                     if step >= first:
                         run.log(values, step=step)
-            run.finish(exit_code=item)
+            run.summary.update(best | item.summary)  # W&B itself knows only of the rows since the last resume
+            for (name, kind), files in item.artifacts.items():
+                _log_artifact(run, name, kind, files)
+            run.finish(exit_code=item.exit_code)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _first_step(run: Any) -> int:
+    """The first step that is not in another part of this run.
+
+    Offline, that is after the parts on disk. Online W&B says it; parts that were never pushed are then renamed, as all
+    of their rows are sent now.
+    """
+    here = Path(run.dir).parent
+    parts = [p for p in here.parent.glob(f"*run-????????_??????-{glob.escape(run.id)}") if p != here]
+    logs = [log for part in parts if part.name.startswith(("run-", "offline-run-")) for log in part.glob("*.wandb")]
+    if run.offline:
+        return max([run.step, *(last_step(log) + 1 for log in logs)])
+    for log in logs:
+        if log.parent.name.startswith("offline-") and not log.with_name(f"{log.name}.synced").exists():
+            log.parent.rename(log.parent.with_name(f"superseded-{log.parent.name}"))
+    return run.step
+
+
+def _log_artifact(run: Any, name: str, kind: str, files: list[Path]) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(name, type=kind)
+    for path in files:
+        artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
+    run.log_artifact(artifact)
 
 
 def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
