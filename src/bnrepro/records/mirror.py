@@ -27,7 +27,14 @@ PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
     "percentiles_inference",
     "percentiles_before",
 }
-SUMMARY = {"val/loss": "min", "val/top1": "max", "val/top5": "max", "tune/loss": "min", "tune/top1": "max"}
+BEST = {  # what W&B's summary has of a metric beside its last value, as best/<metric>
+    "val/loss": min,
+    "val/top1": max,
+    "val/top5": max,
+    "tune/loss": min,
+    "tune/top1": max,
+    "tune/top5": max,
+}
 
 _starting = threading.Lock()  # runs stacked in one program start one by one
 _unreachable = False  # once W&B could not be reached, this process does not try again
@@ -104,14 +111,13 @@ class Mirror:
             first, best = _first_step(run), {}
             while not isinstance(item := self._rows.get(), End):
                 for step, values in item:
-                    for metric, kind in SUMMARY.items():
-                        if metric in values:
-                            value = values[metric]
-                            extreme = {"min": min, "max": max}[kind](value, best.get(metric, {}).get(kind, value))
-                            best[metric] = {kind: extreme, "last": value}
+                    for metric in BEST.keys() & values.keys():
+                        seen = best.get(f"best/{metric}", values[metric])
+                        best[f"best/{metric}"] = BEST[metric](seen, values[metric])
                     if step >= first:
-                        run.log(values, step=step)
-            run.summary.update(best | item.summary)  # W&B itself knows only of the rows since the last resume
+                        run.log(values, step=step, commit=True)
+                run.summary.update(best)  # over all rows; W&B itself knows only those since the last resume
+            run.summary.update(item.summary)
             for (name, kind), files in item.artifacts.items():
                 _log_artifact(run, name, kind, files)
             run.finish(exit_code=item.exit_code)
@@ -170,8 +176,6 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
             _unreachable = True
             wandb.teardown()  # it still holds the id of the run that could not connect
             run = start("offline")
-    for metric, best in SUMMARY.items():
-        run.define_metric(metric, summary=f"{best},last")
     return run
 
 
@@ -184,11 +188,12 @@ def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[in
     for t, step in enumerate(probes.get("steps", [])):
         for name in probes.keys() - PERCENTILES:
             read = zip(probes["sites"].tolist(), probes[name][t].tolist(), strict=True)
-            looks.setdefault(int(step), {}).update({f"{name}/{site}": value for site, value in read if value == value})
+            seen = {f"{name}/{_place(site)}": value for site, value in read if value == value}
+            looks.setdefault(int(step), {}).update(seen)
         for layer in sorted(set(probes["layers"].tolist())) if "layers" in probes else ():
             units = probes["percentiles"][t][probes["layers"] == layer].astype("float32")
             if "layer_names" in probes:
-                shown = {f"nonlinearity_input/{probes['layer_names'][layer]}": units[0]}
+                shown = {f"nonlinearity_input/{_place(probes['layer_names'][layer])}": units[0]}
             else:
                 place = f"sigmoid_input/layer{layer}"
                 shown = {f"{place}/mean": units.mean(0), f"{place}/unit0": units[0]}
@@ -196,3 +201,8 @@ def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[in
                 for level, value in zip(("p15", "p50", "p85"), values, strict=True):
                     looks.setdefault(int(step), {})[f"{name}/{level}"] = float(value)
     return sorted(looks.items())
+
+
+def _place(layer: str) -> str:
+    """A layer's name without dots, which W&B takes for nesting."""
+    return layer.replace(".", "_")
