@@ -91,7 +91,7 @@ def test_a_killed_and_resumed_run_goes_on_as_the_same_wandb_run(environment):
     (first_id, before), (second_id, after) = histories(runs)
     assert first_id == second_id == json.loads((path / "status.json").read_text())["wandb_id"]
     lines = (path / "metrics.csv").read_text().splitlines()[1:]
-    steps = [row["step"]["num"] for row in before + after]
+    steps = [row["history"]["item"]["_step"] for row in before + after]
     assert steps == [int(line.split(",")[0]) for line in lines]  # over both parts: none twice, none missing
 
 
