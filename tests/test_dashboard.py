@@ -27,7 +27,7 @@ def overview() -> Overview:
 
 @pytest.fixture(scope="module")
 def found(overview):
-    return panels.sections(overview.id, overview.variants)
+    return panels.sections(overview.id, overview.keys)
 
 
 def logged_by(record: Path) -> set[str]:
@@ -48,10 +48,10 @@ def logged_in(runs: Path) -> set[str]:
         record = Record.FromString(message)
         if record.WhichOneof("record_type") == "summary":
             keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
-    return keys
+    return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 
-def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_path):
+def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_path, monkeypatch):
     runs = Path(environment["BNREPRO_RUNS"])
     instruments = "probe.instruments=[gradients,weights]"
     done = door("train.py", "experiment=figure1/bn", "scale=smoke", instruments, WANDB_MODE="offline")
@@ -59,15 +59,16 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     trained = logged_in(runs)
     inception = logged_by(next((RESULTS / "figure2" / "laptop" / "runs").glob("bn_x5-s0-*")))
     sites = {f"gradients/weight/{place}" for place in panels.PLACES.values()}  # figure2 with the same instruments
-    (tmp_path / "other").mkdir()
-    overview.log(mode="offline", project="bnrepro", dir=tmp_path / "other")
+    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
+        monkeypatch.setenv(f"WANDB_{kind}_DIR", str(tmp_path / "staged"))
+    overview.log(tmp_path / "other", "offline", "bnrepro")
     shown = logged_in(tmp_path / "other")
     named = {key for section in found for panel in section.panels for key in panels.keys(panel)}
     assert named <= trained | inception | sites | shown | {"best/tune/top1"}
     assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
     assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
     assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
-    assert {"figure2/target", "figure2/crossing/bn_x5", "ledger", "figures/figure2"} <= shown
+    assert {"figure2/target", "figure2/crossing/bn_x5_equal", "ledger", "figures/figure2"} <= shown
 
 
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
@@ -105,7 +106,7 @@ def test_the_layout_is_complete_and_the_report_has_the_ledger(overview, found):
 
 def test_the_specification_is_the_same_each_time(overview, found):
     def said() -> str:
-        made = specification.workspace("me", "bnrepro", panels.sections(overview.id, overview.variants))
+        made = specification.workspace("me", "bnrepro", panels.sections(overview.id, overview.keys))
         return json.dumps(_without_ids(specification.as_json(made)))
 
     assert said() == said()
@@ -157,7 +158,7 @@ def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch,
     for kind in (Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: "address"))
     monkeypatch.setattr(specification.wr.Runset, "_to_model", lambda self: None)
-    monkeypatch.setattr(overview.__class__, "log", lambda self, **settings: None)
+    monkeypatch.setattr(overview.__class__, "log", lambda self, *settings: None)
     for _ in range(2):
         assert pushing.push(overview, "bnrepro", "me", tmp_path) == ["address", "address"]
     assert saved == [("workspace", ""), ("report", ""), ("workspace", "w1"), ("report", "r1")]

@@ -20,8 +20,7 @@ OFFLINE = {"WANDB_MODE": "offline"}
 
 def inspect(folder: Path) -> list[dict]:
     """Every record of an offline W&B run, by W&B's own reader."""
-    wandb = Path(sys.executable).with_name("wandb")
-    command = [str(wandb), "leet", "inspect", "--json", str(folder)]
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
     out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     return [json.loads(line) for line in out.splitlines()]
 

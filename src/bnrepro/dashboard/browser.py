@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import yaml
 
@@ -49,10 +50,17 @@ class Replay:
 
     def __init__(self, runs_dir: Path):
         self.runs_dir, self.trackio = runs_dir, _trackio(runs_dir)
+        folder = Path(os.environ["TRACKIO_DIR"])
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(folder / "replay.lock")
 
     def catch_up(self) -> int:
-        """Log every row that is durable and not yet there; how many that were."""
-        return sum(self._follow(path.parent) for path in sorted(self.runs_dir.glob("[!.]*/metrics.csv")))
+        """Log every row that is durable and not yet there; how many that were. None while another process does so."""
+        try:
+            with self._lock.acquire(timeout=0):
+                return sum(self._follow(path.parent) for path in sorted(self.runs_dir.glob("[!.]*/metrics.csv")))
+        except filelock.Timeout:
+            return 0
 
     def _follow(self, path: Path) -> int:
         from trackio.sqlite_storage import SQLiteStorage
@@ -92,7 +100,8 @@ class Replay:
     def keep_up(self, seconds: float = 5.0) -> None:
         """Follow until the process ends."""
         while True:
-            self.catch_up()
+            with contextlib.suppress(OSError, ValueError, KeyError, UserError):  # a run that is being written or moved
+                self.catch_up()
             time.sleep(seconds)
 
 

@@ -26,7 +26,7 @@ def _show(options: argparse.Namespace) -> int:
     from bnrepro.dashboard.overview import Overview
 
     overview = Overview(options.results, options.scale)
-    found = panels.sections(overview.id, overview.variants)
+    found = panels.sections(overview.id, overview.keys)
     things = {
         "workspace": specification.workspace(options.entity or "", options.project, found),
         "report": specification.report("", options.project, found, overview.ledger),
@@ -39,7 +39,7 @@ def _log(options: argparse.Namespace) -> int:
     from bnrepro.dashboard.overview import Overview
 
     overview = Overview(options.results, options.scale)
-    overview.log(entity=options.entity, project=options.project, mode="offline", dir=options.runs)
+    overview.log(options.runs, "offline", options.project, options.entity)
     print(f"{overview.id}: push it with the other runs: wandb sync {options.runs}/wandb/offline-run-*")
     return 0
 

@@ -15,6 +15,7 @@ from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.dashboard.panels import FIGURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
+from bnrepro.records.mirror import keep_out_of_home
 
 PICTURES = ("figure1", "figure2")
 COLUMNS = ("claim", "verdict", "it says", "paper", "ours", "n")
@@ -58,9 +59,10 @@ class Overview:
     def __init__(self, results: Path, scale: str | None = None):
         found = load_records(report.home(results, "figure2", scale) / "runs", "figure2")
         present = {record.variant for record in found}
-        wanted = [name for name in figure2.READINGS["The paper's reading"] if name in present]
+        wanted = dict.fromkeys(name for reading in figure2.READINGS.values() for name in reading if name in present)
         arms = by_variant(found, *wanted, figure="figure2")
-        self.variants, self.rows, self.ledger = list(arms), curves(arms), ledger_rows(results)
+        self.rows, self.ledger = curves(arms), ledger_rows(results)
+        self.keys = {key for _, values in self.rows for key in values}
         paths = {what: report.home(results, what) / "figure.png" for what in PICTURES}
         self.pictures = {what: path for what, path in paths.items() if path.is_file()}
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
@@ -68,14 +70,16 @@ class Overview:
             content.update(path.read_bytes())
         self.id = f"{FIGURES}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
 
-    def log(self, **settings: Any) -> None:
-        """Log it, unless W&B has it; ``settings`` are of ``wandb.init``: entity, project, mode, dir."""
+    def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
+        """Log it, unless W&B has it; offline into ``<runs_dir>/wandb``."""
+        root = keep_out_of_home(runs_dir)
+        root.mkdir(parents=True, exist_ok=True)
         import wandb
 
         options = wandb.Settings(console="off", silent=True, init_timeout=30)
-        config = {"figure": FIGURES, "variants": self.variants}
+        where = {"dir": root, "mode": mode, "project": project, "entity": entity}
         names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
-        run = wandb.init(config=config, resume="allow", settings=options, **names, **settings)
+        run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
         try:
             if run.step:
                 return

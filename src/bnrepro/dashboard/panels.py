@@ -52,21 +52,39 @@ def _band(title: str, place: str, **options: Any) -> wr.LinePlot:
 def of_figures(run: str) -> dict[str, Any]:
     """Colours and marks of Figure 2's curves and crossings, in the run of this id that holds them."""
     colours, marks = {f"{run}:figure2/target": "#000000"}, {f"{run}:figure2/target": "dotted"}
-    for variant, colour in COLOURS.items():
-        colours |= {f"{run}:figure2/{kind}/{variant}": colour for kind in ("curve", "crossing")}
-        marks[f"{run}:figure2/crossing/{variant}"] = "points"
+    for name, colour in COLOURS.items():
+        for variant in (name, name + figure2.EQUAL):
+            colours |= {f"{run}:figure2/{kind}/{variant}": colour for kind in ("curve", "crossing")}
+            marks[f"{run}:figure2/crossing/{variant}"] = "points"
     return {"line_colors": colours, "line_marks": marks}
 
 
-def sections(run: str, variants: Iterable[str]) -> list[Section]:
+def _readings(run: str, logged: Iterable[str]) -> Panels:
+    """Figure 2 (a) and (b): the mean curves, and a point where each first gets as far as Inception ever does."""
+    logged = set(logged)
+    found = []
+    for letter, (reading, variants) in zip("ab", figure2.READINGS.items(), strict=True):
+        named = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
+        found.append(
+            wr.LinePlot(
+                title=f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception",
+                x="Step",
+                y=["figure2/target", *(key for key in named if key in logged)],
+                title_x="training steps",
+                max_runs_to_show=100,
+                **of_figures(run),
+            )
+        )
+    return found
+
+
+def sections(run: str, logged: Iterable[str]) -> list[Section]:
     """All sections.
 
     Args:
         run: the id of the run that `overview` logs.
-        variants: those of Figure 2 that it has curves of.
+        logged: the keys that it has of Figure 2: not every network gets as far as Inception.
     """
-    shown = [variant for variant in figure2.READINGS["The paper's reading"] if variant in set(variants)]
-    curves = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in shown]
     lr, best = wr.Config("lr"), wr.SummaryMetric(BEST)
     column = wr.ParallelCoordinatesPlotColumn
     return [
@@ -88,14 +106,7 @@ def sections(run: str, variants: Iterable[str]) -> list[Section]:
             "Inception and its batch-normalised relatives (Sec. 4.2). The dotted line is the highest accuracy that "
             "Inception reaches; a point marks where the mean over seeds of a network first gets there.",
             [
-                wr.LinePlot(
-                    title="validation accuracy, mean over seeds, and where each matches Inception",
-                    x="Step",
-                    y=["figure2/target", *curves],
-                    title_x="training steps",
-                    max_runs_to_show=100,
-                    **of_figures(run),
-                ),
+                *_readings(run, logged),
                 _curve("validation accuracy of every run, mean and range over seeds", ACCURACY),
                 wr.BarPlot(
                     title="highest accuracy, mean and range over seeds (Figure 3)",

@@ -34,8 +34,8 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
     try:
         entity = entity or _default_entity()
         sent = {} if fresh or not memory.is_file() else read_json(memory).get(f"{entity}/{project}", {})
-        overview.log(entity=entity, project=project, mode="online", dir=runs_dir)
-        found = panels.sections(overview.id, overview.variants)
+        overview.log(runs_dir, "online", project, entity)
+        found = panels.sections(overview.id, overview.keys)
         workspace = specification.workspace(entity, project, found)
         workspace._internal_name, workspace._internal_id = sent.get("workspace", ("", ""))
         workspace.save()

@@ -85,6 +85,7 @@ class Mirror:
         self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | End] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, timeout, settings), daemon=True)
         if mode != "disabled":
+            keep_out_of_home(runs_dir)
             self._thread.start()
 
     def sync(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
@@ -151,10 +152,25 @@ def _log_artifact(run: Any, name: str, kind: str, files: list[Path]) -> None:
     run.log_artifact(artifact)
 
 
+def keep_out_of_home(runs_dir: Path) -> Path:
+    """Tell W&B, before it is imported, to stage its files in the runs directory; that directory, resolved.
+
+    Call it while no other thread runs: in glibc before 2.41 a variable that is added while a library reads another one
+    can crash the process. The two that W&B itself adds from the mirror's thread are therefore added here, and the one
+    that must not be there yet is taken out again, which leaves its room.
+    """
+    root = runs_dir.resolve()
+    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
+        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as W&B does
+    if "WANDB_SERVICE" not in os.environ:
+        os.environ["WANDB_SERVICE"] = ""
+        del os.environ["WANDB_SERVICE"]
+    return root
+
+
 def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
     root = runs_dir.resolve()
-    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):  # W&B otherwise stages files in the home directory
-        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
     import wandb
     from wandb.errors import CommError, UsageError
 
