@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,9 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
         monkeypatch.setenv(f"WANDB_{kind}_DIR", str(tmp_path / "staged"))
     overview.log(tmp_path / "other", "offline", "bnrepro")
-    shown = logged_in(tmp_path / "other")
+    until = time.monotonic() + 60
+    while "ledger" not in (shown := logged_in(tmp_path / "other")) and time.monotonic() < until:
+        time.sleep(0.5)  # the service that writes the file may be a moment behind
     named = {key for section in found for panel in section.panels for key in panels.keys(panel)}
     assert named <= trained | inception | sites | shown | {"best/tune/top1"}
     assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
