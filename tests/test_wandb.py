@@ -122,7 +122,7 @@ def test_parts_of_an_offline_run_are_pushed_as_one_run(environment, pushed_in_be
     def push() -> None:
         folders = sorted(str(folder) for folder in runs.glob("wandb/offline-run-*"))
         command = [sys.executable, "-m", "wandb", "sync", *folders]
-        subprocess.run(command, env=account | {"WANDB_BASE_URL": server.url}, check=True, timeout=120)
+        subprocess.run(command, cwd=runs, env=account | {"WANDB_BASE_URL": server.url}, check=True, timeout=120)
 
     with serve() as server:
         write_part(environment, 4, 143)
