@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro.records import mirror
+from bnrepro.records import mirror, wandb_log
+from bnrepro.records.run import RECORD_FILES
 from conftest import ROOT
+from fake_wandb import serve
 
 SMALL = ("experiment=figure1/bn", "scale=smoke")
 OFFLINE = {"WANDB_MODE": "offline"}
@@ -18,10 +20,17 @@ OFFLINE = {"WANDB_MODE": "offline"}
 
 def inspect(folder: Path) -> list[dict]:
     """Every record of an offline W&B run, by W&B's own reader."""
-    wandb = Path(sys.executable).with_name("wandb")
-    command = [str(wandb), "leet", "inspect", "--json", str(folder)]
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
     out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     return [json.loads(line) for line in out.splitlines()]
+
+
+def artifacts(log: Path) -> list:
+    """The artifacts that a local W&B file asks to be sent."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    records = [Record.FromString(message) for message in wandb_log.messages(log)]
+    return [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
 
 
 def histories(runs: Path) -> list[tuple[str, list[dict]]]:
@@ -51,6 +60,16 @@ def test_an_offline_run_mirrors_the_record(door, environment):
     everything = json.dumps(inspect(folder))
     for expected in (status["group"], "figure1", "smoke", '"train"', status["commit"] or "commit"):
         assert expected in everything
+    (log,) = folder.glob("*.wandb")
+    assert [row["_step"] for row in wandb_log.history(log)] == steps  # our reader sees what theirs does
+    assert '"state":"finished"' in everything.replace(" ", "") and "final/val/top1" in everything
+    kept = {artifact.name: artifact for artifact in artifacts(log)}
+    assert {name: artifact.type for name, artifact in kept.items()} == {
+        f"{path.name}-record": "record",
+        f"{path.name}-checkpoint": "model",
+    }
+    files = [Path(file.local_path) for artifact in kept.values() for file in artifact.manifest.contents]
+    assert sorted(files) == sorted(path / name for name in (*RECORD_FILES, "checkpoint.pt"))  # no copy of them
     assert not list(Path(environment["HOME"]).glob(".local/share/wandb*")), (
         "nothing may be staged in the home directory"
     )
@@ -70,8 +89,55 @@ def test_a_killed_and_resumed_run_goes_on_as_the_same_wandb_run(environment):
     (path,) = runs.glob("bn-s0-*")
     (first_id, before), (second_id, after) = histories(runs)
     assert first_id == second_id == json.loads((path / "status.json").read_text())["wandb_id"]
-    assert len(after) == len((path / "metrics.csv").read_text().splitlines()) - 1  # the whole history, so no gap
-    assert len(before) <= len(after)
+    lines = (path / "metrics.csv").read_text().splitlines()[1:]
+    steps = [row["history"]["item"]["_step"] for row in before + after]
+    assert steps == [int(line.split(",")[0]) for line in lines]  # over both parts: none twice, none missing
+
+
+PART = """
+import sys, time
+from pathlib import Path
+from bnrepro.records.mirror import End, Mirror
+rows = [(step, {"val/top1": 1 - step / 1000}) for step in (1, 2, 10, 100, 125, 150, 200)]
+follower = Mirror(Path(sys.argv[1]), "offline", 60, id="bn-s0-g-1", project="bnrepro", group="bn-g", tags=["figure1"])
+follower.sync(rows[: int(sys.argv[2])])
+follower.close(End(int(sys.argv[3])))
+assert follower.wait(time.monotonic() + 60) and not follower.error, follower.error
+"""
+
+
+def write_part(environment: dict[str, str], count: int, code: int) -> None:
+    """One process of an offline run: it has the first so many rows of the whole history."""
+    command = [sys.executable, "-c", PART, environment["BNREPRO_RUNS"], str(count), str(code)]
+    path = str(ROOT / "src")
+    subprocess.run(command, env=environment | OFFLINE | {"PYTHONPATH": path}, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("pushed_in_between", [False, True])
+def test_parts_of_an_offline_run_are_pushed_as_one_run(environment, pushed_in_between):
+    runs = Path(environment["BNREPRO_RUNS"])
+    runs.mkdir()
+    account = environment | {"WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}
+
+    def push() -> None:
+        folders = sorted(str(folder) for folder in runs.glob("wandb/offline-run-*"))
+        command = [sys.executable, "-m", "wandb", "sync", *folders]
+        subprocess.run(command, cwd=runs, env=account | {"WANDB_BASE_URL": server.url}, check=True, timeout=120)
+
+    with serve() as server:
+        write_part(environment, 4, 143)
+        if pushed_in_between:
+            push()
+        write_part(environment, 7, 0)
+        push()
+    ((run, rows),) = server.rows.items()
+    assert run == "bn-s0-g-1"
+    assert [rows[k]["_step"] for k in sorted(rows)] == [1, 2, 10, 100, 125, 150, 200]
+    assert [rows[k]["val/top1"] for k in sorted(rows)] == [1 - rows[k]["_step"] / 1000 for k in sorted(rows)]
+    assert server.summary[run]["val/top1"] == pytest.approx(0.8)
+    assert server.summary[run]["best/val/top1"] == pytest.approx(0.999)  # it was in the first part
+    told = [values for name, values in server.asked if name == "UpsertBucket" and values["groupName"]]
+    assert {values["groupName"] for values in told} == {"bn-g"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from bnrepro.analysis import (
 from bnrepro.analysis.claims import ledger
 from bnrepro.analysis.claims import plot as claims_plot
 from bnrepro.analysis.claims import table as claims_table
-from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_json, write_text
 
@@ -34,7 +34,7 @@ from bnrepro.records.files import write_json, write_text
 def compare_figure1(records: Path, committed: Path) -> Table:
     """The quantities of Figure 1 from two sets of records, side by side."""
     theirs = by_variant(load_records(committed), "plain", "bn")
-    ours = by_variant(load_records(records), "plain", "bn", prefer=[arm[0].group for arm in theirs.values()])
+    ours = by_variant(load_records(records, "figure1"), "plain", "bn", prefer=[arm[0].group for arm in theirs.values()])
     here, there = figure1_table.quantities(ours), figure1_table.quantities(theirs)
     table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
     for name, value in here.items():
@@ -48,7 +48,7 @@ def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
     Where a runs directory holds several configurations of an arm, the committed one is taken. Committed records of
     other seeds, in figure1_check, are set beside the committed ones.
     """
-    found = load_records(records)
+    found = load_records(records, "figure1")
     present = {record.variant for record in found}
     wanted = {"plain", "bn"} | {arm for pair in figure1.READINGS.values() for arm in pair} & present
     arms = by_variant(found, *sorted(wanted), prefer={record.group for record in load_records(committed)})
@@ -59,17 +59,12 @@ def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
-def _of(records: list[Record], figure: str) -> list[Record]:
-    """The records of one figure: in a runs directory there are others, and some variants' names are the same."""
-    return [record for record in records if record.config["figure"] == figure]
-
-
 def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
     """Figure 2, the activations inside its first two networks, and the table that is Figure 3.
 
     Variants that have no records yet are left out and named.
     """
-    found = _of(load_records(records), "figure2")
+    found = load_records(records, "figure2")
     present = {record.variant for record in found}
     wanted = [name for name in figure2.VARIANTS if name in present or name in figure2.REQUIRED]
     preferred = {record.group for record in load_records(committed)}
@@ -85,7 +80,7 @@ def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
 
 def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> list[Path]:
     """Table of a figure's tuning sweep."""
-    found = _of(load_records(records), f"{figure}_tuning")
+    found = load_records(records, f"{figure}_tuning")
     if not found:
         raise UserError(f"no complete records in {records}")
     out.mkdir(parents=True, exist_ok=True)
@@ -175,7 +170,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", nargs="*", choices=[*REPORTS, []], help="default: all whose records suffice")
     parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
-    parser.add_argument("--records", type=Path, help="read these records instead (a runs directory, say)")
+    parser.add_argument(
+        "--records", type=Path, help="read these records instead: a runs directory, or wandb:entity/project"
+    )
     parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
     parser.add_argument("--out", type=Path, help="write here instead of beside the committed records")
     options = parser.parse_args(arguments)

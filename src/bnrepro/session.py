@@ -2,13 +2,12 @@
 
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bnrepro import build
+from bnrepro import build, mirrored
 from bnrepro.config import Config, as_yaml
 from bnrepro.data import load
 from bnrepro.evaluation.look import Look
@@ -85,7 +84,8 @@ class Session:
         mode = mirror.resolve_mode(config.logger.mode)
         patience = config.logger.timeout_seconds
         self.mirrors = [
-            mirror.Mirror(Path(config.runs_dir), mode, patience, **self._wandb_settings(k)) for k in range(len(runs))
+            mirror.Mirror(Path(config.runs_dir), mode, patience, **mirrored.settings(config, directory, seed))
+            for directory, seed in zip(self.directories, seeds, strict=True)
         ]
 
     def _begin(self, states: list[dict[str, Any] | None]) -> None:
@@ -140,22 +140,6 @@ class Session:
                 wandb_id=directory.status().get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
             )
 
-    def _wandb_settings(self, k: int) -> dict[str, Any]:
-        config, directory = self.config, self.directories[k]
-        status = directory.status()
-        tuning = config.data.split == "tune"
-        return {
-            "id": status["wandb_id"],
-            "name": directory.name,
-            "project": config.logger.project,
-            "entity": config.logger.entity,
-            "group": status["group"],
-            "job_type": "tune" if tuning else "train",
-            "tags": [tag for tag in (config.figure, config.variant, config.scale["name"], config.norm.name) if tag],
-            "notes": f"{config.experiment}, seed {self.members[k].seed}; record: {directory.path}",
-            "config": asdict(config) | {"seed": self.members[k].seed, "commit": status["commit"]},
-        }
-
     def _save(self, step: int) -> None:
         """Make rows, checkpoint, probes and status durable, in this order, then tell W&B.
 
@@ -207,8 +191,8 @@ class Session:
 
     def _close_mirrors(self, code: int) -> None:
         """Close all, then wait for all against one deadline; a run that was asked to stop does not wait long."""
-        for follower in self.mirrors:
-            follower.close(code)
+        for directory, follower in zip(self.directories, self.mirrors, strict=True):
+            follower.close(mirrored.end(directory, code))
         patience = self.config.logger.timeout_seconds if code == 0 else min(2.0, self.config.logger.timeout_seconds)
         until = time.monotonic() + patience
         for directory, follower in zip(self.directories, self.mirrors, strict=True):

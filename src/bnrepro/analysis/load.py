@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from bnrepro.errors import UserError
+from bnrepro.records import wandb_source
 from bnrepro.records.files import read_json
 from bnrepro.records.run import ENDED
 
@@ -53,15 +54,39 @@ class Record:
 
     @cached_property
     def probes(self) -> dict[str, np.ndarray]:
-        """The arrays of probes.npz."""
+        """The arrays of probes.npz.
+
+        Raises:
+            UserError: the record has none.
+        """
+        if not (self.path / "probes.npz").is_file():
+            raise UserError(f"{self.path} has no probes.npz; a run read from W&B's history alone has none")
         with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
 
-def load_records(folder: Path) -> list[Record]:
-    """Every complete record below a folder, by name."""
-    found = (Record(path.parent, read_json(path)) for path in sorted(folder.glob("[!.]*/status.json")))
-    return [record for record in found if record.status["state"] in ENDED]
+def load_records(source: Path | str, figure: str | None = None, scale: str | None = None) -> list[Record]:
+    """Every complete record of a source, by name.
+
+    Args:
+        source: a folder of records, or ``wandb:entity/project``.
+        figure: only of this figure: a runs directory and a W&B project hold several.
+        scale: only at this scale.
+
+    Raises:
+        UserError: W&B cannot be read.
+    """
+    if wandb_source.is_wandb(source):
+        folders = wandb_source.fetch(source, figure, scale)
+    else:
+        folders = [path.parent for path in sorted(Path(source).glob("[!.]*/status.json"))]
+    found = [Record(folder, read_json(folder / "status.json")) for folder in folders]
+    found = [record for record in found if record.status["state"] in ENDED]
+    if figure:
+        found = [record for record in found if record.config.get("figure", figure) == figure]
+    if scale:
+        found = [record for record in found if record.config["scale"]["name"] == scale]
+    return found
 
 
 def by_variant(

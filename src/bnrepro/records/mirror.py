@@ -1,16 +1,21 @@
 """The mirror of a run in W&B: it follows the record from a thread of its own and is never waited for.
 
 Rows reach W&B only once a checkpoint covers them, each with its own step, so that a run that was killed and resumed
-shows no gap and no repeat. Whatever happens to W&B, the run goes on and its record is complete.
+shows no gap and no repeat: the part of an offline run that a resumed process writes begins after the last step of the
+parts before it. (`wandb sync` sends the parts in order, and moves the steps of one that begins too early.) Whatever
+happens to W&B, the run goes on and its record is complete.
 """
 
+import glob
 import netrc
 import os
 import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from bnrepro.records.wandb_log import last_step
 
 PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
     "steps",
@@ -22,7 +27,14 @@ PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
     "percentiles_inference",
     "percentiles_before",
 }
-SUMMARY = {"val/loss": "min", "val/top1": "max", "val/top5": "max", "tune/loss": "min", "tune/top1": "max"}
+BEST = {  # what W&B's summary has of a metric beside its last value, as best/<metric>
+    "val/loss": min,
+    "val/top1": max,
+    "val/top5": max,
+    "tune/loss": min,
+    "tune/top1": max,
+    "tune/top5": max,
+}
 
 _starting = threading.Lock()  # runs stacked in one program start one by one
 _unreachable = False  # once W&B could not be reached, this process does not try again
@@ -43,6 +55,20 @@ def resolve_mode(requested: str) -> str:
     return "online" if any("wandb" in machine for machine in machines) else "offline"
 
 
+class End(NamedTuple):
+    """How a run ended.
+
+    Args:
+        exit_code: of the process, for W&B.
+        summary: what W&B's summary is to say of the run.
+        artifacts: files to keep with the run, by name and type of the artifact; not copied, so they must not change.
+    """
+
+    exit_code: int
+    summary: dict[str, Any] = {}  # noqa: RUF012
+    artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012
+
+
 class Mirror:
     """One W&B run.
 
@@ -56,9 +82,10 @@ class Mirror:
     def __init__(self, runs_dir: Path, mode: str, timeout: float, **settings: Any):
         self.error: str | None = None
         self._sent = -1
-        self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | int] = queue.SimpleQueue()
+        self._rows: queue.SimpleQueue[list[tuple[int, dict[str, Any]]] | End] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._follow, args=(runs_dir, mode, timeout, settings), daemon=True)
         if mode != "disabled":
+            keep_out_of_home(runs_dir)
             self._thread.start()
 
     def sync(self, rows: list[tuple[int, dict[str, Any]]]) -> None:
@@ -68,9 +95,9 @@ class Mirror:
             self._sent = new[-1][0]
             self._rows.put(new)
 
-    def close(self, exit_code: int) -> None:
-        """Say that no more rows will come; does not wait."""
-        self._rows.put(exit_code)
+    def close(self, end: End) -> None:
+        """Say that no more rows will come, and how the run ended; does not wait."""
+        self._rows.put(end)
 
     def wait(self, until: float) -> bool:
         """Wait for W&B to take the rest, until `time.monotonic` says ``until``; False when it has not by then."""
@@ -82,20 +109,68 @@ class Mirror:
     def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:
         try:
             run = _start(runs_dir, mode, timeout, settings)
-            first = run.step
-            while not isinstance(item := self._rows.get(), int):
+            first, best = _first_step(run), {}
+            while not isinstance(item := self._rows.get(), End):
                 for step, values in item:
+                    for metric in BEST.keys() & values.keys():
+                        seen = best.get(f"best/{metric}", values[metric])
+                        best[f"best/{metric}"] = BEST[metric](seen, values[metric])
                     if step >= first:
-                        run.log(values, step=step)
-            run.finish(exit_code=item)
+                        run.log(values, step=step, commit=True)
+                run.summary.update(best)  # over all rows; W&B itself knows only those since the last resume
+            run.summary.update(item.summary)
+            for (name, kind), files in item.artifacts.items():
+                _log_artifact(run, name, kind, files)
+            run.finish(exit_code=item.exit_code)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
+def _first_step(run: Any) -> int:
+    """The first step that is not in another part of this run.
+
+    Offline, that is after the parts on disk. Online W&B says it; parts that were never pushed are then renamed, as all
+    of their rows are sent now.
+    """
+    here = Path(run.dir).parent
+    parts = [p for p in here.parent.glob(f"*run-????????_??????-{glob.escape(run.id)}") if p != here]
+    logs = [log for part in parts if part.name.startswith(("run-", "offline-run-")) for log in part.glob("*.wandb")]
+    if run.offline:
+        return max([run.step, *(last_step(log) + 1 for log in logs)])
+    for log in logs:
+        if log.parent.name.startswith("offline-") and not log.with_name(f"{log.name}.synced").exists():
+            log.parent.rename(log.parent.with_name(f"superseded-{log.parent.name}"))
+    return run.step
+
+
+def _log_artifact(run: Any, name: str, kind: str, files: list[Path]) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(name, type=kind)
+    for path in files:
+        artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
+    run.log_artifact(artifact)
+
+
+def keep_out_of_home(runs_dir: Path) -> Path:
+    """Tell W&B, before it is imported, to stage its files in the runs directory; that directory, resolved.
+
+    Call it while no other thread runs: in glibc before 2.41 a variable that is added while a library reads another one
+    can crash the process. The two that W&B itself adds from the mirror's thread are therefore added here, and the one
+    that must not be there yet is taken out again, which leaves its room.
+    """
+    root = runs_dir.resolve()
+    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
+        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as W&B does
+    if "WANDB_SERVICE" not in os.environ:
+        os.environ["WANDB_SERVICE"] = ""
+        del os.environ["WANDB_SERVICE"]
+    return root
+
+
 def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
     root = runs_dir.resolve()
-    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):  # W&B otherwise stages files in the home directory
-        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
     import wandb
     from wandb.errors import CommError, UsageError
 
@@ -117,8 +192,6 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
             _unreachable = True
             wandb.teardown()  # it still holds the id of the run that could not connect
             run = start("offline")
-    for metric, best in SUMMARY.items():
-        run.define_metric(metric, summary=f"{best},last")
     return run
 
 
@@ -131,11 +204,12 @@ def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[in
     for t, step in enumerate(probes.get("steps", [])):
         for name in probes.keys() - PERCENTILES:
             read = zip(probes["sites"].tolist(), probes[name][t].tolist(), strict=True)
-            looks.setdefault(int(step), {}).update({f"{name}/{site}": value for site, value in read if value == value})
+            seen = {f"{name}/{_place(site)}": value for site, value in read if value == value}
+            looks.setdefault(int(step), {}).update(seen)
         for layer in sorted(set(probes["layers"].tolist())) if "layers" in probes else ():
             units = probes["percentiles"][t][probes["layers"] == layer].astype("float32")
             if "layer_names" in probes:
-                shown = {f"nonlinearity_input/{probes['layer_names'][layer]}": units[0]}
+                shown = {f"nonlinearity_input/{_place(probes['layer_names'][layer])}": units[0]}
             else:
                 place = f"sigmoid_input/layer{layer}"
                 shown = {f"{place}/mean": units.mean(0), f"{place}/unit0": units[0]}
@@ -143,3 +217,8 @@ def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[in
                 for level, value in zip(("p15", "p50", "p85"), values, strict=True):
                     looks.setdefault(int(step), {})[f"{name}/{level}"] = float(value)
     return sorted(looks.items())
+
+
+def _place(layer: str) -> str:
+    """A layer's name without dots, which W&B takes for nesting."""
+    return layer.replace(".", "_")

@@ -1,0 +1,8 @@
+"""Dashboards of runs: local ones without an account, and the workspace and report in W&B."""
+
+import sys
+
+from bnrepro.dashboard.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

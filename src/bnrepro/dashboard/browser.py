@@ -1,0 +1,118 @@
+"""Local runs in the browser with no account: their records replayed into trackio, while they are under way."""
+
+import contextlib
+import csv
+import io
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import yaml
+
+from bnrepro.errors import UserError
+from bnrepro.records import mirror
+from bnrepro.records.files import read_json
+
+PROJECT = "bnrepro"
+HOST = "127.0.0.1"
+
+
+def available() -> bool:
+    """Whether the optional extra is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("trackio") is not None
+
+
+def _trackio(runs_dir: Path) -> Any:
+    """trackio, with its files in the runs directory."""
+    if not available():
+        raise UserError("the browser needs the optional extra; run: pip install -e '.[dashboard]'")
+    os.environ.setdefault("TRACKIO_DIR", str(runs_dir.resolve() / "trackio"))
+    import trackio
+
+    return trackio
+
+
+class Replay:
+    """Follows the records of a runs directory into trackio's store.
+
+    Args:
+        runs_dir: where runs are, finished and under way.
+
+    Raises:
+        UserError: trackio is not installed.
+    """
+
+    def __init__(self, runs_dir: Path):
+        self.runs_dir, self.trackio = runs_dir, _trackio(runs_dir)
+        folder = Path(os.environ["TRACKIO_DIR"])
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(folder / "replay.lock")
+
+    def catch_up(self) -> int:
+        """Log every row that is durable and not yet there; how many that were. None while another process does so."""
+        try:
+            with self._lock.acquire(timeout=0):
+                return sum(self._follow(path.parent) for path in sorted(self.runs_dir.glob("[!.]*/metrics.csv")))
+        except filelock.Timeout:
+            return 0
+
+    def _follow(self, path: Path) -> int:
+        from trackio.sqlite_storage import SQLiteStorage
+
+        last = SQLiteStorage.get_last_step(PROJECT, path.name) if self._known(path.name) else None
+        new = [(step, values) for step, values in _rows(path) if last is None or step > last]
+        if not new:
+            return 0
+        status, config = read_json(path / "status.json"), yaml.safe_load((path / "config.yaml").read_text())
+        with contextlib.redirect_stdout(io.StringIO()):
+            run = self.trackio.init(
+                project=PROJECT,
+                name=path.name,
+                group=status["group"],
+                config=config,
+                resume="allow",
+                embed=False,
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+            )
+            for step, values in new:
+                run.log(values, step=step)
+            self.trackio.finish()
+        return len(new)
+
+    def _known(self, name: str) -> bool:
+        from trackio.sqlite_storage import SQLiteStorage
+
+        return name in SQLiteStorage.get_runs(PROJECT)
+
+    def serve(self) -> str:
+        """Start the dashboard on this machine alone; its address."""
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a token that lets others write
+            _, url, _, _ = self.trackio.show(project=PROJECT, host=HOST, open_browser=False, block_thread=False)
+        return f"{url.rstrip('/')}/?project={PROJECT}"
+
+    def keep_up(self, seconds: float = 5.0) -> None:
+        """Follow until the process ends."""
+        while True:
+            with contextlib.suppress(OSError, ValueError, KeyError, UserError):  # a run that is being written or moved
+                self.catch_up()
+            time.sleep(seconds)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """The rows of a run that its status says are durable, with what the probes saw."""
+    step = read_json(path / "status.json")["step"]
+    with open(path / "metrics.csv", newline="") as file:
+        read = [row for row in csv.DictReader(file) if None not in row.values()]  # but a line being written
+    history = [{name: float(value) for name, value in row.items() if value} for row in read]
+    probes: dict[str, np.ndarray] = {}
+    if (path / "probes.npz").is_file():
+        with np.load(path / "probes.npz", allow_pickle=False) as arrays:
+            probes = {name: arrays[name] for name in arrays.files}
+    yield from ((at, values) for at, values in mirror.rows(history, probes) if at <= step)

@@ -1,0 +1,96 @@
+"""One run of what no single training run holds: Figure 2's mean curves and crossings, the figures, the ledger."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bnrepro import report
+from bnrepro.analysis import figure2
+from bnrepro.analysis.claims import table
+from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.dashboard.panels import FIGURES
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+from bnrepro.records.mirror import keep_out_of_home
+
+PICTURES = ("figure1", "figure2")
+COLUMNS = ("claim", "verdict", "it says", "paper", "ours", "n")
+Rows = list[tuple[int, dict[str, float]]]
+
+
+def ledger_rows(results: Path) -> list[Row]:
+    """The committed ledger.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (results / "claims.json").is_file():
+        raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py claims")
+    return list(read_json(results / "claims.json"))
+
+
+def curves(arms: figure2.Arms) -> Rows:
+    """Figure 2 as rows to log, a step each: mean curves, the target, and where each mean first gets there."""
+    goal = figure2.target(arms[figure2.BASELINE])
+    looks: dict[int, dict[str, float]] = {}
+    for variant, records in arms.items():
+        mean: pd.Series = figure2.accuracies(records).mean(axis=1).dropna()
+        for step, value in mean.items():
+            looks.setdefault(int(step), {})[f"figure2/curve/{variant}"] = float(value)
+        if (mean >= goal).any():
+            looks[int((mean >= goal).idxmax())][f"figure2/crossing/{variant}"] = goal
+    for step in (min(looks), max(looks)):
+        looks[step]["figure2/target"] = goal
+    return sorted(looks.items())
+
+
+class Overview:
+    """That run, ready to be logged.
+
+    Args:
+        results: the folder of committed records, figures and ledger.
+        scale: of Figure 2.
+    """
+
+    def __init__(self, results: Path, scale: str | None = None):
+        found = load_records(report.home(results, "figure2", scale) / "runs", "figure2")
+        present = {record.variant for record in found}
+        wanted = dict.fromkeys(name for reading in figure2.READINGS.values() for name in reading if name in present)
+        arms = by_variant(found, *wanted, figure="figure2")
+        self.rows, self.ledger = curves(arms), ledger_rows(results)
+        self.keys = {key for _, values in self.rows for key in values}
+        paths = {what: report.home(results, what) / "figure.png" for what in PICTURES}
+        self.pictures = {what: path for what, path in paths.items() if path.is_file()}
+        content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
+        for path in self.pictures.values():
+            content.update(path.read_bytes())
+        self.id = f"{FIGURES}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
+
+    def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
+        """Log it, unless W&B has it; offline into ``<runs_dir>/wandb``."""
+        root = keep_out_of_home(runs_dir)
+        root.mkdir(parents=True, exist_ok=True)
+        import wandb
+
+        options = wandb.Settings(console="off", silent=True, init_timeout=30)
+        where = {"dir": root, "mode": mode, "project": project, "entity": entity}
+        names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
+        run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
+        try:
+            if run.step:
+                return
+            for step, values in self.rows:
+                run.log(values, step=step, commit=True)
+            cells = [
+                [row["id"], row["verdict"], row["claim"], row["paper"] or "", table.ours(row), row["n"]]
+                for row in self.ledger
+            ]
+            shown: dict[str, Any] = {"ledger": wandb.Table(columns=list(COLUMNS), data=cells)}
+            shown |= {f"figures/{what}": wandb.Image(str(path)) for what, path in self.pictures.items()}
+            run.log(shown, step=self.rows[-1][0] + 1, commit=True)
+        finally:
+            run.finish()

@@ -1,0 +1,211 @@
+"""Dashboards: they show what runs log, say what to do without an account, and have every row in the browser."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wandb_workspaces.reports.v2 as wr
+
+from bnrepro.dashboard import browser, main, panels, specification
+from bnrepro.dashboard.overview import Overview, ledger_rows
+from bnrepro.dashboard.panels import BEST
+from bnrepro.records import mirror, wandb_log
+from conftest import ROOT
+
+RESULTS = ROOT / "results"
+
+
+@pytest.fixture(scope="module")
+def overview() -> Overview:
+    return Overview(RESULTS)
+
+
+@pytest.fixture(scope="module")
+def found(overview):
+    return panels.sections(overview.id, overview.keys)
+
+
+def logged_by(record: Path) -> set[str]:
+    """The keys that a committed run sent to W&B."""
+    with open(record / "metrics.csv", newline="") as file:
+        history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    with np.load(record / "probes.npz") as arrays:
+        return {key for _, values in mirror.rows(history, dict(arrays)) for key in values}
+
+
+def logged_in(runs: Path) -> set[str]:
+    """The keys in the only offline W&B run of a runs directory, its summary's included."""
+    (log,) = runs.glob("wandb/offline-run-*/*.wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    keys = {key for row in wandb_log.history(log) for key in row}
+    for message in wandb_log.messages(log):
+        record = Record.FromString(message)
+        if record.WhichOneof("record_type") == "summary":
+            keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
+    return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
+
+
+def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_path, monkeypatch):
+    runs = Path(environment["BNREPRO_RUNS"])
+    instruments = "probe.instruments=[gradients,weights]"
+    done = door("train.py", "experiment=figure1/bn", "scale=smoke", instruments, WANDB_MODE="offline")
+    assert done.returncode == 0, done.stderr
+    trained = logged_in(runs)
+    inception = logged_by(next((RESULTS / "figure2" / "laptop" / "runs").glob("bn_x5-s0-*")))
+    sites = {f"gradients/weight/{place}" for place in panels.PLACES.values()}  # figure2 with the same instruments
+    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
+        monkeypatch.setenv(f"WANDB_{kind}_DIR", str(tmp_path / "staged"))
+    overview.log(tmp_path / "other", "offline", "bnrepro")
+    until = time.monotonic() + 60
+    while "ledger" not in (shown := logged_in(tmp_path / "other")) and time.monotonic() < until:
+        time.sleep(0.5)  # the service that writes the file may be a moment behind
+    named = {key for section in found for panel in section.panels for key in panels.keys(panel)}
+    assert named <= trained | inception | sites | shown | {"best/tune/top1"}
+    assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
+    assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
+    assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
+    assert {"figure2/target", "figure2/crossing/bn_x5_equal", "ledger", "figures/figure2"} <= shown
+
+
+def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
+    rows = dict(overview.rows)
+    marked = {key: step for step, values in rows.items() for key in values if key.startswith("figure2/crossing/")}
+    assert "figure2/crossing/inception" in marked
+    for key, step in marked.items():
+        curve = f"figure2/curve/{key.split('/')[-1]}"
+        goal = rows[step][key]
+        assert rows[step][curve] >= goal
+        assert all(values[curve] < goal for at, values in rows.items() if at < step and curve in values)
+    marks = panels.of_figures(overview.id)["line_marks"]
+    assert {marks[f"{overview.id}:{key}"] for key in marked} == {"points"}
+
+
+def test_the_layout_is_complete_and_the_report_has_the_ledger(overview, found):
+    names = [section.name for section in found]
+    wanted = ("Figure 1", "Figures 2 and 3", "Percentiles of each layer", "Gradients", "Sweeps", "Figures and ledger")
+    assert set(wanted) <= set(names)
+    report = specification.report("", "bnrepro", found, overview.ledger)
+    for section in found:
+        places = [panel.layout for panel in section.panels]
+        assert all(place.x + place.w <= specification.COLUMNS for place in places)
+        cells = [(x, y) for p in places for x in range(p.x, p.x + p.w) for y in range(p.y, p.y + p.h)]
+        assert len(cells) == len(set(cells)), f"panels of {section.name} overlap"
+    sent = specification.as_json(report)
+    assert sum(block["type"] == "panel-grid" for block in sent["blocks"]) == len(found)
+    text = json.dumps(sent, ensure_ascii=False)
+    for row in ledger_rows(RESULTS):
+        assert f"| {row['id']} | " in text and row["verdict"] in text
+    page = specification.as_json(specification.workspace("me", "bnrepro", found))
+    kept = page["section"]["panelBankConfig"]["sections"]
+    assert [(one["name"], len(one["panels"])) for one in kept] == [(one.name, len(one.panels)) for one in found]
+
+
+def test_the_specification_is_the_same_each_time(overview, found):
+    def said() -> str:
+        made = specification.workspace("me", "bnrepro", panels.sections(overview.id, overview.keys))
+        return json.dumps(_without_ids(specification.as_json(made)))
+
+    assert said() == said()
+    assert Overview(RESULTS).id == overview.id
+
+
+def _without_ids(value):
+    if isinstance(value, dict):
+        return {key: _without_ids(one) for key, one in value.items() if key not in ("__id__", "id")}
+    return [_without_ids(one) for one in value] if isinstance(value, list) else value
+
+
+def test_without_an_account_or_a_terminal_it_is_one_line(monkeypatch, tmp_path, capsys):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.chdir(ROOT)
+    for command, said in ((["push"], "wandb login"), (["terminal"], "experiment=figure1/bn")):
+        assert main.main(["--runs", str(tmp_path), *command]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: ") and said in line
+    monkeypatch.setattr(browser, "available", lambda: False)
+    assert main.main(["--runs", str(tmp_path), "browser"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and ".[dashboard]" in line
+
+
+def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch, tmp_path, overview):
+    from wandb_workspaces.workspaces import Workspace
+
+    from bnrepro.dashboard import push as pushing
+
+    saved: list[tuple[str, str]] = []
+
+    def save(kind: str):
+        def one(self) -> None:
+            saved.append((kind, self._internal_id if kind == "workspace" else self.id))
+            if kind == "workspace":
+                self._internal_name, self._internal_id = "nw-1-v", "w1"
+            else:
+                self.id = "r1"
+
+        return one
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(Workspace, "save", save("workspace"))
+    monkeypatch.setattr(wr.Report, "save", save("report"))
+    for kind in (Workspace, wr.Report):
+        monkeypatch.setattr(kind, "url", property(lambda self: "address"))
+    monkeypatch.setattr(specification.wr.Runset, "_to_model", lambda self: None)
+    monkeypatch.setattr(overview.__class__, "log", lambda self, *settings: None)
+    for _ in range(2):
+        assert pushing.push(overview, "bnrepro", "me", tmp_path) == ["address", "address"]
+    assert saved == [("workspace", ""), ("report", ""), ("workspace", "w1"), ("report", "r1")]
+    pushing.push(overview, "bnrepro", "me", tmp_path, fresh=True)
+    assert saved[-2:] == [("workspace", ""), ("report", "")]
+
+
+REPLAYED = """
+import sys, json
+from pathlib import Path
+from bnrepro.dashboard.browser import PROJECT, Replay
+replay = Replay(Path(sys.argv[1]))
+count = replay.catch_up()
+from trackio.sqlite_storage import SQLiteStorage
+stored = {run: SQLiteStorage.get_logs(PROJECT, run) for run in SQLiteStorage.get_runs(PROJECT)}
+print(json.dumps([count, stored], default=str))
+"""
+
+
+@pytest.mark.skipif(not browser.available(), reason="needs the optional extra: pip install -e '.[dashboard]'")
+def test_the_browsers_store_has_every_row_of_a_run_that_is_growing(tmp_path, environment):
+    source = next((RESULTS / "figure1" / "paper" / "runs").glob("bn-s0-*"))
+    here = tmp_path / "runs" / source.name
+    here.mkdir(parents=True)
+    for name in ("config.yaml", "probes.npz"):
+        (here / name).write_bytes((source / name).read_bytes())
+    lines = (source / "metrics.csv").read_text().splitlines(keepends=True)
+    status = json.loads((source / "status.json").read_text())
+
+    def replay(rows: int) -> tuple[int, dict]:
+        (here / "metrics.csv").write_text("".join(lines[: rows + 1]))
+        step = int(lines[rows].split(",")[0])
+        (here / "status.json").write_text(json.dumps(status | {"step": step}))
+        command = [sys.executable, "-c", REPLAYED, str(tmp_path / "runs")]
+        path = {"PYTHONPATH": str(ROOT / "src")}
+        done = subprocess.run(command, env=environment | path, capture_output=True, text=True, timeout=120, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    replay(5)
+    added, stored = replay(len(lines) - 1)
+    assert added > 0 and replay(len(lines) - 1)[0] == 0
+    kept = {int(row["step"]): row for row in stored[source.name]}
+    assert len(kept) == len(stored[source.name])
+    for row in csv.DictReader(lines):
+        shown = kept.pop(int(row["step"]))
+        assert all(float(shown[name]) == float(value) for name, value in row.items())
+    assert not kept
