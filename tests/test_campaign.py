@@ -11,6 +11,7 @@ import pytest
 
 from bnrepro import campaign
 from bnrepro.errors import UserError
+from bnrepro.records import provenance
 from bnrepro.records.run import RECORD_FILES
 from bnrepro.status import find, last_sweep
 from conftest import ROOT
@@ -145,6 +146,13 @@ def test_limits_that_leave_nothing_are_refused(runs, tmp_path):
         with pytest.raises(UserError):
             campaign.run(jobs, side_by_side, lambda: ENDLESS, GRACE, out)
     assert not runs.exists()
+
+
+def test_a_copy_without_git_is_told_its_commit(monkeypatch):
+    monkeypatch.setattr(provenance, "_git", lambda *_: None)
+    monkeypatch.setenv("BNREPRO_COMMIT", "abc")
+    found = provenance.provenance.__wrapped__()
+    assert (found["commit"], found["commit_dirty"]) == ("abc", None)
 
 
 def test_the_door_says_it_in_one_line(door):
