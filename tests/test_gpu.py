@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_runs import only_run, start, wait_for_steps
 from torch import Tensor
 
 from bnrepro import build
@@ -14,6 +13,7 @@ from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.validation import typed
 from conftest import compose_config
+from launches import only_run, start, wait_for_steps
 
 STEPS = 20
 LEARNING = ("schedule.name=constant", "training.batch_size=128")  # at smoke scale 20 steps of 32 learn nothing

@@ -1,6 +1,5 @@
 """Runs as processes side by side, until all have ended or the time is up."""
 
-import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from omegaconf import DictConfig
 
 from bnrepro import experiment
 from bnrepro.config import Config
-from bnrepro.launch import TRAIN_COMMAND, start_worker
+from bnrepro.launch import start_worker
 from bnrepro.outcome import EXIT_CODES, INTERRUPTED
+from bnrepro.records.provenance import typed_command
 from bnrepro.records.run import RunDirectory
 from bnrepro.training.interrupt import StopRequest
 
@@ -37,7 +37,7 @@ class Job:
 
     def begin(self, folder: Path) -> subprocess.Popen:
         """Train it in a process of its own, out of reach of a terminal's Ctrl-C: a second signal would not save."""
-        command = f"{TRAIN_COMMAND} {shlex.join(self.overrides)}"
+        command = typed_command("train", self.overrides)
         return start_worker(self.composed, folder / self.name, command, start_new_session=True)
 
 
