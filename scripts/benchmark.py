@@ -19,6 +19,9 @@ def main() -> int:
     commands.add_parser("crops", help="144 crops of an image against 144 single evaluations")
     card = commands.add_parser("gpu", help="training steps on one GPU, setting by setting")
     card.add_argument("--quick", type=float, metavar="SECONDS", help="what matters most, within so many")
+    card.add_argument(
+        "--costs", type=Path, dest="record", metavar="RECORD", help="measure nothing: what runs cost by it"
+    )
     images = commands.add_parser("input", help="reading and augmenting images")
     images.add_argument("--photographs", type=Path, metavar="FOLDER", help="class folders of full-size JPEGs")
     images.add_argument("--tiny", type=Path, metavar="FOLDER", help="the unpacked Tiny-ImageNet, with its train/")

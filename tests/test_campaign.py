@@ -1,22 +1,27 @@
-"""A campaign on the CPU: it stops in time and saves, goes on, repeats nothing, names what failed, packs records."""
+"""A campaign on the CPU: it stops in time and saves, goes on, repeats nothing, says what failed, packs records."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
+import psutil
 import pytest
 
 from bnrepro import campaign
 from bnrepro.errors import UserError
 from bnrepro.records import provenance
 from bnrepro.records.run import RECORD_FILES
-from bnrepro.status import find, last_sweep
 from conftest import ROOT
 
-SHORT = ("scale.mnist.steps=2000", "evaluation.population_batches=2", "probe=none")
+SWEEP = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=800", "probe=none")
+SWEEP += ("evaluation.population_batches=2", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+SLOW = "checkpoint_seconds=0"  # it saves after every step
 ENDLESS, GRACE = float("inf"), 30.0
 
 
@@ -29,12 +34,9 @@ def runs(monkeypatch, environment) -> Path:
     return Path(environment["BNREPRO_RUNS"])
 
 
-def plan(*words: str, seeds: str = "0") -> list[campaign.Job]:
-    return campaign.plan([*words, *SHORT], seeds, "smoke", "cpu")
-
-
-def status_of(job: campaign.Job) -> dict:
-    return job.directory.status()
+def statuses(runs: Path) -> list[dict]:
+    """What is known of every run that has begun, by seed."""
+    return [json.loads(path.read_text()) for path in sorted(runs.glob("bn-s*/status.json"))]
 
 
 def contents(packed: Path) -> set[str]:
@@ -42,109 +44,78 @@ def contents(packed: Path) -> set[str]:
         return set(tar.getnames())
 
 
-def once_trained(jobs: list[campaign.Job], steps: int, then: Callable[[], float]) -> Callable[[], float]:
-    """A clock that has all the time until each of these runs has got that far in this call."""
-    return lambda: then() if all(status_of(job).get("step", 0) > steps for job in jobs) else ENDLESS
+def once_trained(runs: Path, count: int, steps: int, then: Callable[[], float]) -> Callable[[], float]:
+    """A clock that has all the time until so many runs have got that far."""
+    return lambda: then() if sum(one.get("step", 0) > steps for one in statuses(runs)) >= count else ENDLESS
 
 
 def test_it_stops_in_time_goes_on_and_repeats_nothing(runs, capfd, door, tmp_path):
     """Three runs, two at a time: stopped by the clock, then by a signal, then finished from the command line."""
-    jobs = plan("figure1/bn", "checkpoint_seconds=0", seeds="0,1,2")  # slow: it saves after every step
-    began = jobs[:2]
-    assert campaign.run(jobs, 2, once_trained(began, 0, lambda: GRACE - 1), GRACE, tmp_path / "first.tar") == 0
+    assert campaign.run([*SWEEP, SLOW], once_trained(runs, 2, 0, lambda: GRACE), GRACE, tmp_path / "first.tar") == 0
     told = capfd.readouterr().out
-    assert "campaign: 3 runs, 0 of them ended before; 2 side by side" in told
-    assert "campaign: 2 interrupted, 1 not begun" in told and f"left: {', '.join(job.name for job in jobs)}; " in told
-    assert "0 records packed" in told and not contents(tmp_path / "first.tar")
-    assert [status_of(job).get("state") for job in jobs] == ["interrupted", "interrupted", None]
+    assert "sweep: 3 runs, 0 of them finished before" in told and "stopped in time; the same command goes on" in told
+    assert "still lacks" in told and "0 records packed" in told and not contents(tmp_path / "first.tar")
+    assert [one["state"] for one in statuses(runs)] == ["interrupted"] * 2  # the third was not begun
 
     def signalled() -> float:
         os.kill(os.getpid(), signal.SIGTERM)
         return ENDLESS
 
     once = iter([signalled])
-    reached = max(status_of(job)["step"] for job in began)
-    clock = once_trained(began, reached, lambda: next(once, lambda: ENDLESS)())
-    assert campaign.run(jobs, 2, clock, GRACE, None) == 130
-    assert "campaign: 2 interrupted, 1 not begun" in capfd.readouterr().out
-    assert all(len(status_of(job)["resumed"]) == 1 for job in began)
+    reached = max(one["step"] for one in statuses(runs))
+    clock = once_trained(runs, 2, reached, lambda: next(once, lambda: ENDLESS)())
+    assert campaign.run([*SWEEP, SLOW], clock, GRACE, None) == 130
+    assert "stopped by a signal" in capfd.readouterr().out
+    assert [len(one["resumed"]) for one in statuses(runs)] == [1, 1]
 
     packed = tmp_path / "records.tar"
-    arguments = (*SHORT, "--seeds", "0,1,2", "--scale", "smoke", "--device", "cpu", "--side-by-side", "2")
-    done = door("campaign.py", "figure1/bn", *arguments, "--minutes", "30", "--pack", str(packed))
-    assert done.returncode == 0 and "campaign: 3 finished" in done.stdout, done.stdout + done.stderr
-    assert "left" not in done.stdout.splitlines()[-1] and "3 records packed" in done.stdout
-    assert [len(status_of(job)["resumed"]) for job in jobs] == [2, 2, 0]
-    line = next(line for line in done.stdout.splitlines() if line.startswith(jobs[0].name) and "2,000/2,000" in line)
-    name, state, _, top1, seconds, unit = line.split()
-    assert (name, state, unit) == (jobs[0].name, "finished", "s") and 0 < float(top1) <= 1 and float(seconds) >= 0
-    wanted = {f"{job.name}/{file}" for job in jobs for file in RECORD_FILES if file != "probes.npz"}
+    done = door("campaign.py", *SWEEP, "--minutes", "30", "--pack", str(packed))
+    assert done.returncode == 0 and "sweep: 3 finished" in done.stdout, done.stdout + done.stderr
+    assert "3 records packed" in done.stdout and "goes on" not in done.stdout
+    assert [len(one["resumed"]) for one in statuses(runs)] == [2, 2, 0]
+    wanted = {f"figure1/smoke/runs/{one['name']}/{file}" for one in statuses(runs) for file in RECORD_FILES[:3]}
     assert contents(packed) == wanted
 
-    before = [job.directory.path.joinpath("status.json").stat().st_mtime_ns for job in jobs]
-    assert campaign.run(jobs, 2, lambda: ENDLESS, GRACE, None) == 0
-    assert "3 of them ended before" in capfd.readouterr().out
-    assert [job.directory.path.joinpath("status.json").stat().st_mtime_ns for job in jobs] == before
-    told = last_sweep(runs, list(find(runs, tmp_path)))
-    assert told["runs"] == 3 and not told["lacking"]
+
+def test_what_does_not_stop_is_killed(monkeypatch, runs, tmp_path):
+    stubborn = tmp_path / "stubborn.py"
+    stubborn.write_text("import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(999)\n")
+    monkeypatch.setattr(campaign, "TRAIN", stubborn)
+    began = time.monotonic()
+    assert campaign.run(["experiment=figure1/bn"], campaign.deadline(0.05, 1.4), 1.4, None) == 0
+    assert 1.4 < time.monotonic() - began < 20
 
 
-def test_what_fails_is_named_and_does_not_stop_the_rest(runs, capfd):
-    """One run cannot go on (its history is a folder), one cannot be taken up (a bad checkpoint), one is sound."""
-    jobs = plan("figure1/bn", "scale.mnist.steps=20", seeds="0,1,2")
-    (runs / jobs[0].name / "metrics.csv").mkdir(parents=True)
-    (runs / jobs[1].name).mkdir(parents=True)
-    (runs / jobs[1].name / "checkpoint.pt").write_text("broken")
-    assert campaign.run(jobs, 3, lambda: ENDLESS, GRACE, None) == 1
-    told = capfd.readouterr().out
-    assert f"failed: {jobs[0].name} (IsADirectoryError" in told and f"failed: {jobs[1].name} (exit code 2)" in told
-    assert "is corrupt" in told and "campaign: 1 failed, 1 finished, 1 not begun" in told
+def test_a_sweep_does_not_outlive_its_campaign(tmp_path):
+    """Even where the campaign is killed outright; its jobs then end as those of any sweep that was killed do."""
+    (tmp_path / "sweep.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(999)\n")
+    program = (
+        f"from bnrepro import campaign; campaign.TRAIN = {str(tmp_path / 'sweep.py')!r}; campaign.begin([]).wait()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    sweep = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs([sweep], timeout=20)
+    assert not alive
 
 
-def test_what_another_process_holds_is_left_to_it(runs, capfd):
-    jobs = plan("figure1/bn")
-    jobs[0].directory.create()
-    with filelock.FileLock(runs / jobs[0].name / "lock"):
-        left = iter([ENDLESS] * 8)
-        assert campaign.run(jobs, 1, lambda: next(left, 0.0), GRACE, None) == 0
-    assert f"left: {jobs[0].name}; the same command goes on" in capfd.readouterr().out
-    assert not list(runs.rglob("job.yaml"))
-
-
-def test_what_is_begun_goes_first_and_the_rest_seed_by_seed(runs):
-    jobs = plan("figure1/plain", "figure1/bn", seeds="0,1,2")
-    assert [(job.config.variant, job.config.seed) for job in jobs] == [
-        (variant, seed) for seed in (0, 1, 2) for variant in ("plain", "bn")
-    ]
-    for k, state, step in ((1, "interrupted", 10), (2, "finished", 2000), (4, "interrupted", 1500), (5, "running", 0)):
-        jobs[k].directory.create()
-        jobs[k].directory.update(state=state, step=step, steps=2000)
-    assert campaign.in_order(jobs) == [jobs[k] for k in (4, 1, 0, 3, 5)]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("figure1/bn", "figure1/plian"), "unknown experiment=figure1/plian; did you mean figure1/plain?"),
-        (("figure1/bn", "seed=1"), "use --seeds"),
-        (("probe=none",), "which experiments?"),
-        (("figure1/bn", "data.split=full,test"), "data.split=test is not one of"),
-    ],
-)
-def test_slips_are_refused_before_anything_starts(runs, words, said):
-    with pytest.raises(UserError, match=said.replace("?", r"\?")):
-        campaign.plan(list(words), "0", "smoke", "cpu")
-    assert not runs.exists()
+def test_a_failure_is_the_exit_code(monkeypatch, runs, tmp_path):
+    """The sweep's own when it has come to its end; and that of a run which has failed before the time was up."""
+    monkeypatch.setattr(campaign, "TRAIN", tmp_path / "absent.py")
+    assert campaign.run(["experiment=figure1/bn"], lambda: ENDLESS, GRACE, None) == 2
+    monkeypatch.setattr(campaign, "planned", lambda folder: ["bn-s0-1"])
+    (runs / "bn-s0-1").mkdir(parents=True)
+    (runs / "bn-s0-1" / "status.json").write_text('{"state": "failed"}')
+    assert campaign.run(["experiment=figure1/bn"], lambda: 0.0, GRACE, None) == 1
 
 
 def test_limits_that_leave_nothing_are_refused(runs, tmp_path):
     with pytest.raises(UserError, match="leaves no time"):
         campaign.deadline(1.0, 30.0)
     assert 59 < campaign.deadline(1.0, 10.0)() <= 60
-    jobs = plan("figure1/bn")
-    for side_by_side, out in ((0, None), (1, tmp_path / "none" / "x.tar")):
-        with pytest.raises(UserError):
-            campaign.run(jobs, side_by_side, lambda: ENDLESS, GRACE, out)
+    with pytest.raises(UserError, match="no folder"):
+        campaign.run([*SWEEP], lambda: ENDLESS, GRACE, tmp_path / "none" / "x.tar")
     assert not runs.exists()
 
 
@@ -156,6 +127,8 @@ def test_a_copy_without_git_is_told_its_commit(monkeypatch):
 
 
 def test_the_door_says_it_in_one_line(door):
-    done = door("campaign.py", "figure1/bnn", "--scale", "smoke", "--device", "cpu")
+    done = door("campaign.py", "experiment=figure1/bnn", "scale=smoke", "--minutes", "9")
     assert done.returncode == 2 and not done.stdout
     assert done.stderr == "error: unknown experiment=figure1/bnn; did you mean figure1/bn?\n"
+    done = door("campaign.py", "experiment=figure1/bn", "--minutes", "0.5")
+    assert done.returncode == 2 and done.stderr.startswith("error: --minutes 0.5 leaves no time to train")

@@ -1,74 +1,43 @@
-"""A figure's variants on one card: so many runs side by side, stopped before a time limit, taken up by the next call.
+"""A sweep in calls of so many minutes: each ends in time with everything saved, and the same call goes on with it.
 
-Each run is a worker process with a run directory of its own, as in a parallel sweep of ``scripts/train.py``: what has
-ended is left out, what is partial goes on from its checkpoint.
+The sweep is that of ``scripts/train.py -m``, with its launchers: what has ended is left out, what is partial resumes.
 """
 
-import csv
+import ctypes
+import os
+import subprocess
+import sys
 import tarfile
 import time
-from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from typing import IO
 
-from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
-from bnrepro import build, command_line, experiment, sweep
+from bnrepro import status
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED
-from bnrepro.records.files import write_atomically
-from bnrepro.records.run import ENDED, RECORD_FILES
-from bnrepro.side_by_side import STOPPED, Job, train
-from bnrepro.status import describe
-from bnrepro.validation import typed
+from bnrepro.records.files import read_json, write_atomically
+from bnrepro.records.run import RECORD_FILES, RunDirectory
+from bnrepro.training.interrupt import StopRequest
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-OPTIONS = ("experiment", "seed", "seeds", "scale", "device")  # which a campaign has options of its own for
-TOP1 = ("val/top1", "tune/top1")  # columns of metrics.csv
-
-
-def plan(words: list[str], seeds: str, scale: str, device: str) -> list[Job]:
-    """Every run of the campaign, seed by seed, so that a figure with one seed is complete as early as it can be.
-
-    Args:
-        words: experiments, and ``key=value`` overrides of all of them; several values make a run each.
-        seeds: as Hydra sweeps them: ``0,1,2``.
-        scale: of all runs.
-        device: of all runs.
-
-    Raises:
-        UserError, HydraException, OmegaConfBaseException: something cannot be run; nothing has been started.
-    """
-    overrides = [word for word in words if "=" in word]
-    experiments = [word for word in words if "=" not in word]
-    for word in overrides:
-        if word.split("=")[0].lstrip("+~") in OPTIONS:
-            raise UserError(f"{word}: name experiments without experiment=, and use --seeds, --scale and --device")
-    if not experiments:
-        raise UserError("which experiments? name at least one, as figure2/bn_x5")
-    chosen = [f"seed={seeds}", f"experiment={','.join(experiments)}", f"scale={scale}", f"device={device}"]
-    command_line.check([*chosen, *overrides], CONFIGS)
-    jobs = {}
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        for job in sweep.jobs([*chosen, *overrides]):
-            composed = compose("train", job)
-            config = typed(composed)
-            (name,) = experiment.names(config)
-            jobs[name] = Job(name, composed, config, job)
-    found = list(jobs.values())
-    build.device(found[0].config)
-    return found
+TRAIN = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
+POLL = 0.2  # seconds between looks at the sweep
+SAVING = 0.8  # of the grace; the rest is for the records
+PR_SET_PDEATHSIG = 1  # of prctl(2): the signal that a process gets when its parent has ended
 
 
 def deadline(minutes: float, grace: float) -> Callable[[], float]:
     """Counts the seconds that are left from now on.
 
     Raises:
-        UserError: so few that no run would be begun.
+        UserError: there are none to train in.
     """
-    if not 60 * minutes > 2 * grace >= 0:
+    if not 60 * minutes > 2 * grace > 0:
         raise UserError(
             f"--minutes {minutes:g} leaves no time to train: it must be more than twice --grace {grace:g} s"
         )
@@ -76,90 +45,92 @@ def deadline(minutes: float, grace: float) -> Callable[[], float]:
     return lambda: until - time.monotonic()
 
 
-def run(jobs: list[Job], side_by_side: int, left: Callable[[], float], grace: float, out: Path | None) -> int:
-    """Train what is missing, pack the records into ``out``, and say how every run stands.
+def run(words: list[str], left: Callable[[], float], grace: float, out: Path | None) -> int:
+    """Train what is missing until the time is up or a signal comes, pack the records, and say how every run stands.
 
-    See `train` for the arguments. Returns the exit code: 0 if nothing failed, whether or not something is left to do.
+    Args:
+        words: what ``scripts/train.py -m`` takes.
+        left: seconds that are left.
+        grace: seconds before the end at which the sweep is asked to save and stop; also after a signal. What has not
+            by the end is killed, and is where its last checkpoint was.
+        out: a tar for the records of those runs of the sweep that have ended.
+
+    Returns:
+        The exit code: the sweep's own if it came to its end; else 0 unless a run failed, or a signal came.
 
     Raises:
-        UserError: an argument cannot be used; nothing has been started.
+        UserError: ``out`` cannot be written; nothing has been started.
     """
-    if side_by_side < 1:
-        raise UserError(f"--side-by-side {side_by_side} must be at least 1")
     if out and not out.parent.is_dir():
         raise UserError(f"no folder {out.parent} to pack {out.name} into")
-    todo = in_order(jobs)
-    before = f"{len(jobs)} runs, {len(jobs) - len(todo)} of them ended before"
-    print(f"campaign: {before}; {side_by_side} side by side{_minutes(left())}", flush=True)
-    config = jobs[0].config
-    folder = Path(config.runs_dir) / ".sweeps" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
-    words = sorted({word for job in jobs for word in job.overrides})
-    sweep.write_plan(folder, [job.name for job in jobs], words, config.publish)
-
-    def tell(running: list[Job], waiting: int) -> None:
-        say(running)
-        print(f"campaign: {len(running)} running, {waiting} to begin{_minutes(left())}", flush=True)
-
-    codes, signalled = train(todo, side_by_side, left, grace, folder, tell)
-    say(jobs)
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    runs = Path(given.get("runs_dir") or os.environ.get("BNREPRO_RUNS", "runs"))
+    folder = runs / ".sweeps" / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
+    with StopRequest() as stop:
+        sweep = begin([*words, f"hydra.sweep.dir='{folder}'"])
+        while sweep.poll() is None and stop.signum is None and left() > grace:
+            time.sleep(POLL)
+        stopped = sweep.poll() is None
+        directories = [runs / name for name in planned(folder)]
+        if stopped:
+            end(sweep, directories, SAVING * grace)
     if out:
-        print(f"campaign: {pack(jobs, out)} records packed into {out}")
-    states = {job.name: describe(job.directory.path)["state"] for job in jobs}
-    print("campaign:", ", ".join(f"{count} {which}" for which, count in sorted(Counter(states.values()).items())))
-    failed = [job for job in jobs if codes.get(job.name, 0) not in (0, *STOPPED)]
-    for job in failed:
-        print(f"failed: {job.name} ({job.directory.status().get('error') or f'exit code {codes[job.name]}'})")
-    lacking = [name for name, which in states.items() if which not in ENDED]
-    if lacking:
-        print(f"left: {', '.join(lacking)}; the same command goes on", flush=True)
-    return INTERRUPTED if signalled else int(bool(failed))
+        print(f"campaign: {pack(directories, out)} records packed into {out}", flush=True)
+    if not stopped:
+        return sweep.returncode
+    print(f"campaign: stopped {'by a signal' if stop.signum else 'in time'}; the same command goes on", flush=True)
+    status.main(["--runs", str(runs)])
+    if stop.signum:
+        return INTERRUPTED
+    return int(any(RunDirectory(path).status().get("state") == "failed" for path in directories))
 
 
-def in_order(jobs: list[Job]) -> list[Job]:
-    """The runs that have not ended, in the order in which to begin them."""
+def begin(words: list[str]) -> subprocess.Popen:
+    """Start a sweep, out of reach of a terminal's Ctrl-C; on Linux it ends when this process does, even by SIGKILL."""
 
-    # Only a run that has ended is a result: when time runs out for good, all that the open runs have trained is lost.
-    # So no run is opened while another could go on, and the one with the fewest steps left goes first. The others
-    # follow as planned; with the shortest first, the longest would be alone on the card in the end.
-    def steps_left(job: Job) -> float:
-        status = job.directory.status()
-        return status["steps"] - status["step"] if status.get("step") else float("inf")
+    def follow() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGTERM)
 
-    return sorted((job for job in jobs if not job.directory.ended()), key=steps_left)
+    return subprocess.Popen([sys.executable, str(TRAIN), "-m", *words], process_group=0, preexec_fn=follow)
 
 
-def say(jobs: list[Job]) -> None:
-    """A line a run: name, state, step, top-1 at its last evaluation, seconds of training."""
-    for job in jobs:
-        found = describe(job.directory.path)
-        step = f"{found['step']:,}/{found['steps']:,}" if found["steps"] else ""
-        seconds = f"{found['seconds']:.0f} s" if found["seconds"] else ""
-        top1 = _last_top1(job.directory.path / "metrics.csv")
-        print(f"{job.name:<36} {found['state']:<11} {step:>15} {top1:>7} {seconds:>8}", flush=True)
+def planned(folder: Path) -> list[str]:
+    """The names of a sweep's runs; none if it has not come to its plan."""
+    plan = folder / "plan.json"
+    return read_json(plan)["runs"] if plan.is_file() else []
 
 
-def _last_top1(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with open(path, newline="") as file:
-        last = list(csv.DictReader(file))[-1:]
-    return next((f"{float(row[name]):.4f}" for row in last for name in TOP1 if row.get(name)), "")
+def end(sweep: subprocess.Popen, directories: list[Path], seconds: float) -> None:
+    """Ask a sweep to stop, and wait until its runs have saved and let go; after so many seconds kill what is left.
+
+    The jobs of a sweep end when it does, and each holds its run's lock until it has saved.
+    """
+    until = time.monotonic() + seconds
+    sweep.terminate()
+    while time.monotonic() < until:
+        if sweep.poll() is not None and not any(RunDirectory(path).is_held() for path in directories):
+            break
+        time.sleep(POLL)
+    with suppress(ProcessLookupError):
+        os.killpg(sweep.pid, SIGKILL)
+    sweep.wait()
 
 
-def _minutes(left: float) -> str:
-    return "" if left == float("inf") else f", {max(0.0, left) / 60:.1f} minutes left"
+def pack(directories: list[Path], out: Path) -> int:
+    """Put the records of the runs that have ended into one tar, each where it belongs under results/, and count them.
 
-
-def pack(jobs: list[Job], out: Path) -> int:
-    """Put the small records of the runs that have ended into one tar, as <run>/<file>, and count them."""
-    ended = [job for job in jobs if job.directory.ended()]
+    A member is called <figure>/<scale>/runs/<run>/<file>: ``tar -xf FILE -C results`` puts all in place.
+    """
+    ended = [path for path in directories if RunDirectory(path).ended()]
 
     def write(file: IO[bytes]) -> None:
         with tarfile.open(fileobj=file, mode="w") as tar:
-            for job in ended:
-                for path in (job.directory.path / name for name in RECORD_FILES):
-                    if path.exists():
-                        tar.add(path, f"{job.name}/{path.name}")
+            for path in ended:
+                config = OmegaConf.load(path / "config.yaml")
+                for name in RECORD_FILES:
+                    if (path / name).exists():
+                        tar.add(path / name, f"{config.figure}/{config.scale.name}/runs/{path.name}/{name}")
 
     write_atomically(out, write)
     return len(ended)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -45,17 +44,6 @@ def train_here(composed: DictConfig, command: str) -> int:
     return worst(outcomes)
 
 
-def start_worker(composed: DictConfig, directory: Path, command: str, **options: Any) -> subprocess.Popen:
-    """Start ``bnrepro.worker`` on a configuration, which it finds in ``directory``; it ends when this process does.
-
-    ``options`` are those of `subprocess.Popen`.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(composed, directory / "job.yaml")
-    arguments = [str(directory / "job.yaml"), command, str(os.getpid())]
-    return subprocess.Popen([sys.executable, "-m", "bnrepro.worker", *arguments], **options)
-
-
 def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -> None:
     """Run ``bnrepro.worker`` on the configuration and wait for it, ending it if the sweep has ended."""
     sweep = int(os.environ[SWEEP_PID])
@@ -65,7 +53,10 @@ def _train_in_own_process(composed: DictConfig, directory: Path, command: str) -
 
     if not sweep_lives():  # the launcher's worker has outlived the sweep: start nothing more
         os._exit(1)
-    job = start_worker(composed, directory, command)
+    directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(composed, directory / "job.yaml")
+    arguments = [str(directory / "job.yaml"), command, str(os.getpid())]
+    job = subprocess.Popen([sys.executable, "-m", "bnrepro.worker", *arguments])
     try:
         while job.poll() is None:
             if not sweep_lives():

@@ -57,12 +57,6 @@ def plan(config: DictConfig) -> dict[str, Config]:
     return runs
 
 
-def write_plan(directory: Path, runs: list[str], overrides: list[str], publish: bool) -> None:
-    """Leave in a sweep's directory what it is to do, from which ``scripts/status.py`` says what it still lacks."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_json(directory / "plan.json", {"runs": runs, "overrides": overrides, "publish": publish})
-
-
 def state(name: str, job: Config) -> str:
     """The state of one planned run, wherever its record is."""
     from bnrepro import experiment
@@ -117,8 +111,14 @@ class Sweep(Callback):
         os.environ[SWEEP_PID] = str(os.getpid())
         self.plan = plan(config)
         done = sum(experiment.finished(job, name) is not None for name, job in self.plan.items())
-        overrides = list(config.hydra.overrides.task)
-        write_plan(Path(config.hydra.sweep.dir), list(self.plan), overrides, bool(config.publish))
+        directory = Path(config.hydra.sweep.dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        told = {
+            "runs": list(self.plan),
+            "overrides": list(config.hydra.overrides.task),
+            "publish": bool(config.publish),
+        }
+        write_json(directory / "plan.json", told)
         print(f"sweep: {len(self.plan)} runs, {done} of them finished before", flush=True)
 
     @_exits

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bnrepro.benchmarks.common import seconds
-from bnrepro.benchmarks.steps import Step
+from bnrepro.benchmarks.steps import NeedsGPU, Step
 from bnrepro.models.cost import Cost
 
 EXPECTED = {"compiled": 60.0, "side by side": 30.0, "compiled side by side": 90.0}  # seconds; other kinds: 2
@@ -107,6 +107,9 @@ class Cells:
         began = time.monotonic()
         try:
             return work()
+        except NeedsGPU as error:
+            self.leave(name, str(error))
+            return None
         except Exception as error:  # a setting that this card or this PyTorch cannot do is a finding, too
             self.leave(name, f"{type(error).__name__}: {error}".splitlines()[0][:200])
             print(f"{name}: failed", flush=True)

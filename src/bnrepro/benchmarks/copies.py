@@ -47,7 +47,9 @@ def together(
 
     Raises:
         TimeoutError, EOFError: a process hangs, or has ended.
+        NeedsGPU: the setting is not one of this device.
     """
+    setting.check(on)
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
     try:

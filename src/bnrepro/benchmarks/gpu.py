@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from bnrepro.benchmarks import gpu_cells
+from bnrepro.benchmarks import costs, curves, gpu_cells
 from bnrepro.benchmarks.cells import Ceilings, Cells, ceilings
 from bnrepro.benchmarks.common import write
-from bnrepro.benchmarks.gpu_rows import rows_of
+from bnrepro.benchmarks.gpu_rows import rows_of, rows_of_curve
 from bnrepro.benchmarks.steps import Setting
 from bnrepro.errors import UserError
 from bnrepro.models import registered  # noqa: F401 - makes timm and torchvision importable
@@ -33,6 +33,7 @@ def measure(
         gpu_cells.time_network(cells, of, setting)
     for setting in chosen[:1]:
         gpu_cells.time_network(cells, first, setting)
+    curve = cells.measure("compiled", curves.WHAT, lambda: curves.compared(on, "bfloat16", sizes.modes[0]))
     for batch in ends:
         gpu_cells.time_peers(cells, first, batch)
     loader = gpu_cells.loader_seconds(cells, first, sizes)
@@ -56,7 +57,8 @@ def measure(
 
     together = {str(setting): found for setting, found in together.items() if found}
     rows = rows_of(cells, first, sizes.scales[-1], sizes.batches[0], loader, together)
-    return rows, _raw(cells, limits, networks, loader, together)
+    rows += rows_of_curve(curve)
+    return rows, _raw(cells, limits, networks, loader, together) | {"curves": curve}
 
 
 def _raw(
@@ -69,17 +71,18 @@ def _raw(
     """All that was measured, by name."""
     rates: dict[str, list[float]] = {}
     shares: dict[str, float] = {}
-    costs = {f"{of.name}, {of.scale}": of.cost for of in networks}
+    counted = {f"{of.name}, {of.scale}": of.cost for of in networks}
     for name, found in cells.rates.items():
         network, rest = name.removeprefix(f"{gpu_cells.TIMM}, ").split(", batch ")
         batch, precision, *_ = rest.split(", ")
         rates[name] = found if network in gpu_cells.MLPS else [round(int(batch) * rate, 1) for rate in found]
-        if network in costs:
-            shares[name] = round(limits.share(costs[network], int(batch), precision, cells.rate(name)), 4)
+        if network in counted:
+            shares[name] = round(limits.share(counted[network], int(batch), precision, cells.rate(name)), 4)
     return {
         "device": torch.cuda.get_device_name() if cells.on.type == "cuda" else "CPU",
         "ceilings": {"bfloat16 product, flop/s": limits.flops, "copy, bytes/s": limits.bytes},
-        "multiply-adds of an image": {name: found.multiply_adds for name, found in costs.items()},
+        "multiply-adds of an image": {name: found.multiply_adds for name, found in counted.items()},
+        "weights": {name: found.weights for name, found in counted.items()},
         "images/s (steps/s of an MLP)": rates,
         "share of the roofline": shares,
         "seconds to the end of the first step": cells.first,
@@ -89,19 +92,24 @@ def _raw(
     }
 
 
-def main(out: Path, command: str, quick: float | None = None) -> None:
-    """Measure and write one file.
+def main(out: Path, command: str, quick: float | None = None, record: Path | None = None) -> None:
+    """Measure, write one file, and print what runs would cost at what was measured.
 
     Args:
         out: where the record goes.
         command: what the record says that it comes from.
         quick: seconds within which to be done, or None to measure everything.
+        record: what an earlier call wrote; nothing is measured, and the costs follow from it.
 
     Raises:
-        UserError: there is no GPU.
+        UserError: there is no GPU, or no such record.
     """
+    if record:
+        costs.show(*costs.of_record(record))
+        return
     if not torch.cuda.is_available():
         raise UserError("benchmark gpu needs an NVIDIA GPU, and PyTorch finds none here")
     torch.set_num_threads(1)
     rows, raw = measure(torch.device("cuda"), gpu_cells.Sizes(), float("inf") if quick is None else quick)
     write(out, "Training speed on one GPU", command, rows, raw)
+    costs.show(*costs.of_record(out))

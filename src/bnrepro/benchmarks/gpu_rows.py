@@ -3,6 +3,7 @@
 import statistics
 from typing import Any, Protocol
 
+from bnrepro.benchmarks import curves
 from bnrepro.benchmarks.cells import Cells
 from bnrepro.benchmarks.steps import Setting
 
@@ -70,6 +71,15 @@ def rows_of(
             what = f"images/s together, {at}, {setting}, {count} side by side over one"
             rows.append(_row(what, found[count] / found[min(found)], None))
     return rows
+
+
+def rows_of_curve(found: dict[str, list[float]] | None) -> list[dict[str, Any]]:
+    """Whether the fast setting learns as float32 does; nothing if it was not tried."""
+    if not found:
+        return []
+    ratio = curves.ratio(found)
+    what = f"{curves.WHAT}: difference of {next(iter(found))} from float32 over that of another seed"
+    return [{"what": what, "ratio": ratio, "target": f"< {curves.WITHIN:g}", "met": ratio < curves.WITHIN}]
 
 
 def _best(cells: Cells, prefix: str) -> str:

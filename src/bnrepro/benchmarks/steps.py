@@ -23,7 +23,12 @@ from bnrepro.validation import typed
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
 MODES = {"none": "eager", "default": "compile", "reduce-overhead": "CUDA graph"}  # by training.compile
+ON_GPUS = ("tf32", "reduce-overhead")  # a precision and a mode of compilation
 Step = Callable[[], None]
+
+
+class NeedsGPU(Exception):
+    """A setting that means nothing on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,14 @@ class Setting:
         """The context of a peer's forward pass."""
         return torch.autocast(on.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    def check(self, on: torch.device) -> None:
+        """Raise `NeedsGPU` where the setting is not one of this device."""
+        if on.type != "cuda" and {self.precision, self.compile} & set(ON_GPUS):
+            raise NeedsGPU("needs a GPU")
+
     def choose(self, on: torch.device) -> None:
-        """Set what PyTorch keeps for the whole process."""
+        """Set what PyTorch keeps for the whole process; `NeedsGPU` as from `check`."""
+        self.check(on)
         config = Config(device=str(on))
         config.training.precision = self.precision
         build.device(config)
@@ -70,10 +81,10 @@ class Noise:
         return self.images, self.labels
 
 
-def configuration(experiment: str, scale: str) -> Config:
+def configuration(experiment: str, scale: str, *overrides: str) -> Config:
     """What ``scripts/train.py`` would train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}"]))
+        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}", *overrides]))
 
 
 def noise(pixels: int, classes: int, setting: Setting, on: torch.device) -> Noise:

@@ -4,19 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from bnrepro import build
-from bnrepro.benchmarks import steps
+from bnrepro.benchmarks import costs, steps
 from bnrepro.benchmarks.common import alternate, median_ratio, seconds, write
 from bnrepro.benchmarks.steps import CLASSES, Setting, configuration, noise
 from bnrepro.models import registered  # noqa: F401 - registers the networks with timm
 
 ROUNDS = 3
 STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # measured steps, after one to warm up
-PAPER_STEPS = {"Inception": 31.0e6, "BN-Baseline": 13.3e6, "BN-x5": 2.1e6, "BN-x30": 6.0e6}  # Fig. 3 and Sec. 4.2.2
-GPUS = (1, 8, 64)
 OURS, PEERS = Setting(), Setting(channels_last=False)  # timm's and torchvision's scripts leave the format as it is
 
 
@@ -55,25 +51,6 @@ def torchvisions(on: torch.device) -> Callable[[], float]:
     return _rate(steps.torchvisions(data, CLASSES["paper"], PEERS, on), STEPS["paper"], on)
 
 
-def costs(rates: dict[str, float]) -> Table:
-    """Hours of training that each scale's T takes at the measured rates; the paper's steps on several devices.
-
-    Evaluation is left out, and devices are taken to share the images out without loss: assumptions, not measurements.
-    On n devices a step is then n mini-batches of 32, and there are n times fewer steps: another experiment.
-    """
-    table = Table(
-        "scale", "what", "mini-batches of 32", *(f"{n} device{'s' if n > 1 else ''}, hours" for n in GPUS), box=None
-    )
-    for scale in STEPS:
-        config = configuration("figure2/bn_baseline", scale)
-        rows = PAPER_STEPS if scale == "paper" else {"T": config.training.total_steps}
-        for what, count in rows.items():
-            arm = "inception" if what == "Inception" else "bn_inception"
-            hours = count * OURS.batch / rates[f"{arm}, {scale}"] / 3600
-            table.add_row(scale, what, f"{count:,.0f}", *(f"{hours / n:,.1f}" for n in GPUS))
-    return table
-
-
 def main(out: Path, command: str) -> None:
     """Measure everything and write one file."""
     on = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -101,4 +78,4 @@ def main(out: Path, command: str) -> None:
             rows.append({"what": what, "ratio": ratio, "target": "> 1", "met": ratio > 1})
     raw["images a second"] = rates
     write(out, "Training speed of the ImageNet networks", command, rows, raw)
-    Console(width=140).print(costs(rates))
+    costs.show({name: costs.Speed(rate, str(OURS)) for name, rate in rates.items()}, raw["device"])
