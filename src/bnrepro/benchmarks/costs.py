@@ -95,5 +95,5 @@ def table(speeds: dict[str, Speed], device: str) -> Table:
 def show(speeds: dict[str, Speed], device: str) -> None:
     """Print the table; a pipe has no width of its own, and rows stay whole there."""
     console = Console()
-    console.width = console.width if console.is_terminal else 220
+    console.width = console.width if console.is_terminal else 300
     console.print(table(speeds, device))
