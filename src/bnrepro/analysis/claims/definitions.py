@@ -33,6 +33,13 @@ class Rule:
     bound: str
     value: Any
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Where it changes from obeyed to not."""
+        if self.bound == "between":
+            return tuple(self.value)
+        return (-self.value, self.value) if self.bound == "within" else (self.value,)
+
     def text(self, unit: str = "") -> str:
         """In words."""
         if self.bound == "between":

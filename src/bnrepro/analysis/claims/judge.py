@@ -89,9 +89,7 @@ def _p(values: np.ndarray, part: Part) -> float | None:
     rule, n = part.rule, len(values)
     if n < 2 or not np.isfinite(values).all():
         return None
-    edges = [-rule.value, rule.value] if rule.bound == "within" else [rule.value]
-    if part.ratio:
-        edges = [float(np.log(edge)) for edge in edges]
+    edges = np.log(rule.edges) if part.ratio else np.array(rule.edges)
     sd = values.std(ddof=1)
     distances = [abs(values.mean() - edge) for edge in edges]
     if sd == 0:
@@ -102,9 +100,9 @@ def _p(values: np.ndarray, part: Part) -> float | None:
 
 def holds(rule: Rule, low: float, high: float) -> str:
     """``holds`` if all of the interval [low, high] obeys the rule, ``fails`` if none of it, else ``inconclusive``."""
-    edge = rule.value
+    edge, *_ = edges = rule.edges
     if rule.bound in ("within", "between", "equals"):
-        least, most = edge if rule.bound == "between" else (-edge if rule.bound == "within" else edge, edge)
+        least, most = edges[0], edges[-1]
         inside, outside = least <= low and high <= most, high < least or low > most
     elif rule.bound in ("above", "at_least"):
         inside = low > edge if rule.bound == "above" else low >= edge
