@@ -27,28 +27,30 @@ def measure(
     small = [of for of in networks if of.scale == sizes.scales[0]]
     large = [of for of in networks if of.scale != sizes.scales[0]]
     first, chosen, ends = networks[0], list(gpu_cells.compiled(sizes)), sorted({min(sizes.batches), max(sizes.batches)})
-    together = {}
+    plain, together = Setting(sizes.batches[0], "bfloat16"), {}
 
     for of, setting in itertools.product(small, gpu_cells.eager(sizes)):
         gpu_cells.time_network(cells, of, setting)
+    for of in large:  # what the costs follow from
+        gpu_cells.time_network(cells, of, plain)
+    loader = gpu_cells.loader_seconds(cells, first, sizes)
+    for batch in ends:
+        gpu_cells.time_peers(cells, first, batch)
     for setting in chosen[:1]:
         gpu_cells.time_network(cells, first, setting)
     curve = cells.measure("compiled", curves.WHAT, lambda: curves.compared(on, "bfloat16", sizes.modes[0]))
-    for batch in ends:
-        gpu_cells.time_peers(cells, first, batch)
-    loader = gpu_cells.loader_seconds(cells, first, sizes)
-    gpu_cells.time_mlps(cells, sizes, ("none",))
-    plain = Setting(sizes.batches[0], "bfloat16")
     together[plain] = gpu_cells.side_by_side(cells, sizes, plain)
+    gpu_cells.time_mlps(cells, sizes, ("none",))
     for of, setting in itertools.product(large, gpu_cells.eager(sizes)):
-        gpu_cells.time_network(cells, of, setting)
+        if setting != plain:
+            gpu_cells.time_network(cells, of, setting)
     for of, batch in itertools.product(large[:1], ends):
         gpu_cells.time_peers(cells, of, batch)
     networks.append(gpu_cells.time_googlenets(cells, sizes.scales[-1], sizes.batches[0]))
-    for of, setting in itertools.product(networks[:1], chosen[1:]):
-        gpu_cells.time_network(cells, of, setting)
     for setting in chosen[:1]:
         together[setting] = gpu_cells.side_by_side(cells, sizes, setting)
+    for of, setting in itertools.product(networks[:1], chosen[1:]):
+        gpu_cells.time_network(cells, of, setting)
     gpu_cells.time_mlps(cells, sizes, sizes.modes)
     for of, setting in itertools.product([*small[1:], *large], chosen):
         gpu_cells.time_network(cells, of, setting)
