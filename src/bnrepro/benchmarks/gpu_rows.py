@@ -54,7 +54,7 @@ def rows_of(
     pairs += [(best, first.cell(Setting(batch, "bfloat16", compile=mode)), None) for mode in ("none", "default")]
     rows = []
     for mine, other, target in pairs:
-        if mine != other and mine in cells.rates and other in cells.rates:
+        if (mine != other or target) and mine in cells.rates and other in cells.rates:
             rows.append(_row(f"images/s, {mine} over {other}", cells.rate(mine) / cells.rate(other), target))
     if best and batch in loader:
         share = statistics.median(loader[batch]) * cells.rate(best)
