@@ -133,7 +133,7 @@ def test_costs_keep_apart_what_is_measured_and_what_is_extrapolated(tmp_path, ca
     assert all(f"{n} devices: hours (device-hours)" in head for n in (8, 64))
     assert [row for row in rows if "not measured" in row] == [row for row in rows if "paper  Inception," in row]
     (printed,) = [row for row in rows if "BN-x5, to 72.2%" in row]
-    assert printed.split()[-8:-5] == ["2,000", "bfloat16,", "channels_last,"] and "2,100,000" in printed
+    assert printed.split()[-11:-8] == ["2,100,000", "2,000", "bfloat16,"]
     hours = fastest.hours(2.1e6, 64)
     assert f"{fastest.hours(2.1e6, 1):.2f}" in printed and f"{hours:.2f} ({64 * hours:.2f})" in printed
     assert len(rows) == 9 and not (tmp_path / "none.json").exists()
@@ -149,12 +149,11 @@ def test_costs_of_no_record_are_refused(tmp_path, content):
 
 def test_a_curve_is_judged_by_another_seeds():
     found = {"bfloat16, none": [3.1, 2.1], "float32": [3.0, 2.0], "float32, another seed": [3.2, 2.2]}
-    assert curves.ratio(found) == pytest.approx(0.5)
+    assert curves.ratio(found) == pytest.approx(0.5, abs=1e-4)
     (row,) = gpu_rows.rows_of_curve(found)
     assert row["met"] and row["target"] == "< 1.5" and "bfloat16, none from float32" in row["what"]
-    assert not gpu_rows.rows_of_curve(found | {"bfloat16, none": [3.6, 2.6]})[0]["met"] and not gpu_rows.rows_of_curve(
-        None
-    )
+    assert not gpu_rows.rows_of_curve(found | {"bfloat16, none": [3.6, 2.6]})[0]["met"]
+    assert not gpu_rows.rows_of_curve(None)
     with pytest.raises(NeedsGPU):
         curves.compared(CPU, "bfloat16", "reduce-overhead")
 
