@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from bnrepro.benchmarks import crops, mnist, train
+from bnrepro.benchmarks import crops, gpu, mnist, train
 from bnrepro.benchmarks import input as input_speed
 from bnrepro.errors import UserError
 
-BENCHMARKS = {"mnist": mnist.main, "train": train.main, "crops": crops.main}
+BENCHMARKS = {"mnist": mnist.main, "train": train.main, "crops": crops.main, "gpu": gpu.main, "input": input_speed.main}
 
 
 def main() -> int:
@@ -17,20 +17,23 @@ def main() -> int:
     commands.add_parser("mnist", help="Figure 1's training steps")
     commands.add_parser("train", help="the ImageNet networks' training steps, and what each scale costs")
     commands.add_parser("crops", help="144 crops of an image against 144 single evaluations")
+    card = commands.add_parser("gpu", help="training steps on one GPU, setting by setting")
+    card.add_argument("--quick", type=float, metavar="SECONDS", help="what matters most, within so many")
+    card.add_argument(
+        "--costs", type=Path, dest="record", metavar="RECORD", help="measure nothing: what runs cost by it"
+    )
     images = commands.add_parser("input", help="reading and augmenting images")
     images.add_argument("--photographs", type=Path, metavar="FOLDER", help="class folders of full-size JPEGs")
     images.add_argument("--tiny", type=Path, metavar="FOLDER", help="the unpacked Tiny-ImageNet, with its train/")
     for command in commands.choices.values():
         command.add_argument("--out", type=Path, help="where to write (default: results/benchmarks/WHAT.json)")
-    options = parser.parse_args()
-    out = options.out or Path("results/benchmarks") / f"{options.what}.json"
+    options = vars(parser.parse_args())
+    what = options.pop("what")
+    out = options.pop("out") or Path("results/benchmarks") / f"{what}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = f"python scripts/benchmark.py {options.what}"
+    given = "".join(f" --{k} {v if k == 'quick' else 'FOLDER'}" for k, v in options.items() if v is not None)
     try:
-        if options.what in BENCHMARKS:
-            BENCHMARKS[options.what](out, command)
-        else:
-            input_speed.main(out, f"{command} --photographs FOLDER --tiny FOLDER", options.photographs, options.tiny)
+        BENCHMARKS[what](out, f"python scripts/benchmark.py {what}{given}", **options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

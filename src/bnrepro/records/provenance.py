@@ -34,10 +34,13 @@ def _processor() -> str:
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit (and whether tracked files differ from it), Python and package versions, hardware."""
+    """Commit (and whether tracked files differ from it), Python and package versions, hardware.
+
+    In a copy without git, as on a machine that is only lent, BNREPRO_COMMIT says of which commit it is a copy.
+    """
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("BNREPRO_COMMIT"),
         "commit_dirty": None if changed is None else bool(changed),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
