@@ -1,6 +1,7 @@
 # make reproduce   train Figure 1 on the MNIST that ships here, draw it, print its table beside the committed one
 # make test        every test
 # make report      rebuild results/ from the committed records
+# make site        write the results page, site/index.html (REPOSITORY=address makes its links absolute)
 # make notebooks   execute the notebooks and write them back
 # make bench       measure speed against named peers
 
@@ -10,7 +11,7 @@ READY := .venv/.ready
 
 RUNS := $(or $(BNREPRO_RUNS),runs)
 
-.PHONY: reproduce test report notebooks bench lint clean
+.PHONY: reproduce test report site notebooks bench lint clean
 
 reproduce: $(READY)
 	$(BIN)/python scripts/train.py -m hydra/launcher=joblib experiment=figure1/plain,figure1/bn 'seeds=[0,1,2,3,4]'
@@ -21,6 +22,9 @@ test: $(READY)
 
 report: $(READY)
 	$(BIN)/python scripts/report.py
+
+site: $(READY)
+	$(BIN)/python scripts/report.py site --repository "$(REPOSITORY)"
 
 notebooks: $(READY)
 	$(BIN)/python scripts/notebooks.py
