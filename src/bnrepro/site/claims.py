@@ -1,6 +1,7 @@
 """The ledger for the page: each row of claims.json with its links, and its measured parts as a chart."""
 
 import re
+import textwrap
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from bnrepro.site.links import Links
 RUN = re.compile(r"(?P<variant>.+)-s(?P<seed>\d+)-(?P<hash>[0-9a-f]+)")
 COLOURS = {"holds": "with", "fails": "without"}
 NARROW = 1.3  # decades: a logarithmic axis no longer than that has round numbers for its ticks
-HEIGHT = 84  # px of one part
+BAR, GAP, EDGES = 30, 58, 66  # px: one part, between two (ticks and a name of two lines), around all
+WIDE = 56  # characters of a part's name in a line
 
 
 def _configs(root: Path, row: Row) -> list[str]:
@@ -107,7 +109,9 @@ def chart(row: Row, claim: Claim) -> go.Figure:
         if told["family"] == "directional" and told["value"] is not None
     ]
     names = [": ".join(filter(None, (told["reading"], told["what"]))) for _, told in shown]
-    drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=0.62 / len(shown))
+    names = ["<br>".join(textwrap.wrap(name, WIDE)) for name in names]
+    height = len(shown) * BAR + (len(shown) - 1) * GAP
+    drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=GAP / height)
     for k, (part, told) in enumerate(shown, 1):
         times, unit = UNITS[part.unit]
         values = [times * value for value in told["values"]]
@@ -140,6 +144,6 @@ def chart(row: Row, claim: Claim) -> go.Figure:
             drawn.add_vline(edge, row=k, col=1, line={"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"})
         drawn.update_xaxes(axis, row=k, col=1)
     drawn.update_yaxes(visible=False, range=[-1, 1], fixedrange=True)
-    drawn.update_annotations(font_size=12, x=0, xanchor="left")
-    drawn.update_layout(template=None, height=50 + HEIGHT * len(shown), showlegend=False, hovermode="closest")
+    drawn.update_annotations(font_size=12, x=0, xanchor="left", align="left")
+    drawn.update_layout(template=None, height=height + EDGES, showlegend=False, hovermode="closest")
     return drawn

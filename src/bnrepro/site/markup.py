@@ -12,6 +12,7 @@ from bnrepro.analysis.claims.definitions import VERDICTS
 
 GROUP = re.compile(r"((?:paper|ours) \(.*?\)): ")  # begins the head of a column that is the paper's, or ours
 NUMBER = re.compile(r"(never|≥? ?[-+]?[\d,.]+M?( ± [\d.]+)?( ~)?)?")
+BRACKETS = re.compile(r"\[[^\]]*\]|± \S+")  # an interval, a spread: not to be torn apart
 CLAIM = re.compile(r"[CS]\d+\b")
 _parser = MarkdownIt("commonmark").enable("table")
 
@@ -45,7 +46,7 @@ class Section:
 
 def html(text: str) -> Markup:
     """A line of Markdown as HTML, without a paragraph around it."""
-    return Markup(_parser.renderInline(text))
+    return Markup(_parser.renderInline(BRACKETS.sub(lambda found: found.group().replace(" ", "\u00a0"), text)))
 
 
 def _cell(text: str, kind: str = "") -> Cell:

@@ -26,7 +26,8 @@
     };
   }
 
-  function themed(layout, narrow) {
+  function themed(layout, plot) {
+    const bare = "plot" in plot.dataset, narrow = plot.clientWidth < 420;
     const axis = {
       gridcolor: ink("line"), zerolinecolor: ink("line"), linecolor: ink("rule"), tickcolor: ink("rule"),
       ticks: "outside", ticklen: 4, showline: true, zeroline: false, automargin: true,
@@ -39,7 +40,8 @@
     return {
       ...layout, ...themedAxes, font,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: narrow ? 44 : 56, r: 12, t: layout.annotations || touch ? 30 : 10, b: 44 },
+      margin: bare ? { l: 4, r: 4, t: 36, b: 30 } : { l: narrow ? 44 : 56, r: 12, t: touch ? 30 : 10, b: 44 },
+      width: root.classList.contains("printing") ? plot.clientWidth : undefined,
       modebar: { bgcolor: "rgba(0,0,0,0)", color: ink("muted"), activecolor: ink("text") },
       dragmode: touch ? false : "zoom",
       hoverlabel: { bgcolor: ink("raised"), bordercolor: ink("rule"), font: { ...font, color: ink("text") }, align: "left" },
@@ -82,14 +84,14 @@
     all(".plot", chart).forEach((plot, k) => {
       const { data, layout } = figures[chart.dataset.chart][k];
       const traces = data.map((trace) => ({ ...painted(trace), visible: fits(trace.meta.tags, choice) }));
-      Plotly.react(plot, traces, themed(arranged(layout, patches), plot.clientWidth < 420), config);
+      Plotly.react(plot, traces, themed(arranged(layout, patches), plot), config);
     });
     chart.dataset.drawn = "";
   }
 
   function drawClaim(plot) {
     const { data, layout } = plots[plot.dataset.plot];
-    Plotly.react(plot, data.map(painted), themed(layout, true), config);
+    Plotly.react(plot, data.map(painted), themed(layout, plot), { ...config, displayModeBar: false });
     plot.dataset.drawn = "";
   }
 
@@ -118,7 +120,6 @@
     for (const details of opened) details.open = true;
     root.classList.add("printing");
     charts.forEach(draw);
-    for (const plot of all(".chart .plot")) Plotly.Plots.resize(plot);
   });
   addEventListener("afterprint", () => {
     for (const details of opened) details.open = false;
