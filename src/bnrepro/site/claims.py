@@ -111,7 +111,7 @@ def chart(row: Row, claim: Claim) -> go.Figure:
     names = [": ".join(filter(None, (told["reading"], told["what"]))) for _, told in shown]
     names = ["<br>".join(textwrap.wrap(name, WIDE)) for name in names]
     height = len(shown) * BAR + (len(shown) - 1) * GAP
-    drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=GAP / height)
+    drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=min(GAP / height, 1))
     for k, (part, told) in enumerate(shown, 1):
         times, unit = UNITS[part.unit]
         values = [times * value for value in told["values"]]
