@@ -2,6 +2,7 @@
 # make test        every test
 # make report      rebuild results/ from the committed records
 # make dashboard   live views of local runs: in the terminal, and with the optional extra in the browser
+# make site        write the results page, site/index.html (REPOSITORY=address makes its links absolute)
 # make notebooks   execute the notebooks and write them back
 # make bench       measure speed against named peers
 
@@ -11,7 +12,7 @@ READY := .venv/.ready
 
 RUNS := $(or $(BNREPRO_RUNS),runs)
 
-.PHONY: reproduce test report dashboard notebooks bench lint clean
+.PHONY: reproduce test report dashboard site notebooks bench lint clean
 
 reproduce: $(READY)
 	$(BIN)/python scripts/train.py -m hydra/launcher=joblib experiment=figure1/plain,figure1/bn 'seeds=[0,1,2,3,4]'
@@ -25,6 +26,9 @@ report: $(READY)
 
 dashboard: $(READY)
 	$(BIN)/python scripts/dashboard.py local
+
+site: $(READY)
+	$(BIN)/python scripts/report.py site --repository "$(REPOSITORY)"
 
 notebooks: $(READY)
 	$(BIN)/python scripts/notebooks.py

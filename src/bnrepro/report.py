@@ -126,6 +126,13 @@ def report_claims(records: Path, out: Path, committed: Path) -> list[Path]:
     return paths
 
 
+def report_site(results: Path, out: Path, repository: str) -> Path:
+    """The results page, ``out``/index.html, from all that is committed."""
+    from bnrepro.site import page  # plotly, which no other report needs
+
+    return page.write(results, out, repository)
+
+
 REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
     "figure1": report_figure1,
     "figure1_tuning": partial(report_tuning, "figure1"),
@@ -167,7 +174,12 @@ def recorded(results: Path, scale: str | None = None) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Rebuild what is asked for; 2 with one line when it cannot be."""
     parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records (default: all of results/).")
-    parser.add_argument("what", nargs="*", choices=[*REPORTS, []], help="default: all whose records suffice")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        choices=[*REPORTS, "site", []],
+        help="default: all whose records suffice; site: the results page, site/index.html",
+    )
     parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument(
@@ -175,11 +187,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
     parser.add_argument("--out", type=Path, help="write here instead of beside the committed records")
+    parser.add_argument("--repository", default="", help="site: link to this address of the repository's files")
     options = parser.parse_args(arguments)
     if options.records and not options.out:
         parser.error("--records needs --out: the committed figures follow from the committed records alone")
     try:
         for what in options.what or recorded(options.results, options.scale):
+            if what == "site":
+                print(report_site(options.results, options.out or Path("site"), options.repository))
+                continue
             place = home(options.results, what, options.scale)
             for path in REPORTS[what](options.records or place / "runs", options.out or place, place / "runs"):
                 print(path)

@@ -102,6 +102,19 @@ def target(baseline: list[Record]) -> float:
     return float(accuracies(baseline).mean(axis=1).rolling(3, center=True).median().max())
 
 
+def until_divergence(records: list[Record]) -> pd.DataFrame:
+    """`accuracies` up to where the first seed diverges: as far as a mean over seeds means anything."""
+    diverged = [record.status["diverged_at"] for record in records if record.diverged]
+    found = accuracies(records)
+    return found.loc[: min(diverged)] if diverged else found
+
+
+def mean_reaches(found: pd.DataFrame, goal: float) -> int | None:
+    """The first evaluated step at which the mean over seeds is at or above the target; None: at no step."""
+    there = found.mean(axis=1) >= goal
+    return int(there.idxmax()) if there.any() else None
+
+
 def steps(records: list[Record], goal: float) -> np.ndarray:
     """The first evaluated step at or above the target, for each seed by its own raw curve; inf: never."""
     return steps_to(accuracies(records), goal)

@@ -25,17 +25,15 @@ COLOURS = {
 def _draw_arm(axes: Axes, variant: str, records: list[Record], goal: float) -> None:
     """One network; a ring where its mean reaches the target, a cross where its first seed diverges."""
     name = variant.removesuffix(EQUAL)
-    colour, curves = COLOURS[name], figure2.accuracies(records)
+    colour, curves = COLOURS[name], figure2.until_divergence(records)
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
-    if diverged:
-        curves = curves.loc[: min(diverged)]
     line = "--" if name in figure2.CONTROLS else ":" if name in figure2.FAILING else "-"
     style.draw_seeds(axes, curves, colour, f"{figure2.title(variant)} (n = {len(records)})", line)
     mean = curves.mean(axis=1)
     if diverged:
         axes.plot(min(diverged), mean.iloc[-1] if len(mean) else 0.0, "x", color=colour)
-    elif (mean >= goal).any():
-        axes.plot((mean >= goal).idxmax(), goal, "o", color=colour, mfc="white", zorder=3)
+    elif (step := figure2.mean_reaches(curves, goal)) is not None:
+        axes.plot(step, goal, "o", color=colour, mfc="white", zorder=3)
 
 
 def draw(arms: Arms) -> Figure:

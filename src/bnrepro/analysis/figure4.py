@@ -16,6 +16,7 @@ from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
 RESAMPLES = 4000
+ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
 MOST = 144  # crops of the claims
 CLAIMS = ("C45", "C46")
 FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.evaluation.judged
@@ -115,3 +116,15 @@ def by_size(found: Evaluation, crops: int, method: str = "mean", top: int = 1) -
     chosen = found.subsets[(found.subsets["crops"] == crops) & (found.subsets["method"] == method)]
     errors = 1 - chosen[f"top{top}"] / found.images
     return errors.groupby(chosen["size"]).agg(["mean", "min", "max"])
+
+
+def reliability(found: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
+    """Confidence, accuracy and number of images of the bins that hold `ENOUGH`; networks count from 1."""
+    told = found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]
+    bins = pd.DataFrame({key: told[key] for key in ("confidence", "accuracy", "images")})
+    return bins[bins["images"] >= ENOUGH * found.images].astype(float)
+
+
+def calibration_error(found: Evaluation, crops: int, networks: tuple[int, ...]) -> float:
+    """The expected calibration error of the mean of probabilities of these networks."""
+    return found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]["ece"]

@@ -1,12 +1,10 @@
 """Figure 4 drawn: error against the number of networks and of crops; how far their confidence can be trusted."""
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bnrepro.analysis import style
-from bnrepro.analysis.figure4 import MOST, Evaluation, by_size
+from bnrepro.analysis.figure4 import MOST, Evaluation, by_size, calibration_error, reliability
 
-ENOUGH = 0.01  # of the images, for a bin to be drawn
 COLOURS = {1: style.WITHOUT, 10: style.X5, 144: style.WITH}
 
 
@@ -26,13 +24,11 @@ def draw(found: Evaluation, title: str) -> Figure:
     first.legend(fontsize=8)
     top = 0.0
     most = MOST if MOST in found.info["crops"] else max(found.info["crops"])
-    everyone = "+".join(str(k + 1) for k in range(found.count))
-    for name, networks, colour in (("network 1 alone", "1", style.WITHOUT), ("all together", everyone, style.WITH)):
-        told = found.info["calibration"][f"{most} mean {networks}"]
-        enough = np.array(told["images"]) >= ENOUGH * found.images
-        bins = [np.array(told[key])[enough] for key in ("confidence", "accuracy", "images")]
-        confidence, accuracy, images = (values.astype(float) for values in bins)
-        reliable.plot(confidence, accuracy, "-", color=colour, label=f"{name}: ECE {100 * told['ece']:.1f} %")
+    everyone = tuple(range(1, found.count + 1))
+    for name, networks, colour in (("network 1 alone", (1,), style.WITHOUT), ("all together", everyone, style.WITH)):
+        confidence, accuracy, images = reliability(found, most, networks).to_numpy().T
+        ece = calibration_error(found, most, networks)
+        reliable.plot(confidence, accuracy, "-", color=colour, label=f"{name}: ECE {100 * ece:.1f} %")
         reliable.scatter(confidence, accuracy, 200 * images / images.sum(), color=colour, alpha=0.6, lw=0)
         top = max(top, *confidence, *accuracy)
     reliable.plot([0, top], [0, top], color="black", lw=0.6, ls=":")

@@ -114,7 +114,8 @@ def overview(rows: list[Row]) -> str:
     return grid(["claim", "it says", "paper", "ours", "n", "verdict", ""], lines)
 
 
-def _parts(row: Row) -> str:
+def parts(row: Row) -> tuple[list[str], list[list[str]]]:
+    """The head and the rows of the table of what was measured for a claim."""
     readings = any(part["reading"] for part in row["ours"])
     lines = []
     for part in row["ours"]:
@@ -127,7 +128,7 @@ def _parts(row: Row) -> str:
         cells = [what, number(part) or "not measured", part["rule"], str(part["n"]) if part["n"] > 1 else "", told]
         lines.append([part["reading"], *cells] if readings else cells)
     head = ["measured", "ours", "holds if", "n", "verdict"]
-    return grid(["reading", *head] if readings else head, lines)
+    return ["reading", *head] if readings else head, lines
 
 
 MANY = 6  # parts, beyond which `told` gives one of each reading
@@ -166,7 +167,7 @@ def section(row: Row) -> str:
         lines += [paragraph(f"The paper prints: {row['paper']}."), ""]
     lines += [paragraph(f"Measured: {row['measurement']}"), ""]
     if row["ours"]:
-        lines.append(_parts(row))
+        lines.append(grid(*parts(row)))
     if row["follows_from"]:
         links = " and ".join(f"[{name}](#{name.lower()})" for name in row["follows_from"])
         lines += [f"Follows from {links}.", ""]

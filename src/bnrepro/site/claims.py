@@ -1,0 +1,149 @@
+"""The ledger for the page: each row of claims.json with its links, and its measured parts as a chart."""
+
+import re
+import textwrap
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from matplotlib.ticker import MaxNLocator
+from plotly.subplots import make_subplots
+
+from bnrepro.analysis.claims import table as ledger
+from bnrepro.analysis.claims.definitions import UNITS, Claim, Part
+from bnrepro.analysis.claims.ledger import Row
+from bnrepro.site import markup
+from bnrepro.site.charts import numbers
+from bnrepro.site.links import Links
+
+RUN = re.compile(r"(?P<variant>.+)-s(?P<seed>\d+)-(?P<hash>[0-9a-f]+)")
+COLOURS = {"holds": "with", "fails": "without"}
+NARROW = 1.3  # decades: a logarithmic axis no longer than that has round numbers for its ticks
+BAR, GAP, EDGES = 30, 58, 66  # px: one part, between two (ticks and a name of two lines), around all
+WIDE = 56  # characters of a part's name in a line
+
+
+def _configs(root: Path, row: Row) -> list[str]:
+    """The experiments' files, or folders of them, that make the records of a row."""
+    found = []
+    for records in row["records"]:
+        _, figure, name, *_ = records.split("/")
+        path = f"claims/{name}.yaml" if figure == "claims" else figure.removesuffix("_tuning")
+        found.append(f"configs/experiment/{path}")
+    return [path for path in dict.fromkeys(found) if (root / path).exists()]
+
+
+def _notebooks(root: Path, row: Row) -> list[str]:
+    """The notebooks that read the records of a row."""
+    scripts = sorted((root / "notebooks").glob("*.py"))
+    using = [path for path in scripts if any(f"{records}/" in path.read_text() for records in row["records"])]
+    return [f"notebooks/{path.stem}.ipynb" for path in using]
+
+
+def _runs(row: Row, homes: dict[str, str], links: Links) -> list[dict[str, Any]]:
+    """The runs of a row by configuration: its name, and a link for each seed."""
+
+    def configuration(name: str) -> str:
+        return re.sub(RUN, r"\g<variant>-\g<hash>", name)
+
+    found = []
+    for name, runs in groupby(sorted(row["runs"], key=configuration), key=configuration):
+        seeds = {int(RUN.fullmatch(run)["seed"]): links(f"{homes[run]}/{run}") for run in runs}
+        found.append({"name": name, "seeds": dict(sorted(seeds.items()))})
+    return found
+
+
+def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str, Any]:
+    """A row of the ledger for the template: what is told comes from the functions that write claims.md."""
+    stem = f"{ledger.PLOTS}/{row['id']}.png"
+    return row | {
+        "anchor": row["id"].lower(),
+        "mark": ledger.MARKS[row["verdict"]],
+        "told": ledger.ours(row),
+        "parts": markup.table(*ledger.parts(row)) if row["ours"] else None,
+        "said": {name: verdict for name, verdict in row["readings"].items() if name},
+        "chart": ledger.plotted(row),
+        "plot": links(f"results/{stem}") if ledger.plotted(row) else "",
+        "rule_link": links(row["rule"]),
+        "page_link": f"{links('results/claims.md')}#{row['id'].lower()}",
+        "configs": {path.removeprefix("configs/experiment/"): links(path) for path in _configs(root, row)},
+        "notebooks": {Path(path).stem: links(path) for path in _notebooks(root, row)},
+        "folders": {
+            path.removeprefix("results/"): links(f"{path}/runs") for path in row["records"] if (root / path).is_dir()
+        },
+        "grouped": _runs(row, homes, links),
+    }
+
+
+def homes(root: Path) -> dict[str, str]:
+    """By name of a committed run, the folder that it is in."""
+    return {path.name: path.parent.relative_to(root).as_posix() for path in (root / "results").glob("*/**/runs/*/")}
+
+
+def _axis(part: Part, values: list[float], edges: list[float]) -> dict[str, Any]:
+    """An axis that holds values and edges, with some room; logarithmic where ratios are averaged."""
+    shown = np.array([*values, *edges])
+    log = part.ratio and bool((shown > 0).all())
+    shown = np.log10(shown) if log else shown
+    room = 0.08 * (shown.max() - shown.min()) or 1.0
+    low, high = float(shown.min() - room), float(shown.max() + room)
+    if log and high - low < NARROW:
+        return {"type": "log", "range": [low, high], "tickvals": numbers(MaxNLocator(5).tick_values(10**low, 10**high))}
+    return {"type": "log", "range": [low, high], "dtick": 1} if log else {"range": [low, high], "nticks": 6}
+
+
+def _inside(part: Part, edges: list[float], reach: list[float]) -> tuple[float, float]:
+    """Where on an axis from ``reach[0]`` to ``reach[1]`` the rule is obeyed."""
+    if len(edges) == 2:
+        return edges[0], edges[1]
+    return (edges[0], reach[1]) if part.rule.bound in ("above", "at_least") else (reach[0], edges[0])
+
+
+def chart(row: Row, claim: Claim) -> go.Figure:
+    """Each measured part on an axis of its own: seeds, the interval, the rule's edge and where it is obeyed."""
+    shown = [
+        (part, told)
+        for part, told in zip(claim.parts, row["ours"], strict=True)
+        if told["family"] == "directional" and told["value"] is not None
+    ]
+    names = [": ".join(filter(None, (told["reading"], told["what"]))) for _, told in shown]
+    names = ["<br>".join(textwrap.wrap(name, WIDE)) for name in names]
+    height = len(shown) * BAR + (len(shown) - 1) * GAP
+    drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=min(GAP / height, 1))
+    for k, (part, told) in enumerate(shown, 1):
+        times, unit = UNITS[part.unit]
+        values = [times * value for value in told["values"]]
+        interval = [times * edge for edge in told["interval"] if edge is not None]
+        limits = part.rule.value if part.rule.bound == "between" else [part.rule.value]
+        limits = [-limits[0], limits[0]] if part.rule.bound == "within" else limits
+        edges = [times * edge for edge in limits]
+        axis, colour = _axis(part, [*values, *interval], edges), COLOURS.get(told["verdict"], "grey")
+        reach = [10**edge for edge in axis["range"]] if "type" in axis else axis["range"]
+        said = "interval " + " to ".join(f"{edge:.3g}" for edge in interval) + unit
+        bar = {"mode": "lines", "line": {"width": 5}, "meta": {"tags": {}, "colour": colour}, "opacity": 0.55}
+        drawn.add_scatter(
+            x=interval, y=[0] * len(interval), row=k, col=1, hovertemplate=said + "<extra></extra>", **bar
+        )
+        drawn.add_scatter(
+            x=numbers(values),
+            y=[0] * len(values),
+            text=[f"seed {seed}" for seed in told["seeds"]],
+            mode="markers",
+            marker={"size": 9, "line": {"width": 1}},
+            meta={"tags": {}, "colour": colour},
+            hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",
+            row=k,
+            col=1,
+        )
+        drawn.add_vrect(
+            *_inside(part, edges, reach), row=k, col=1, layer="below", line_width=0, fillcolor="rgba(80,130,200,0.12)"
+        )
+        for edge in edges:
+            drawn.add_vline(edge, row=k, col=1, line={"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"})
+        drawn.update_xaxes(axis, row=k, col=1)
+    drawn.update_yaxes(visible=False, range=[-1, 1], fixedrange=True)
+    drawn.update_annotations(font_size=12, x=0, xanchor="left", align="left")
+    drawn.update_layout(template=None, height=height + EDGES, showlegend=False, hovermode="closest")
+    return drawn

@@ -1,0 +1,138 @@
+"""The results page: gathered, laid out and written."""
+
+import base64
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from bnrepro.analysis import figure2, figure4, style
+from bnrepro.analysis.claims import table as ledger
+from bnrepro.analysis.claims.definitions import VERDICTS, load_claims
+from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json, write_text
+from bnrepro.site import claims, figures, markup
+from bnrepro.site.charts import Chart
+from bnrepro.site.links import Links
+
+HOMES = {  # of each committed table, below results/
+    "figure1": "figure1/paper",
+    "figure2": "figure2/laptop",
+    "figure4": "figure4/laptop",
+    "figure1_tuning": "figure1_tuning/paper",
+    "figure2_tuning": "figure2_tuning/laptop",
+}
+INKS = {  # a line's colour in results/, and a lighter one for the dark
+    "with": (style.WITH, "#79b0ee"),
+    "without": (style.WITHOUT, "#e8916b"),
+    "x5": (style.X5, "#5fcabc"),
+    "x30": (style.X30, "#c08fdb"),
+    "sigmoid": (style.SIGMOID, "#e5bd45"),
+    "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
+    "too-fast": (style.TOO_FAST, "#d8d8d8"),
+}
+COLOURS = {  # everything else: by day, in the dark, on paper
+    "page": ("#fdfcfa", "#15171b", "#ffffff"),
+    "raised": ("#ffffff", "#1e2126", "#ffffff"),
+    "text": ("#1b1c1f", "#e8e6e1", "#000000"),
+    "muted": ("#62646b", "#a3a5ab", "#444444"),
+    "line": ("#eceae5", "#2a2d33", "#e2e2e2"),
+    "rule": ("#cfccc4", "#454951", "#999999"),
+    "tint": ("#f4f1ea", "#1d2025", "#f5f5f5"),
+    "link": ("#1f5fa8", "#86b8f2", "#000000"),
+    "contested": ("#6d4a9c", "#bfa0ea", "#6d4a9c"),
+    "untested": ("#6f7177", "#9a9ca2", "#555555"),
+} | {f"ink-{name}": (day, night, day) for name, (day, night) in INKS.items()}
+
+
+def _charts(results: Path) -> dict[str, Chart]:
+    """Every chart by name."""
+    found = load_records(results / HOMES["figure1"] / "runs")
+    first = by_variant(found, *sorted({record.variant for record in found}))
+    found = load_records(results / HOMES["figure2"] / "runs")
+    present = {record.variant for record in found}
+    second = by_variant(found, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
+    charts = [
+        figures.accuracy(first),
+        figures.inputs(first["plain"], first["bn"]),
+        figures.speed(second),
+        figures.activations(*(second[name] for name in figure2.REQUIRED)),
+        figures.ensembles(figure4.load_evaluation(results / HOMES["figure4"])),
+    ]
+    return {chart.name: chart for chart in charts}
+
+
+def _picture(path: Path) -> str:
+    """A committed drawing inside the page, for readers without JavaScript."""
+    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _json(value: Any) -> Markup:
+    """JSON that can stand in a script element."""
+    return Markup(json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def build(results: Path, page: Path, repository: str = "") -> str:
+    """The whole page as HTML.
+
+    Args:
+        results: the folder of committed results; configs/ and notebooks/ are beside it.
+        page: the folder that the page will be in.
+        repository: the address of the repository's files; without one, links are relative.
+
+    Raises:
+        UserError: a table, a figure or the ledger is not there.
+    """
+    root, links = results.resolve().parent, Links(results.resolve().parent, page.resolve(), repository)
+    needed = [results / "claims.json", *(results / home / "table.md" for home in HOMES.values())]
+    if missing := [path for path in needed if not path.is_file()]:
+        raise UserError(f"no {missing[0]}; run: python scripts/report.py")
+    rows, definitions = read_json(results / "claims.json"), load_claims(root / "configs" / "claims")
+    homes = claims.homes(root)
+    plots = {row["id"].lower(): claims.chart(row, definitions[row["id"]]) for row in rows if ledger.plotted(row)}
+    charts = _charts(results)
+    count = Counter(row["verdict"] for row in rows)
+    environment = Environment(
+        loader=PackageLoader("bnrepro.site"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals |= {"marks": ledger.MARKS, "link": links}
+    return environment.get_template("page.html").render(
+        colours=COLOURS,
+        charts=charts,
+        tables={
+            name: {part.title: part for part in markup.sections((results / home / "table.md").read_text())}
+            for name, home in HOMES.items()
+        },
+        pictures={
+            f"{name}/{what}": _picture(results / HOMES[name] / f"{what}.svg")
+            for name, what in (
+                ("figure1", "figure"),
+                ("figure2", "figure"),
+                ("figure2", "activations"),
+                ("figure4", "figure"),
+            )
+        },
+        rows=[claims.entry(row, root, homes, links) for row in rows],
+        counts={verdict: count[verdict] for verdict in VERDICTS if count[verdict]},
+        intro=markup.html(" ".join(ledger.INTRO.split())),
+        data=_json({name: chart.data() for name, chart in charts.items()}),
+        plots=_json({name: json.loads(plot.to_json()) for name, plot in plots.items()}),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def write(results: Path, folder: Path, repository: str = "") -> Path:
+    """Write ``folder``/index.html."""
+    text = build(results, folder, repository)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "index.html", text)
+    return folder / "index.html"
