@@ -367,14 +367,12 @@ def test_it_prints_by_day_with_its_tables_unfolded_and_goes_back(browser, built)
 
 
 def test_it_follows_the_reader_into_the_dark(desk):
-    script = """() => [getComputedStyle(document.documentElement).backgroundColor,
-        document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color]"""
     desk.chart("figure1a")
-    day = desk.page.evaluate(script)
-    desk.page.emulate_media(color_scheme="dark")
-    night = desk.page.evaluate(script)
-    desk.page.emulate_media(color_scheme="light")
-    assert day == ["rgb(253, 252, 250)", site.INKS["with"][0]] and night == ["rgb(21, 23, 27)", site.INKS["with"][1]]
+    for scheme, page, ink in (("dark", "rgb(21, 23, 27)", 1), ("light", "rgb(253, 252, 250)", 0)):
+        desk.page.emulate_media(color_scheme=scheme)
+        script = """([page, ink]) => getComputedStyle(document.documentElement).backgroundColor === page
+            && document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color === ink"""
+        desk.page.wait_for_function(script, arg=[page, site.INKS["with"][ink]])
 
 
 def test_it_fits_a_phone(browser, built):
