@@ -371,7 +371,8 @@ def test_it_follows_the_reader_into_the_dark(desk):
     for scheme, page, ink in (("dark", "rgb(21, 23, 27)", 1), ("light", "rgb(253, 252, 250)", 0)):
         desk.page.emulate_media(color_scheme=scheme)
         script = """([page, ink]) => getComputedStyle(document.documentElement).backgroundColor === page
-            && document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color === ink"""
+            && document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color
+                === ink"""
         desk.page.wait_for_function(script, arg=[page, site.INKS["with"][ink]])
 
 
