@@ -30,8 +30,9 @@ def config_of(*overrides: str) -> Config:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_group_choice_composes(group, choice):
-    convolutional = choice in ("imagenet", "inception", "googlenet")
-    config_of(f"experiment={'figure2/inception' if convolutional else 'figure1/plain'}", f"{group}={choice}")
+    needs = {"imagenet": "figure2/inception", "inception": "figure2/inception", "googlenet": "figure2/inception"}
+    needs["rnn"] = "claims/recurrent"
+    config_of(f"experiment={needs.get(choice, 'figure1/plain')}", f"{group}={choice}")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -15,7 +15,8 @@ from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.models.mlp import MLP
 from bnrepro.models.stacked import stacks
-from bnrepro.probes.instruments import INSTRUMENTS, Scene
+from bnrepro.probes.instruments import INSTRUMENTS
+from bnrepro.probes.scene import Scene
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.validation import typed

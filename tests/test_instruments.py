@@ -13,7 +13,9 @@ from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
 from bnrepro.models.mlp import MLP
 from bnrepro.probes import instruments
-from bnrepro.probes.instruments import INSTRUMENTS, Scene, _shape
+from bnrepro.probes.instruments import INSTRUMENTS
+from bnrepro.probes.of_activations import _shape
+from bnrepro.probes.scene import Scene
 from bnrepro.probes.sites import sites
 from bnrepro.records import mirror
 from bnrepro.validation import typed

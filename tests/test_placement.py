@@ -18,9 +18,10 @@ from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
-from bnrepro.probes.instruments import INSTRUMENTS, Scene
+from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.layers import LayerProbe
 from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.probes.scene import Scene
 from bnrepro.probes.sites import sites, watched
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training.interrupt import StopRequest

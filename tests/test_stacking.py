@@ -14,7 +14,7 @@ from conftest import compose_config
 CPU = torch.device("cpu")
 
 
-def train(config, seeds, steps, data, prepare=lambda model: None):
+def train(config, seeds, steps, data, prepare=lambda model: None, states=None):
     task = build.task(config, data, seeds, CPU)
     prepare(task.model)
     trainer = Trainer(
@@ -26,6 +26,8 @@ def train(config, seeds, steps, data, prepare=lambda model: None):
         looks={steps},
         look=lambda step: [{} for _ in seeds],
     )
+    if states:
+        trainer.restore(states)
     trainer.train(StopRequest())
     return trainer
 

@@ -19,6 +19,7 @@ from bnrepro.layers.sync import synchronise
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
+from bnrepro.models.recurrent import RNN
 from bnrepro.models.stacked import stacks
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.instrumented import InstrumentProbe, Probes
@@ -65,20 +66,20 @@ def device(config: Config) -> torch.device:
     return found
 
 
-def dense(config: Config) -> bool:
-    """Whether it is the network of dense layers on binary digits, and not a convolutional one."""
-    return config.model.name == "mlp"
+def of_digits(config: Config) -> bool:
+    """Whether it is a network that reads binary digits as vectors, and not a convolutional one."""
+    return config.model.name in ("mlp", "rnn")
 
 
 def stackable(config: Config) -> bool:
     """Whether several seeds train side by side in one program; else one after the other."""
-    return dense(config) and stacks(_norm(config)(1)) and not config.probe.instruments
+    return config.model.name == "mlp" and stacks(_norm(config)(1)) and not config.probe.instruments
 
 
 def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
     """The data set, checked and ready to give batches on a device."""
     options = config.data
-    if dense(config):
+    if of_digits(config):
         size = config.training.batch_size
         return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, on, options.inputs)
     return load.images(config, on, (replicas.rank, replicas.count))
@@ -99,6 +100,12 @@ def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
 def _mlp(config: Config, stack: int) -> MLP:
     sizes = [mnist.PIXELS, *config.model.hidden, mnist.CLASSES]
     return MLP(sizes, _norm(config), config.model.nonlinearity, config.norm.placement, stack)
+
+
+def _rnn(config: Config) -> RNN:
+    (features,) = config.model.hidden
+    options = config.model.nonlinearity, config.norm.placement
+    return RNN(mnist.WIDTH, features, mnist.CLASSES, _norm(config), *options)
 
 
 def _convolutional(config: Config, classes: int) -> Trunk:
@@ -122,10 +129,13 @@ def _convolutional(config: Config, classes: int) -> Trunk:
 
 
 def network(config: Config, seeds: list[int], on: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
-    """One network a seed, side by side where it is `dense`, with its initial weights."""
-    model = _mlp(config, len(seeds)) if dense(config) else _convolutional(config, classes)
+    """One network a seed, side by side where they are `stackable`, with its initial weights."""
+    if of_digits(config):
+        model = _rnn(config) if config.model.name == "rnn" else _mlp(config, len(seeds))
+    else:
+        model = _convolutional(config, classes)
     initialise(model, config.init, seeds)
-    return model.to(on) if dense(config) else model.to(on, memory_format=torch.channels_last)
+    return model.to(on) if of_digits(config) else model.to(on, memory_format=torch.channels_last)
 
 
 def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
@@ -139,7 +149,7 @@ def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> n
 
 def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, replicas: Replicas = ALONE) -> Task:
     """The networks of these seeds and what they are trained on."""
-    if dense(config):
+    if of_digits(config):
         return StackedMNIST(network(config, seeds, on), data, config.probe.batches)
     model = network(config, seeds, on, data.classes)
     return ImageClassification(
@@ -158,7 +168,7 @@ def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     options = config.optimizer
     if options.name in ADAPTIVE:
         return ADAPTIVE[options.name](decayed(model, options.l2), lr=options.lr, foreach=True)
-    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not dense(config))
+    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not of_digits(config))
 
 
 def probe(config: Config, task: Task, steps: list[int]) -> Probes | None:

@@ -79,16 +79,19 @@ def run(directories: list[Path], root: Path | None, out: Path) -> None:
             `accuracies` gives.
 
     Raises:
-        UserError: as `measure`, or a run is there twice.
-        OSError: ``out`` cannot be written.
+        UserError: as `measure`, or a run is there twice, or ``out`` cannot be written.
     """
     names = [directory.name for directory in directories]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{twice[0]} is there twice; name each run once")
-    out.parent.mkdir(parents=True, exist_ok=True)
     found = dict(measure(directory, root) for directory in directories)
     command = shlex.join(["python", "scripts/swap_statistics.py", *(f"runs/{name}" for name in names)])
-    write_json(out, {"command": command, "measured": now(), **provenance(), "shift": SHIFT, "runs": found})
+    record = {"command": command, "measured": now(), **provenance(), "shift": SHIFT, "runs": found}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, record)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
     table = Table("top-1 accuracy", *KINDS, box=None, header_style="bold")
     for name, values in found.items():
         table.add_row(name, *(f"{values[kind]:.4f}" for kind in KINDS))
@@ -106,10 +109,7 @@ def main(words: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         run(options.run, options.root, options.out)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
         return 2
     return 0

@@ -9,6 +9,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers import norm_names, norm_options
 from bnrepro.models.placement import PLACEMENTS
 
+DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
 CHOICES = {
     "data.split": ("full", "tune"),
     "logger.mode": ("auto", "online", "offline", "disabled"),
@@ -18,7 +19,7 @@ CHOICES = {
     "data.name": ("mnist", "tiny_imagenet", "imagenet"),
     "data.shuffle": ("full", "shards"),
     "augment.name": ("none", "googlenet"),
-    "model.name": ("mlp", "inception", "googlenet"),
+    "model.name": ("mlp", "rnn", "inception", "googlenet"),
     "model.stem_reduction": (8, 4),
     "norm.placement": PLACEMENTS,
     "init.name": ("gaussian", "he", "xavier"),
@@ -69,8 +70,13 @@ def typed(composed: DictConfig) -> Config:
     for key, value in positive.items():
         if not value > 0:
             raise UserError(f"configuration: {key}={value} must be above 0")
-    if config.model.name == "mlp" and config.data.name != "mnist":
-        raise UserError(f"configuration: model=mlp is the MNIST network; data.name={config.data.name} needs inception")
+    name = config.model.name
+    if name in DIGITS and config.data.name != "mnist":
+        raise UserError(f"configuration: model={name} is for MNIST; data.name={config.data.name} needs inception")
+    if name == "rnn" and (len(config.model.hidden) != 1 or config.probe.name != "none" or config.probe.instruments):
+        raise UserError(
+            "configuration: model=rnn has one number in model.hidden, and nothing that looks inside: probe=none"
+        )
     _refuse_what_would_be_ignored(config)
     if config.training.batch_size < 2:
         raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
@@ -85,8 +91,9 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
     """Options that a network or normaliser does not have: they would be in the record and change nothing."""
     usual, training = Training(), config.training
     for key in ("precision", "compile", "replicas"):
-        if config.model.name == "mlp" and getattr(training, key) != getattr(usual, key):
-            raise UserError(f"configuration: model=mlp has no training.{key}; leave it at {getattr(usual, key)}")
+        if config.model.name in DIGITS and getattr(training, key) != getattr(usual, key):
+            name = config.model.name
+            raise UserError(f"configuration: model={name} has no training.{key}; leave it at {getattr(usual, key)}")
     if config.norm.sync and (config.norm.name != "bn" or config.norm.last or training.replicas == 1):
         raise UserError("configuration: norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more")
     if config.norm.last and config.model.name != "inception":
@@ -100,7 +107,7 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
             raise UserError(f"configuration: norm={' and '.join(norms)} has no norm.{key}; leave it at {defaults[key]}")
     if config.optimizer.name != "sgd" and config.optimizer.momentum:
         raise UserError(f"configuration: optimizer={config.optimizer.name} has no momentum; leave it at 0")
-    if config.data.inputs != "raw" and config.model.name != "mlp":
-        raise UserError("configuration: data.inputs is for model=mlp; leave it at raw")
-    if config.init.conv_gain != 1 and config.model.name == "mlp":
-        raise UserError("configuration: model=mlp has no convolutions; leave init.conv_gain at 1")
+    if config.data.inputs != "raw" and config.model.name not in DIGITS:
+        raise UserError(f"configuration: data.inputs is for model={' and '.join(DIGITS)}; leave it at raw")
+    if config.init.conv_gain != 1 and config.model.name in DIGITS:
+        raise UserError(f"configuration: model={config.model.name} has no convolutions; leave init.conv_gain at 1")

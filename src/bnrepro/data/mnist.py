@@ -11,7 +11,8 @@ from bnrepro.data import inputs
 from bnrepro.data.idx import check_file, read_idx
 from bnrepro.seeding import numpy_rng
 
-PIXELS = 28 * 28
+WIDTH = 28
+PIXELS = WIDTH * WIDTH
 CLASSES = 10
 HELD_OUT = 10_000  # training images set aside by split="tune"; our choice
 SPLIT_SEED = 0  # which ones; the same for every run

@@ -79,7 +79,7 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
         config = typed(OmegaConf.load(directory / "config.yaml"))
     except (OSError, OmegaConfBaseException) as error:
         raise UserError(f"{directory / 'config.yaml'} cannot be read ({str(error).splitlines()[0]})") from None
-    if build.dense(config):
+    if build.of_digits(config):
         raise UserError(f"{run.name} is a network of binary digits; its accuracy is in its record, {directory}")
     state = checkpoint.load(run.checkpoint, run.name)
     if state is None:

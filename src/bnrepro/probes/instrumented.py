@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bnrepro.errors import UserError, suggest
-from bnrepro.probes.instruments import INSTRUMENTS, Scene
+from bnrepro.probes.instruments import INSTRUMENTS
+from bnrepro.probes.scene import Scene
 
 SEED = 0  # of the training mini-batches that every run is looked at with
 BETWEEN = "/"  # instrument/quantity

@@ -20,7 +20,7 @@ from bnrepro.errors import UserError
 CLAIMS = [*(f"C{k:02}" for k in range(1, 49)), *(f"S{k}" for k in range(1, 11))]
 EXPERIMENTS = "experiments"  # the file that says where the records of each experiment are
 BOUNDS = ("above", "below", "at_least", "at_most", "within", "equals", "between")
-AS_GIVEN = {"number", "report", "experiment", "arms", "measure", "compare", "interval", "check"}  # fields of a part
+AS_GIVEN = {"number", "report", "experiment", "arms", "measure", "compare", "check"}  # fields of a part
 STANCES = ("supports", "contradicts", "mixed", "none")
 UNITS = {"": (1, ""), "points": (100, " points"), "nats": (1, " nats")}  # what a value is shown times, and of what
 VERDICTS = ("holds", "fails", "inconclusive", "contested", "untested")
@@ -32,6 +32,13 @@ class Rule:
 
     bound: str
     value: Any
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Where it changes from obeyed to not."""
+        if self.bound == "between":
+            return tuple(self.value)
+        return (-self.value, self.value) if self.bound == "within" else (self.value,)
 
     def text(self, unit: str = "") -> str:
         """In words."""
@@ -71,7 +78,6 @@ class Part:
     measure: dict[str, Any] = field(default_factory=dict)
     compare: str | dict[str, float] = ""
     seeds: int = 0
-    interval: str = "t"
     check: bool = False  # not part of the claim: without it the reading says nothing
 
     @cached_property

@@ -10,7 +10,7 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.definitions import Part, Rule
 from bnrepro.analysis.claims.measures import across, measure, varied
-from bnrepro.analysis.statistics import LEVEL, RESAMPLES, Estimate
+from bnrepro.analysis.statistics import LEVEL, Estimate
 
 SIGNIFICANT = 1 - LEVEL
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
@@ -78,18 +78,10 @@ def gather(records: Records, part: Part) -> Judged:
 def _estimate(values: np.ndarray, part: Part) -> Estimate:
     """Mean and interval over seeds; back from logarithms if it is a ratio (its sd stays that of the logarithms)."""
     found = Estimate.of(values)
-    if part.interval == "bootstrap" and found.n > 1:
-        low, high = np.quantile(_resampled(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        found = Estimate(found.mean, found.sd, float(low), float(high), found.n)
     if part.ratio:
         mean, low, high = (float(np.exp(v)) for v in (found.mean, found.low, found.high))
         found = Estimate(mean, found.sd, low, high, found.n)
     return found
-
-
-def _resampled(values: np.ndarray) -> np.ndarray:
-    draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    return values[draws].mean(1)
 
 
 def _p(values: np.ndarray, part: Part) -> float | None:
@@ -97,13 +89,7 @@ def _p(values: np.ndarray, part: Part) -> float | None:
     rule, n = part.rule, len(values)
     if n < 2 or not np.isfinite(values).all():
         return None
-    edges = [-rule.value, rule.value] if rule.bound == "within" else [rule.value]
-    if part.ratio:
-        edges = [float(np.log(edge)) for edge in edges]
-    if part.interval == "bootstrap":
-        means = _resampled(values)
-        shares = [min((means > edge).mean(), (means < edge).mean()) for edge in edges]
-        return float(max(min(1.0, 2 * share) for share in shares))
+    edges = np.log(rule.edges) if part.ratio else np.array(rule.edges)
     sd = values.std(ddof=1)
     distances = [abs(values.mean() - edge) for edge in edges]
     if sd == 0:
@@ -114,9 +100,9 @@ def _p(values: np.ndarray, part: Part) -> float | None:
 
 def holds(rule: Rule, low: float, high: float) -> str:
     """``holds`` if all of the interval [low, high] obeys the rule, ``fails`` if none of it, else ``inconclusive``."""
-    edge = rule.value
+    edge, *_ = edges = rule.edges
     if rule.bound in ("within", "between", "equals"):
-        least, most = edge if rule.bound == "between" else (-edge if rule.bound == "within" else edge, edge)
+        least, most = edges[0], edges[-1]
         inside, outside = least <= low and high <= most, high < least or low > most
     elif rule.bound in ("above", "at_least"):
         inside = low > edge if rule.bound == "above" else low >= edge

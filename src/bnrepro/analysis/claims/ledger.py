@@ -146,7 +146,6 @@ def _part(one: Judged) -> Row:
     if estimate:
         row |= {
             "interval": [_number(estimate.low), _number(estimate.high)],
-            "by": {"t": "Student's t over seeds", "bootstrap": "bootstrap over seeds"}[part.interval],
             "seeds": one.seeds,
             "values": [_number(value) for value in one.values],
             "p": _number(one.p, 3),

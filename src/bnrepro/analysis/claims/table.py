@@ -85,15 +85,16 @@ def _links(row: Row) -> str:
     found += [f"[runs](../{folder}/runs)" for folder in row["records"]]
     if plotted(row):
         found.append(f"[plot]({PLOTS}/{row['id']}.png)")
-    found += [
-        f"[figure](../{folder}/figure.png)" for folder in row["records"] if "/figure" in folder and not plotted(row)
-    ]
+    if any(part["family"] == "reported" for part in row["ours"]):
+        found += [f"[plot](../{folder}/figure.png)" for folder in row["records"]]
+    if any(part["family"] == "exact" for part in row["ours"]):
+        found.append("[numbers](claims/identities.json)")
     return " ".join(found)
 
 
 def plotted(row: Row) -> bool:
-    """Whether a claim has a plot: one with measured parts."""
-    return any(part["family"] == "directional" and part["value"] is not None for part in row["ours"])
+    """Whether a claim has a plot of its own: one with measured or exact parts."""
+    return any(part["value"] is not None for part in row["ours"])
 
 
 def overview(rows: list[Row]) -> str:
@@ -128,6 +129,33 @@ def parts(row: Row) -> tuple[list[str], list[list[str]]]:
         lines.append([part["reading"], *cells] if readings else cells)
     head = ["measured", "ours", "holds if", "n", "verdict"]
     return ["reading", *head] if readings else head, lines
+
+
+MANY = 6  # parts, beyond which `told` gives one of each reading
+
+
+def _telling(row: Row, reading: str, verdict: str) -> Row:
+    """The part that says most of a reading: one that does as its verdict, else a check that does not hold, else any."""
+    parts = [part for part in row["ours"] if part["reading"] == reading]
+    claimed = [part for part in parts if not part.get("check")]
+    failed = [part for part in parts if part.get("check") and part["verdict"] != "holds"]
+    return next((part for part in claimed if part["verdict"] == verdict), (failed or claimed)[0])
+
+
+def told(row: Row) -> str:
+    """A claim's verdict and what it follows from, to stand in prose: a line a part, or a reading if parts are many."""
+    lines = [f"**{MARKS[row['verdict']]} {row['id']}: {row['verdict']}.** {row['claim']}", ""]
+    parts = row["ours"]
+    if len(parts) > MANY:
+        parts = [_telling(row, reading, verdict) for reading, verdict in row["readings"].items()]
+    for part in parts:
+        reading = f"*{part['reading']}*: " if part["reading"] else ""
+        check = " (check)" if part.get("check") else ""
+        n = f", n = {part['n']}" if part["n"] > 1 else ""
+        ours = number(part)
+        found = f"{ours}{n}; holds if {part['rule']}: **{part['verdict']}**" if ours else "not measured yet"
+        lines.append(f"- {reading}{part['what']}{check}: {found}")
+    return "\n".join(lines) + "\n"
 
 
 def section(row: Row) -> str:

@@ -1,0 +1,78 @@
+"""What the claims' drawings are of: frames of one column a seed, by layer, by step, or by the value of a key."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from bnrepro.analysis import curves, dataset
+from bnrepro.analysis.claims.arms import value
+from bnrepro.analysis.claims.measures import measure
+from bnrepro.analysis.load import Record
+from bnrepro.analysis.statistics import Estimate
+
+FIRST, LAST = 0, -1  # looks
+
+
+class Arm(NamedTuple):
+    """Some records and how they are drawn."""
+
+    label: str
+    records: list[Record]
+    colour: str
+    line: str = "-"
+
+
+def _seen(records: list[Record], quantity: str) -> list[Record]:
+    """Those whose probes have a quantity; a run that diverged may have none."""
+    return [r for r in records if (r.path / "probes.npz").is_file() and quantity in r.probes]
+
+
+def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataFrame:
+    """A quantity at one look, indexed by layer from 1; layers where it was not measured are left out."""
+    found = {r.seed: r.probes[quantity][look].astype(float) for r in _seen(records, quantity)}
+    frame = pd.DataFrame(found)
+    frame.index = frame.index + 1
+    return frame.dropna(how="all")
+
+
+def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
+    """A quantity at one layer (1 is the first, -1 the last), indexed by step."""
+    site = layer - 1 if layer > 0 else layer
+    return pd.DataFrame(
+        {
+            r.seed: pd.Series(r.probes[quantity][:, site].astype(float), r.probes["steps"])
+            for r in _seen(records, quantity)
+        }
+    )
+
+
+def layers(records: list[Record], quantity: str) -> int:
+    """How many layers a quantity was looked at in; 0 without a record of it."""
+    return max((r.probes[quantity].shape[1] for r in _seen(records, quantity)), default=0)
+
+
+def accuracy(records: list[Record]) -> pd.DataFrame:
+    """Accuracy indexed by step; a run is at chance from where it diverged."""
+    return curves.accuracies(records, dataset.chance(records[0])) if records else pd.DataFrame()
+
+
+def column(records: list[Record], name: str) -> pd.DataFrame:
+    """Another column of the metrics, indexed by step."""
+    return pd.DataFrame({r.seed: r.metrics[name] for r in records if name in r.metrics})
+
+
+def ladder(records: list[Record], key: str, spec: dict[str, Any]) -> pd.DataFrame:
+    """A measure (see `bnrepro.analysis.claims.measures`) of records that differ in a key, indexed by its value."""
+    found: dict[Any, dict[int, float]] = {}
+    for record in records:
+        told = value(record.config, key)
+        found.setdefault(len(told) if isinstance(told, list) else told, {})[record.seed] = measure(record, spec)
+    return pd.DataFrame.from_dict(found, orient="index").sort_index().dropna(how="all")
+
+
+def differences(one: list[Record], other: list[Record], spec: dict[str, Any]) -> tuple[np.ndarray, Estimate]:
+    """One arm's measure minus the other's, a number a seed that both have, and their mean and interval."""
+    values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(one, other), strict=True)])
+    values = values[~np.isnan(values)]
+    return values, Estimate.of(values)

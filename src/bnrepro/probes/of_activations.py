@@ -1,0 +1,117 @@
+"""Instruments that look at weights and activations: norms, spread, saturation, linearity, shape, noise of the batch."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bnrepro.models.mlp import MLP
+from bnrepro.probes.scene import Quantities, Scene, each, slope_at
+from bnrepro.probes.sites import by_feature
+
+SATURATED = 0.05  # a derivative of the nonlinearity below this; a sigmoid's is 0.25 at most
+NEAR_ZERO = 0.01  # of a unit's standard deviation
+ROUNDS = 20  # of `batch_noise`: how often an image is shown among others
+
+
+def weights(scene: Scene) -> Quantities:
+    """Norm of W."""
+    return {"norm": each(torch.linalg.vector_norm(site.weight) for site in scene.places)}
+
+
+def moments(scene: Scene) -> Quantities:
+    """Standard deviation of W u and of x: over the values of each unit, root mean square over units."""
+    seen = scene.seen()
+    return {
+        what: each(
+            torch.cat([by_feature(getattr(one, what)) for one in seen[site.name]], 1).var(1).mean().sqrt()
+            for site in scene.places
+        )
+        for what in ("affine", "x")
+    }
+
+
+def saturation(scene: Scene) -> Quantities:
+    """Mean derivative of the nonlinearity at x, and the share of x where it is below `SATURATED`."""
+    seen = scene.seen()
+    slopes = [slope_at(site, torch.cat([one.x.flatten() for one in seen[site.name]])) for site in scene.places]
+    return {
+        "slope": each(slope.mean() for slope in slopes),
+        "share": each((slope < SATURATED).float().mean() for slope in slopes),
+    }
+
+
+def linearity(scene: Scene) -> Quantities:
+    """Of the nonlinearity at x: the share of |x| < 2, and R^2 of the best straight line through g(x)."""
+    seen, inside, fit = scene.seen(), [], []
+    for site in scene.places:
+        x = torch.cat([one.x.flatten() for one in seen[site.name]]).double()
+        y = site.nonlinearity(x.view(1, 1, -1)).flatten()
+        inside.append((x.abs() < 2).double().mean())
+        fit.append(torch.corrcoef(torch.stack([x, y]))[0, 1] ** 2)
+    return {"inside_2": each(inside), "r2": each(fit)}
+
+
+def gaussianity(scene: Scene) -> Quantities:
+    """How far from a Gaussian, of W u and of the layer's input u: means over units.
+
+    |skewness|, |excess kurtosis|, negentropy by Hyvarinen's approximation (1998, with log cosh), and the share of
+    values within `NEAR_ZERO` standard deviations of zero (a Gaussian has 0.8 %). Units that do not vary are left out.
+    """
+    seen, found = scene.seen(), {}
+    for what in ("affine", "u"):
+        rows = []
+        for site in scene.places:
+            values = torch.cat([by_feature(getattr(one, what)) for one in seen[site.name]], 1).double()
+            rows.append(_shape(values))
+        for k, name in enumerate(("skewness", "kurtosis", "negentropy", "near_zero")):
+            found[f"{what}_{name}"] = np.array([row[k] for row in rows])
+    return found
+
+
+LOG_COSH_OF_A_GAUSSIAN = 0.374567207491438  # E[log cosh Z], Z standard normal
+
+
+def _shape(values: Tensor) -> list[float]:
+    """The four measures of (C, n) values, means over units."""
+    deviation = values.std(1, unbiased=False)
+    values, deviation = values[deviation > 0], deviation[deviation > 0, None]
+    z = (values - values.mean(1, keepdim=True)) / deviation
+    log_cosh = z.abs() + torch.nn.functional.softplus(-2 * z.abs()) - math.log(2)
+    measures = [
+        z.pow(3).mean(1).abs(),
+        (z.pow(4).mean(1) - 3).abs(),
+        (log_cosh.mean(1) - LOG_COSH_OF_A_GAUSSIAN).square(),
+        (values.abs() < NEAR_ZERO * deviation).double().mean(1),
+    ]
+    return [float(measure.mean()) for measure in measures]
+
+
+def batch_noise(scene: Scene) -> Quantities:
+    """How much an image's logits depend on the others in its batch: one number, at the first site.
+
+    An image is shown `ROUNDS` times, each time among others; the variance of its logits over rounds, over their
+    variance over images. 0 without BN, or with one image for all. Noise that a normaliser draws counts, too.
+    """
+    images = torch.cat([_by_image(scene.model, batch) for batch, _ in scene.batches])
+    size = len(_by_image(scene.model, scene.batches[0][0]))
+    fixed, others = images[: size // 2], images[size // 2 :]
+    generator = torch.Generator().manual_seed(0)
+    said = []
+    with torch.no_grad():
+        for _ in range(ROUNDS):
+            company = others[torch.randperm(len(others), generator=generator)[: size - len(fixed)].to(others.device)]
+            shown = torch.cat([fixed, company])
+            shown = shown[None] if isinstance(scene.model, MLP) else shown
+            logits = scene.predict(shown)
+            logits = logits[0] if isinstance(logits, tuple) else logits
+            logits = logits[0].T if isinstance(scene.model, MLP) else logits
+            said.append(logits[: len(fixed)])
+    logits = torch.stack(said)  # (rounds, images, classes)
+    noise = logits.var(0).mean() / logits.mean(0).var(0).mean()
+    return {"share": np.array([float(noise)] + [math.nan] * (len(scene.places) - 1))}
+
+
+def _by_image(model: nn.Module, images: Tensor) -> Tensor:
+    return images[0] if isinstance(model, MLP) else images

@@ -1,0 +1,199 @@
+"""The claims' drawings on synthetic records whose curves are known: what is drawn is what was measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from bnrepro.analysis import style
+from bnrepro.analysis.claims import drawings, painting, series, table
+from bnrepro.analysis.claims.series import FIRST, Arm
+from bnrepro.analysis.load import Record
+from bnrepro.analysis.statistics import Estimate
+from fake_records import write_record
+
+LAYERS, STEPS, TOP = 3, [1, 10, 100, 1000, 5000], 0.9
+UNITS = np.repeat(np.arange(1, LAYERS + 1), 2)
+QUANTITIES = [
+    *("gradients/input_rms", "amplification/relative", "saturation/share", "weights/norm", "linearity/r2"),
+    *("shift/relative", "gaussianity/u_negentropy", "gaussianity/affine_negentropy", "batch_noise/share"),
+    *("jacobian/p10", "jacobian/p50", "jacobian/p90"),
+]
+FINAL = {"final": "val/top1"}
+EXACT = {
+    "C06": {f"bias_at_{step}": step / 10 for step in (250, 500, 750, 1000)},
+    "C07": {f"scale_at_{step}": step**0.5 for step in (250, 500, 750, 1000)},
+}
+
+
+def value(seed: int, look: int, layer: int) -> float:
+    """What every instrument of these records saw."""
+    return (1 + seed / 10) * 2.0**-layer * (1 + look)
+
+
+def write(folder: Path, seed: int, name: str = "run", top: float = TOP, **config) -> Record:
+    """A run that climbs to ``top`` plus a hundredth of its seed; ``config`` are its sections."""
+    status = {"state": "finished", "seed": seed, "variant": name, "steps": STEPS[-1], "group": name}
+    status["final"] = {"val/top1": top + seed / 100} | dict.fromkeys(drawings.STATISTICS.values(), top / 2)
+    seen = np.array([[value(seed, look, layer) for layer in range(1, LAYERS + 1)] for look in range(len(STEPS))])
+    probes = dict.fromkeys(QUANTITIES, seen) | {"steps": STEPS, "sites": ["a", "b", "c"], "layers": UNITS}
+    rising = np.arange(len(STEPS))[:, None, None]
+    probes["percentiles"] = np.broadcast_to(rising + np.array([-1.0, 0.0, 1.0]), (len(STEPS), len(UNITS), 3))
+    config = {"data": {"name": "mnist"}, "model": {"hidden": [100] * LAYERS}} | config
+    curve = [(step, top * k / len(STEPS) + seed / 100) for k, step in enumerate(STEPS, 1)]
+    record = write_record(folder / f"{name}-s{seed}-g", status, config, curve, **probes)
+    rows = [f"{step},{accuracy},{1 - accuracy}\n" for step, accuracy in curve]
+    (record.path / "metrics.csv").write_text("step,val/top1,train/loss\n" + "".join(rows))
+    return record
+
+
+@pytest.fixture
+def arm(tmp_path) -> Arm:
+    return Arm("an arm", [write(tmp_path, seed) for seed in (0, 1, 2)], style.WITH)
+
+
+NOTHING = Arm("nothing", [], style.WITHOUT)
+
+
+def texts(axes) -> str:
+    return " ".join(text.get_text() for text in [*axes.texts, *(axes.get_legend().texts if axes.get_legend() else ())])
+
+
+def test_frames_have_a_column_a_seed(arm, tmp_path):
+    layers = series.by_layer(arm.records, "weights/norm", FIRST)
+    assert layers.index.tolist() == [1, 2, 3] and layers[2].tolist() == pytest.approx(
+        [value(2, 0, k) for k in (1, 2, 3)]
+    )
+    for layer, which in ((2, 2), (-1, LAYERS)):
+        found = series.by_step(arm.records, "weights/norm", layer)
+        assert found.index.tolist() == STEPS
+        assert found[1].tolist() == pytest.approx([value(1, k, which) for k in range(len(STEPS))])
+    assert series.layers(arm.records, "weights/norm") == LAYERS and series.layers([], "weights/norm") == 0
+    assert series.by_layer(arm.records, "moments/x").empty and series.accuracy([]).empty
+    rungs = [write(tmp_path / str(std), 0, top=std, init={"std": std}) for std in (0.3, 0.1)]
+    found = series.ladder(rungs, "init.std", FINAL)
+    assert found.index.tolist() == [0.1, 0.3] and found[0].tolist() == [0.1, 0.3]
+    assert series.ladder(arm.records, "model.hidden", FINAL).index.tolist() == [LAYERS]
+
+
+def test_a_diverged_run_has_an_accuracy_and_no_layers(arm, tmp_path):
+    (tmp_path / "bad").mkdir()
+    status = {"state": "diverged", "seed": 7, "variant": "bad", "steps": STEPS[-1], "group": "bad", "diverged_at": 3}
+    (tmp_path / "bad" / "config.yaml").write_text("data: {name: mnist}")
+    records = [*arm.records, Record(tmp_path / "bad", status)]
+    assert list(series.by_layer(records, "weights/norm")) == [0, 1, 2]
+    assert series.accuracy(records)[7].iloc[-1] == 0.1
+
+
+def test_differences_are_of_the_seeds_that_both_have(arm, tmp_path):
+    other = [write(tmp_path, seed, "other", TOP - 0.1) for seed in (1, 2, 3)]
+    values, estimate = series.differences(arm.records, other, FINAL)
+    assert values == pytest.approx([0.1, 0.1]) and estimate.n == 2
+    values, estimate = series.differences(arm.records, [], FINAL)
+    assert not len(values) and estimate.n == 0
+
+
+def test_depth_draws_gradients_over_the_last_layers_and_movement_as_it_is(arm):
+    first, _, movement = drawings.depth({"net": [arm, NOTHING]}).axes
+    line = first.lines[0]
+    assert line.get_xdata().tolist() == [1, 2, 3] and line.get_ydata() == pytest.approx([4, 2, 1])
+    assert movement.lines[0].get_ydata() == pytest.approx([1.1 * value(0, len(STEPS) - 1, k) for k in (1, 2, 3)])
+    assert "nothing (not measured yet)" in texts(first)
+
+
+def test_weight_growth_draws_norms_over_the_first_and_the_effective_rate(arm):
+    grown, plain, rate = drawings.weight_growth(arm, NOTHING).axes
+    assert grown.lines[0].get_ydata() == pytest.approx([1, 2, 3, 4, 5])
+    assert rate.lines[0].get_ydata() == pytest.approx([1, 1 / 4, 1 / 9, 1 / 16, 1 / 25])
+    assert [line.get_linestyle() for line in rate.lines] == [":", "--", "-"]
+    assert painting.ABSENT in texts(plain)
+
+
+def test_ladders_draw_rungs_and_half_of_the_best(tmp_path):
+    rungs = [write(tmp_path / f"{rate}", 0, top=top, optimizer={"base_lr": rate}) for rate, top in ((1, 0.4), (3, 0.8))]
+    climb = ([Arm("an arm", rungs, style.WITH), NOTHING], "optimizer.base_lr", "rate", "val/top1")
+    (axes,) = drawings.ladders({"a network": climb}).axes
+    assert axes.lines[0].get_xdata().tolist() == [1, 3] and axes.lines[0].get_ydata().tolist() == [0.4, 0.8]
+    assert axes.lines[-1].get_ydata()[0] == 0.4
+    climb = ([Arm("an arm", rungs[:1], style.WITH)], *climb[1:])
+    assert "other rungs not measured yet" in texts(drawings.ladders({"a network": climb}).axes[0])
+
+
+def test_company_draws_noise_by_size_and_accuracy_by_statistics(tmp_path):
+    runs = [write(tmp_path / str(m), 0, training={"batch_size": m}) for m in (2, 64)]
+    sizes = Arm("an arm", runs, style.WITH)
+    accuracy, noise, swap = drawings.company([sizes, NOTHING], sizes._replace(records=runs[:1])).axes
+    assert accuracy.lines[0].get_xdata().tolist() == [2, 64] and accuracy.lines[0].get_ydata().tolist() == [TOP, TOP]
+    assert noise.lines[0].get_ydata() == pytest.approx([value(0, len(STEPS) - 1, 1)] * 2)
+    assert swap.lines[0].get_ydata() == pytest.approx([TOP / 2] * 4)
+
+
+def test_changes_are_coloured_if_their_interval_leaves_out_zero():
+    def effect(*points: float) -> painting.Effect:
+        values = np.array(points) / 100
+        return values, Estimate.of(values)
+
+    rows = {"helps": effect(2, 2.1, 2.2), "harms": effect(-2, -2.1, -2.2), "?": effect(-1, 0, 2), "none": effect()}
+    (axes,) = drawings.changes(rows).axes
+    seeds = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [to_hex(line.get_color()) for line in seeds] == [style.WITH, style.WITHOUT, style.POOLED]
+    assert seeds[0].get_xdata() == pytest.approx([2, 2.1, 2.2]) and painting.ABSENT in texts(axes)
+
+
+def test_noise_draws_loss_wandering_and_shift(arm):
+    *_, loss, wander, shift = drawings.noise({key: [arm] for key in "abc"}, [arm, NOTHING]).axes
+    climbed = np.array([TOP * k / len(STEPS) for k in range(1, len(STEPS) + 1)])
+    assert loss.lines[0].get_ydata() == pytest.approx(1 - climbed - 0.01)
+    assert wander.lines[0].get_xdata() == pytest.approx([0.5] * 3)  # from step 1,000 on one up, two wide
+    assert shift.lines[0].get_ydata() == pytest.approx([value(1, k, LAYERS) for k in range(len(STEPS))])
+
+
+def test_whitening_draws_cost_by_width():
+    numbers = {f"time_ratio_{units}": units / 4 for units in (64, 32)}
+    numbers |= {f"{kind}_gradient_growth_gap_1e_{k}": 10.0**k for kind in ("pca", "zca") for k in (3, 6)}
+    cost, growth = drawings.whitening(numbers).axes
+    assert cost.lines[0].get_xdata().tolist() == [32, 64] and cost.lines[0].get_ydata().tolist() == [8, 16]
+    assert growth.lines[0].get_ydata().tolist() == [1, 1e3, 1e6]
+
+
+def of_every_claim(one: Arm) -> dict[str, Figure]:
+    """Every drawing of records, of this arm alone."""
+    effect = series.differences(one.records, one.records, FINAL)
+    return {
+        "saturation": drawings.saturation([one], [one]),
+        "without_gradient": drawings.without_gradient(EXACT, [one], [one]),
+        "linear_regime": drawings.linear_regime(one, one),
+        "company": drawings.company([one], one),
+        "before_after": drawings.before_after(dict.fromkeys("abc", one), {key: [one] for key in "de"}, {"d": effect}),
+        "depth": drawings.depth({"net": [one]}),
+        "singular_values": drawings.singular_values({"net": [one]}),
+        "weight_growth": drawings.weight_growth(one, one),
+        "noise": drawings.noise({key: [one] for key in "abc"}, [one]),
+        "changes": drawings.changes({"d": effect}),
+    }
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_what_is_not_measured_is_said_and_nothing_else(arm, measured):
+    for name, figure in of_every_claim(arm if measured else NOTHING).items():
+        assert any(painting.ABSENT in texts(axes) for axes in figure.axes) != measured, name
+
+
+def test_a_verdict_is_told_by_part_or_by_reading():
+    part = {"reading": "a", "what": "a gain", "family": "exact", "verdict": "holds", "n": 5, "rule": "above 1"}
+    part |= {"value": 2.5, "interval": [2.0, 3.0], "unit": ""}
+    missing = part | {"reading": "b", "verdict": "untested", "n": 0, "value": None}
+    row = {"id": "C01", "verdict": "holds", "claim": "It works.", "ours": [part, missing]}
+    row["readings"] = {"a": "holds", "b": "untested"}
+    told = table.told(row)
+    assert told.startswith("**● C01: holds.** It works.")
+    assert "- *a*: a gain: 2.5 [2, 3], n = 5; holds if above 1: **holds**" in told
+    assert "- *b*: a gain: not measured yet" in told
+    failed = part | {"verdict": "fails", "what": "a loss"}
+    check = part | {"verdict": "fails", "what": "sound", "check": True}
+    many = {"ours": [part] * table.MANY + [failed, check], "readings": {"a": "fails"}}
+    assert table.told(row | many).count("\n- ") == 1 and "a loss" in table.told(row | many)
+    many["readings"] = {"a": "inconclusive"}
+    assert "sound (check)" in table.told(row | many)
