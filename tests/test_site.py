@@ -142,6 +142,10 @@ def test_links_can_be_those_of_a_repository(tmp_path):
         entry = claims.entry(row, ROOT, homes, links)
         runs = [link for group in entry["grouped"] for link in group["seeds"].values()]
         named = [link for kind in ("configs", "notebooks", "folders") for link in entry[kind].values()]
+        for command in entry["commands"]:
+            experiments = re.findall(r"(?<=[=,])(?:figure\d|claims|googlenet)/\w+", command)
+            assert all((ROOT / "configs" / "experiment" / f"{name}.yaml").is_file() for name in experiments), command
+        assert bool(entry["commands"]) == bool(row["runs"] or row["commands"])
         assert len(runs) == len(row["runs"]) and bool(entry["configs"]) == bool(row["records"])
         for link in (*runs, *named, entry["rule_link"], entry["page_link"]):
             assert (ROOT / unquote(urldefrag(link)[0].removeprefix(f"{address}/"))).exists(), link
@@ -335,10 +339,13 @@ def test_the_ledger_is_filtered_and_searched(desk):
 
 def test_a_link_to_a_claim_unfolds_it_and_draws_its_seeds(desk):
     row = next(row for row in ROWS if row["id"] == "C02")
+    desk.page.locator(f".tally a.{next(verdict for verdict in COUNTS if verdict != row['verdict'])}").click()
+    assert "c02" not in desk.claims()
     desk.page.evaluate("location.hash = '#c02'")
     desk.page.wait_for_selector("#c02 .claim-plot[data-drawn]")
     assert len(desk.claims()) == 58 and desk.page.locator("#c02 details").get_attribute("open") is not None
     assert desk.page.locator("#c02 pre").text_content() == "\n".join(row["commands"])
+    assert "experiment=figure1/bn,figure1/plain seed=0,1,2,3,4" in desk.page.locator("#c31 pre").text_content()
     script = (
         "document.querySelector('#c02 .claim-plot')._fullData.filter((t) => t.mode === 'markers').map((t) => [...t.x])"
     )
