@@ -19,6 +19,7 @@ from bnrepro.site.charts import numbers
 from bnrepro.site.links import Links
 
 RUN = re.compile(r"(?P<variant>.+)-s(?P<seed>\d+)-(?P<hash>[0-9a-f]+)")
+SMALLEST = 1e-17  # stands for 0 where an axis is logarithmic
 COLOURS = {"holds": "with", "fails": "without"}
 NARROW = 1.3  # decades: a logarithmic axis no longer than that has round numbers for its ticks
 BAR, GAP, EDGES = 30, 58, 66  # px: one part, between two (ticks and a name of two lines), around all
@@ -36,10 +37,26 @@ def _configs(root: Path, row: Row) -> list[str]:
 
 
 def _notebooks(root: Path, row: Row) -> list[str]:
-    """The notebooks that read the records of a row."""
+    """The notebooks that name a claim, or read its records."""
+    words = re.compile("|".join([rf"\b{row['id']}\b", *(f"{re.escape(records)}/" for records in row["records"])]))
     scripts = sorted((root / "notebooks").glob("*.py"))
-    using = [path for path in scripts if any(f"{records}/" in path.read_text() for records in row["records"])]
-    return [f"notebooks/{path.stem}.ipynb" for path in using]
+    return [f"notebooks/{path.stem}.ipynb" for path in scripts if words.search(path.read_text())]
+
+
+def _commands(row: Row) -> list[str]:
+    """The commands of a row; those of a claim that a figure's report judges follow from the names of its runs."""
+    if row["commands"] or not row["runs"]:
+        return row["commands"]
+    _, figure, scale = row["records"][0].split("/")
+    seeds: dict[str, list[str]] = {}
+    for run in sorted(row["runs"]):
+        found = RUN.fullmatch(run)
+        seeds.setdefault(found["variant"], []).append(found["seed"])
+    words = ["python scripts/train.py -m hydra/launcher=joblib", *([f"scale={scale}"] if scale != "paper" else [])]
+    words.append("experiment=" + ",".join(f"{figure}/{variant}" for variant in seeds))
+    if len(shared := set(map(tuple, seeds.values()))) == 1:  # else each configuration has a seed of its own
+        words.append("seed=" + ",".join(*shared))
+    return [" ".join(words), *(["python scripts/evaluate.py"] if figure == "figure4" else [])]
 
 
 def _runs(row: Row, homes: dict[str, str], links: Links) -> list[dict[str, Any]]:
@@ -62,6 +79,7 @@ def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str
         "anchor": row["id"].lower(),
         "mark": ledger.MARKS[row["verdict"]],
         "told": ledger.ours(row),
+        "commands": _commands(row),
         "parts": markup.table(*ledger.parts(row)) if row["ours"] else None,
         "said": {name: verdict for name, verdict in row["readings"].items() if name},
         "chart": ledger.plotted(row),
@@ -82,67 +100,65 @@ def homes(root: Path) -> dict[str, str]:
     return {path.name: path.parent.relative_to(root).as_posix() for path in (root / "results").glob("*/**/runs/*/")}
 
 
-def _axis(part: Part, values: list[float], edges: list[float]) -> dict[str, Any]:
-    """An axis that holds values and edges, with some room; logarithmic where ratios are averaged."""
-    shown = np.array([*values, *edges])
-    log = part.ratio and bool((shown > 0).all())
-    shown = np.log10(shown) if log else shown
+def _axis(values: np.ndarray, log: bool) -> dict[str, Any]:
+    """An axis that holds some values, with room around them."""
+    shown = np.log10(values) if log else values
     room = 0.08 * (shown.max() - shown.min()) or 1.0
     low, high = float(shown.min() - room), float(shown.max() + room)
     if log and high - low < NARROW:
         return {"type": "log", "range": [low, high], "tickvals": numbers(MaxNLocator(5).tick_values(10**low, 10**high))}
-    return {"type": "log", "range": [low, high], "dtick": 1} if log else {"range": [low, high], "nticks": 6}
+    return {"type": "log", "range": [low, high], "nticks": 6} if log else {"range": [low, high], "nticks": 6}
 
 
-def _inside(part: Part, edges: list[float], reach: list[float]) -> tuple[float, float]:
+def _inside(part: Part, edges: np.ndarray, reach: list[float]) -> tuple[float, float]:
     """Where on an axis from ``reach[0]`` to ``reach[1]`` the rule is obeyed."""
-    if len(edges) == 2:
-        return edges[0], edges[1]
+    if part.rule.bound in ("within", "between", "equals"):
+        return edges[0], edges[-1]
     return (edges[0], reach[1]) if part.rule.bound in ("above", "at_least") else (reach[0], edges[0])
 
 
 def chart(row: Row, claim: Claim) -> go.Figure:
-    """Each measured part on an axis of its own: seeds, the interval, the rule's edge and where it is obeyed."""
-    shown = [
-        (part, told)
-        for part, told in zip(claim.parts, row["ours"], strict=True)
-        if told["family"] == "directional" and told["value"] is not None
-    ]
+    """Each measured or exact part on an axis of its own: seeds, interval, the rule's edge and where it is obeyed."""
+    shown = [(part, told) for part, told in zip(claim.parts, row["ours"], strict=True) if told["value"] is not None]
     names = [": ".join(filter(None, (told["reading"], told["what"]))) for _, told in shown]
     names = ["<br>".join(textwrap.wrap(name, WIDE)) for name in names]
     height = len(shown) * BAR + (len(shown) - 1) * GAP
     drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=min(GAP / height, 1))
     for k, (part, told) in enumerate(shown, 1):
         times, unit = UNITS[part.unit]
-        values = [times * value for value in told["values"]]
-        interval = [times * edge for edge in told["interval"] if edge is not None]
-        limits = part.rule.value if part.rule.bound == "between" else [part.rule.value]
-        limits = [-limits[0], limits[0]] if part.rule.bound == "within" else limits
-        edges = [times * edge for edge in limits]
-        axis, colour = _axis(part, [*values, *interval], edges), COLOURS.get(told["verdict"], "grey")
-        reach = [10**edge for edge in axis["range"]] if "type" in axis else axis["range"]
-        said = "interval " + " to ".join(f"{edge:.3g}" for edge in interval) + unit
-        bar = {"mode": "lines", "line": {"width": 5}, "meta": {"tags": {}, "colour": colour}, "opacity": 0.55}
-        drawn.add_scatter(
-            x=interval, y=[0] * len(interval), row=k, col=1, hovertemplate=said + "<extra></extra>", **bar
+        exact = told["family"] == "exact"
+        log = part.ratio or (exact and part.rule.bound in ("at_most", "at_least"))
+        least = SMALLEST if log else -np.inf
+        values, interval, edges = (
+            np.maximum(times * np.array(found, float), least)
+            for found in (
+                told.get("values", [told["value"]]),
+                [edge for edge in told.get("interval", []) if edge is not None],
+                part.rule.edges,
+            )
         )
+        axis, colour = _axis(np.concatenate([values, interval, edges]), log), COLOURS.get(told["verdict"], "grey")
+        reach = [10**edge for edge in axis["range"]] if log else axis["range"]
+        place = {"row": k, "col": 1, "meta": {"tags": {}, "colour": colour}}
+        if len(interval):
+            said = f"interval {interval[0]:.3g} to {interval[1]:.3g}{unit}<extra></extra>"
+            thick = {"mode": "lines", "line": {"width": 5}, "opacity": 0.55}
+            drawn.add_scatter(x=numbers(interval), y=[0, 0], hovertemplate=said, **thick, **place)
         drawn.add_scatter(
             x=numbers(values),
             y=[0] * len(values),
-            text=[f"seed {seed}" for seed in told["seeds"]],
+            text=["exact"] if exact else [f"seed {seed}" for seed in told["seeds"]],
             mode="markers",
             marker={"size": 9, "line": {"width": 1}},
-            meta={"tags": {}, "colour": colour},
             hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",
-            row=k,
-            col=1,
+            **place,
         )
         drawn.add_vrect(
             *_inside(part, edges, reach), row=k, col=1, layer="below", line_width=0, fillcolor="rgba(80,130,200,0.12)"
         )
         for edge in edges:
             drawn.add_vline(edge, row=k, col=1, line={"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"})
-        drawn.update_xaxes(axis, row=k, col=1)
+        drawn.update_xaxes(axis | ({"exponentformat": "power"} if log else {}), row=k, col=1)
     drawn.update_yaxes(visible=False, range=[-1, 1], fixedrange=True)
     drawn.update_annotations(font_size=12, x=0, xanchor="left", align="left")
     drawn.update_layout(template=None, height=height + EDGES, showlegend=False, hovermode="closest")
