@@ -106,6 +106,15 @@ def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = l
         absent(axes)
 
 
+def accuracy_lines(axes: Axes, arms: list[Arm], what: str, log: bool = False) -> None:
+    """A panel of accuracy over the steps, a line an arm."""
+    arm_lines(axes, arms, series.accuracy)
+    axes.set_ylim(0, None)
+    title(axes, f"{what}: accuracy")
+    steps(axes, log)
+    legend(axes)
+
+
 def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
     """A row a name, in it a dot a seed and arm."""
     for k, arms in enumerate(rows.values()):
