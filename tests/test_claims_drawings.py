@@ -178,6 +178,7 @@ def of_every_claim(one: Arm) -> dict[str, Figure]:
 @pytest.mark.parametrize("measured", [True, False])
 def test_what_is_not_measured_is_said_and_nothing_else(arm, measured):
     for name, figure in of_every_claim(arm if measured else NOTHING).items():
+        figure.draw_without_rendering()
         assert any(painting.ABSENT in texts(axes) for axes in figure.axes) != measured, name
 
 

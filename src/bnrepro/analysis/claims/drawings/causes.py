@@ -11,6 +11,7 @@ from bnrepro.analysis.claims.drawings.painting import (
     effects,
     legend,
     panels,
+    shows,
     steps,
     title,
 )
@@ -34,7 +35,9 @@ def noise(runs: dict[str, list[Arm]], inside: list[Arm]) -> Figure:
     title(loss, f"{last}: training loss")
     steps(loss)
     dots(wander, dict(probed), lambda r: layer_drift(r.probes, -1))
-    wander.set(xscale="log", xlabel="path of the median over the width")
+    if shows(wander):
+        wander.set_xscale("log")
+    wander.set_xlabel("path of the median over the width")
     title(wander, "wandering of the last layer's inputs")
     arm_lines(shift, inside, lambda r: series.by_step(r, "shift/relative", -1))
     shift.set(ylabel="over its norm", ylim=(0, None))
