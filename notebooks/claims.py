@@ -45,7 +45,8 @@ from bnrepro.analysis import dataset
 from bnrepro.analysis.claims import drawings, ledger, series, table
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.definitions import load_experiments
-from bnrepro.analysis.claims.series import FIRST, LAST, Arm
+from bnrepro.analysis.claims.drawings.painting import ABSENT
+from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm
 from bnrepro.analysis.style import SIGMOID, WITH, WITHOUT, X30
 from bnrepro.analysis.text import grid
 from bnrepro.records.files import read_json
@@ -57,7 +58,6 @@ exact = read_json(Path(results) / ledger.IDENTITIES)["numbers"]
 
 NONE, STOP, NOISY = {"norm.name": "none"}, {"norm.name": "bn_stop_gradient"}, {"norm.name": "noisy_bn"}
 BN, RELU = {"norm.name": "bn"}, {"model.nonlinearity": "relu"}
-FINAL = {"final": "val/top1"}
 
 
 def arm(label: str, colour: str, experiment: str, keys: dict | None = None, varied: str = "") -> Arm:
@@ -362,11 +362,7 @@ predicted = {
 def a_layer(one: Arm) -> str:
     """By which factor the gradient changes a layer on its way down, at the first step."""
     sizes = series.by_layer(one.records, "gradients/input_rms", FIRST)
-    return (
-        f"{float(((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean()):.3f}"
-        if len(sizes)
-        else drawings.ABSENT
-    )
+    return f"{float(((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean()):.3f}" if len(sizes) else ABSENT
 
 
 Markdown(
@@ -384,7 +380,7 @@ Markdown(
 def amplification(one: Arm) -> str:
     """How far the last layer's input moves over the first layer's, after training."""
     moved = series.by_layer(one.records, "amplification/relative")
-    return f"{np.exp(np.log(moved.iloc[-1] / moved.iloc[0]).mean()):.1f}" if len(moved) else drawings.ABSENT
+    return f"{np.exp(np.log(moved.iloc[-1] / moved.iloc[0]).mean()):.1f}" if len(moved) else ABSENT
 
 
 Markdown(
@@ -440,7 +436,7 @@ def learns(name: str) -> list[list[str]]:
     for one in arms:
         curve = series.ladder(one.records, key, {"final": column})
         if len(curve) < 2:
-            found.append([name, one.label, "", drawings.ABSENT, ""])
+            found.append([name, one.label, "", ABSENT, ""])
             continue
         curve = curve.mean(axis=1)
         able = curve.index[curve >= curve.max() / 2]

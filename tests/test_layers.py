@@ -10,18 +10,9 @@ from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.bn_reference import BatchNormTransform, ReferenceBatchNorm
 from bnrepro.layers.fold import fold
 from bnrepro.layers.per_activation import PerActivationBatchNorm
+from norms import NO_EPS, randn, trained_a_little
 
 EPS = 1e-5
-NO_EPS = 1e-300  # PyTorch wants a positive one; in float64 this adds nothing to a variance
-
-
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def randn(rng: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 def test_reference_forward_is_algorithm_1_by_hand():
@@ -158,8 +149,7 @@ def test_folding_into_linear_and_convolution(rng, bias):
         (nn.Linear(6, 5, bias=bias), (9, 6)),
         (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8)),
     ):
-        layer, norm = layer.double(), BatchNorm(5, eps=EPS).double()
-        norm.weight.data, norm.bias.data = randn(rng, 5), randn(rng, 5)
+        layer, norm = layer.double(), trained_a_little(BatchNorm(5, eps=EPS), rng)
         for _ in range(3):
             norm(layer(randn(rng, *shape)))
         norm.eval()
