@@ -172,3 +172,15 @@ def test_registry_builds_every_normaliser_and_suggests():
         assert not isinstance(norm, BatchNorm) or round(norm.momentum, 6) == 0.01  # PyTorch's momentum is 1 - decay
     with pytest.raises(UserError, match="did you mean bn_reference"):
         build_norm("bn_referense", 3)
+
+
+@pytest.mark.parametrize("name", ["bn", "bn_reference", "bn_stop_gradient", "batch_renorm", "noisy_bn"])
+def test_batch_statistics_need_more_than_one_value_and_are_taken_in_float32(rng, name):
+    norm = build_norm(name, 5)
+    with pytest.raises(ValueError, match="more than"):
+        norm(torch.zeros(1, 5, 1, 1))
+    assert norm.running_var.isfinite().all()
+    x = 3 + randn(rng, 8, 5, 4, 4)
+    y = norm(x.to(torch.bfloat16))
+    assert y.dtype == torch.bfloat16 and norm.running_mean.dtype == torch.float32
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.mean((0, 2, 3)).float(), rtol=0.02, atol=0)

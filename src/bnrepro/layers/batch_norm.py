@@ -50,7 +50,13 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike."""
+        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike.
+
+        Raises:
+            ValueError: a single value has no unbiased variance.
+        """
+        if m < 2:
+            raise ValueError("expected more than one value of each feature in training")
         self.num_batches_tracked += 1
         weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, weight)
