@@ -511,9 +511,10 @@ display(drawings.ladders(ladders))
 verdicts("C26")
 
 # %% [markdown]
-# On Inception the rule speaks against BN, and the drawing shows how: a network that learns on one rung only, and little there, has
-# little to lose, and so a small spread; with BN most rungs are learnt, and the smallest is not. There ε = 0.001 outweighs the
-# variances that it is added to, and each layer passes on less of the signal. If that is the reason, a smaller ε must undo it.
+# On Inception the rule speaks against BN, and the drawing shows how: without it one rung of six is learnt, and the spread is
+# what is learnt there; with it five are, the best of them better, and the smallest is not, so that more is lost. There ε = 0.001
+# outweighs the variances that it is added to, and each layer passes on less of the signal. If that is the reason, a smaller ε must
+# undo it.
 
 # %%
 hundredth = {gain: 0.01}
