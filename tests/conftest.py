@@ -11,7 +11,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-pytest_plugins = ["fake_imagenet"]  # its fixture
+from bnrepro.config import Config
+from bnrepro.validation import typed
+
+pytest_plugins = ["fake_imagenet", "norms"]  # their fixtures
 pytest.register_assert_rewrite("launches")  # its asserts are to say what differs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +30,11 @@ def compose_config(*overrides: str, config: str = "train") -> DictConfig:
     """The composed training configuration with these overrides, or another one."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose(config, list(overrides))
+
+
+def config_of(*overrides: str) -> Config:
+    """The same, checked and typed, as a run gets it."""
+    return typed(compose_config(*overrides))
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from bnrepro.analysis import style
-from bnrepro.analysis.claims import drawings, painting, series, table
-from bnrepro.analysis.claims.series import FIRST, Arm
+from bnrepro.analysis.claims import drawings, series, table
+from bnrepro.analysis.claims.drawings import normalisation, painting
+from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate
 from fake_records import write_record
@@ -21,7 +22,6 @@ QUANTITIES = [
     *("shift/relative", "gaussianity/u_negentropy", "gaussianity/affine_negentropy", "batch_noise/share"),
     *("jacobian/p10", "jacobian/p50", "jacobian/p90"),
 ]
-FINAL = {"final": "val/top1"}
 EXACT = {
     "C06": {f"bias_at_{step}": step / 10 for step in (250, 500, 750, 1000)},
     "C07": {f"scale_at_{step}": step**0.5 for step in (250, 500, 750, 1000)},
@@ -36,7 +36,7 @@ def value(seed: int, look: int, layer: int) -> float:
 def write(folder: Path, seed: int, name: str = "run", top: float = TOP, **config) -> Record:
     """A run that climbs to ``top`` plus a hundredth of its seed; ``config`` are its sections."""
     status = {"state": "finished", "seed": seed, "variant": name, "steps": STEPS[-1], "group": name}
-    status["final"] = {"val/top1": top + seed / 100} | dict.fromkeys(drawings.STATISTICS.values(), top / 2)
+    status["final"] = {"val/top1": top + seed / 100} | dict.fromkeys(normalisation.STATISTICS.values(), top / 2)
     seen = np.array([[value(seed, look, layer) for layer in range(1, LAYERS + 1)] for look in range(len(STEPS))])
     probes = dict.fromkeys(QUANTITIES, seen) | {"steps": STEPS, "sites": ["a", "b", "c"], "layers": UNITS}
     rising = np.arange(len(STEPS))[:, None, None]
@@ -178,6 +178,7 @@ def of_every_claim(one: Arm) -> dict[str, Figure]:
 @pytest.mark.parametrize("measured", [True, False])
 def test_what_is_not_measured_is_said_and_nothing_else(arm, measured):
     for name, figure in of_every_claim(arm if measured else NOTHING).items():
+        figure.draw_without_rendering()
         assert any(painting.ABSENT in texts(axes) for axes in figure.axes) != measured, name
 
 

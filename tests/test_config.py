@@ -15,17 +15,13 @@ from bnrepro.errors import UserError
 from bnrepro.layers import norm_names
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.validation import typed
-from conftest import CONFIGS, ROOT, compose_config
+from conftest import CONFIGS, ROOT, config_of
 
 NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three
 EXPERIMENTS = options(CONFIGS, "experiment")
 GROUPS = [path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in NOT_OPTIONS]
 CHOICES = [(group, choice) for group in GROUPS for choice in options(CONFIGS, group)]
 RECORDS = sorted(ROOT.glob("results/**/runs/*/status.json"))
-
-
-def config_of(*overrides: str) -> Config:
-    return typed(compose_config(*overrides))
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)

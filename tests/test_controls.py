@@ -19,34 +19,20 @@ from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.scene import Scene
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
-from bnrepro.validation import typed
-from conftest import compose_config
+from conftest import config_of
 from launches import assert_same_run, only_run, start, trained_here, wait_for_steps
+from norms import randn, trained_a_little
 
 CPU = torch.device("cpu")
 EPS = 1e-3
 SHAPES = [(60, 5), (8, 5, 7, 3), (1, 5, 60)]
 
 
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def randn(rng: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
-
-
 def pair(name: str, rng: torch.Generator, **options) -> tuple[nn.Module, BatchNorm]:
     """The control and batch normalisation, of five features, with the same gamma and beta."""
-    norms = [build_norm(kind, 5, eps=EPS, **options).double() for kind in (name, "bn")]
-    norms[0].weight.data, norms[0].bias.data = randn(rng, 5), randn(rng, 5)
-    norms[1].load_state_dict(norms[0].state_dict())
-    return norms[0], norms[1]
-
-
-def config_of(*overrides: str):
-    return typed(compose_config(*overrides))
+    mine, theirs = (build_norm(kind, 5, eps=EPS, **options).double() for kind in (name, "bn"))
+    theirs.load_state_dict(trained_a_little(mine, rng).state_dict())
+    return mine, theirs
 
 
 def trainer_of(config, seeds: list[int], steps: int) -> Trainer:

@@ -88,7 +88,7 @@ def test_the_table_says_what_is_there_and_what_is_not(arms):
     assert "| 3 | 100 (100 to 100) | 8.00 [8.00, 8.00] | 34.00 ± 0.10 | 100 | +4.00 [+3.75, +4.25] |" in row
     assert "steps to 30.00%" in text and "Tiny-ImageNet, 50 classes, 32 px, scale laptop" in text
     assert "`bn_x5_equal`" in text and "`inception`," not in text
-    assert "| Inception, rate x5 | 0.005 | seed 0 diverged at step 170 | 5.00 | 2.00 |" in text
+    assert "| Inception, rate x5 | 0.005 | seed 0: diverged at step 170 | 5.00 | 2.00 |" in text
     assert "the first rate at which none learns: 0.005" in text
     assert "## GoogLeNet" not in text and "T steps" not in text
     (pair,) = [line for line in text.splitlines() if line.startswith("| BN-x5 | 25.00")]

@@ -10,18 +10,9 @@ from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.bn_reference import BatchNormTransform, ReferenceBatchNorm
 from bnrepro.layers.fold import fold
 from bnrepro.layers.per_activation import PerActivationBatchNorm
+from norms import NO_EPS, randn, trained_a_little
 
 EPS = 1e-5
-NO_EPS = 1e-300  # PyTorch wants a positive one; in float64 this adds nothing to a variance
-
-
-@pytest.fixture
-def rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def randn(rng: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 def test_reference_forward_is_algorithm_1_by_hand():
@@ -158,8 +149,7 @@ def test_folding_into_linear_and_convolution(rng, bias):
         (nn.Linear(6, 5, bias=bias), (9, 6)),
         (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8)),
     ):
-        layer, norm = layer.double(), BatchNorm(5, eps=EPS).double()
-        norm.weight.data, norm.bias.data = randn(rng, 5), randn(rng, 5)
+        layer, norm = layer.double(), trained_a_little(BatchNorm(5, eps=EPS), rng)
         for _ in range(3):
             norm(layer(randn(rng, *shape)))
         norm.eval()
@@ -182,3 +172,15 @@ def test_registry_builds_every_normaliser_and_suggests():
         assert not isinstance(norm, BatchNorm) or round(norm.momentum, 6) == 0.01  # PyTorch's momentum is 1 - decay
     with pytest.raises(UserError, match="did you mean bn_reference"):
         build_norm("bn_referense", 3)
+
+
+@pytest.mark.parametrize("name", ["bn", "bn_reference", "bn_stop_gradient", "batch_renorm", "noisy_bn"])
+def test_batch_statistics_need_more_than_one_value_and_are_taken_in_float32(rng, name):
+    norm = build_norm(name, 5)
+    with pytest.raises(ValueError, match="more than"):
+        norm(torch.zeros(1, 5, 1, 1))
+    assert norm.running_var.isfinite().all()
+    x = 3 + randn(rng, 8, 5, 4, 4)
+    y = norm(x.to(torch.bfloat16))
+    assert y.dtype == torch.bfloat16 and norm.running_mean.dtype == torch.float32
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.mean((0, 2, 3)).float(), rtol=0.02, atol=0)

@@ -26,16 +26,11 @@ from bnrepro.probes.sites import sites, watched
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
-from bnrepro.validation import typed
-from conftest import compose_config
+from conftest import config_of
 
 CPU = torch.device("cpu")
 AFTER = "norm.placement=after"
 SMOKE = "scale=smoke"
-
-
-def config_of(*overrides: str):
-    return typed(compose_config(*overrides))
 
 
 def two_layers(norm: str = "bn", placement: str = "after", nonlinearity: str = "sigmoid") -> MLP:

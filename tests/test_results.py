@@ -90,6 +90,7 @@ def test_benchmarks_say_against_what_and_on_what():
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_notebooks_agree_with_their_pair_and_execute_to_what_is_committed(script: Path):
     committed = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    assert script.with_suffix(".ipynb").stat().st_size < 1e6
     source = notebooks.load(script)
     assert [cell.source for cell in source.cells] == [cell.source for cell in committed.cells], "run make notebooks"
     executed = notebooks.execute(script)

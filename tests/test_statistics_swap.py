@@ -14,11 +14,11 @@ from bnrepro.evaluation.trained import trained
 from bnrepro.layers.batch_norm import BatchNorm
 from conftest import ROOT
 from launches import trained_here
+from norms import NO_EPS
 
 CPU = torch.device("cpu")
 X5 = ("scale=smoke", "experiment=claims/x5", "logger.mode=disabled", "evaluation.population_batches=10")
 SHORT = ("scale.imagenet.images_per_class=2", "training.batch_size=4", "training.steps=1")
-NO_EPS = 1e-300  # in float64 this adds nothing to a variance
 
 
 @pytest.fixture(scope="module")

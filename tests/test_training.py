@@ -15,14 +15,9 @@ from bnrepro.layers import build_norm
 from bnrepro.training.init import initialise
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import SGD, decayed
-from bnrepro.validation import typed
-from conftest import compose_config
+from conftest import config_of
 
 CPU = torch.device("cpu")
-
-
-def config_of(*overrides: str):
-    return typed(compose_config(*overrides))
 
 
 def test_exponential_schedule_by_hand():

@@ -190,3 +190,11 @@ def outcome(record: Record) -> str:
     if record.diverged:
         return f"diverged at step {record.status['diverged_at']:,}"
     return "stays at chance" if at_chance(record) else "learns"
+
+
+def outcomes(records: list[Record]) -> str:
+    """How runs ended, the seeds that ended alike together."""
+    seeds: dict[str, list[str]] = {}
+    for record in records:
+        seeds.setdefault(outcome(record), []).append(str(record.seed))
+    return "; ".join(f"seed{'s' * (len(same) > 1)} {', '.join(same)}: {how}" for how, same in seeds.items())

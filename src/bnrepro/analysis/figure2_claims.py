@@ -63,10 +63,10 @@ def ours(claim: str, arms: Arms, suffix: str) -> str:
     if claim == "C35":
         return f"steps, BN-x30's / BN-x5's: {ratio(x30, x5)}; max. {_points(x5, x30)}"
     if claim == "C36":
-        return "; ".join(f"seed {r.seed} {figure2.outcome(r)}" for r in arms["inception_x5"]) + _edge(arms)
+        return figure2.outcomes(arms["inception_x5"]) + _edge(arms)
     if claim == "C37":
         return f"max. {percent(Estimate.of(figure2.maxima(sigmoid)))} %, {_points(x5, sigmoid)} from BN-x5"
-    return "; ".join(f"seed {r.seed} {figure2.outcome(r)}" for r in arms["inception_sigmoid"])
+    return figure2.outcomes(arms["inception_sigmoid"])
 
 
 def _edge(arms: Arms) -> str:

@@ -119,7 +119,7 @@ def ladder_table(arms: Arms) -> str:
         [
             figure2.title(variant),
             f"{figure2.rate(arms[variant][0]):g}",
-            "; ".join(f"seed {r.seed} {figure2.outcome(r)}" for r in arms[variant]),
+            figure2.outcomes(arms[variant]),
             percent(Estimate.of(figure2.maxima(arms[variant]))),
             percent(Estimate.of(figure2.finals(arms[variant]))),
         ]

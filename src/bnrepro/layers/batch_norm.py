@@ -5,6 +5,23 @@ from torch import Tensor, nn
 
 from bnrepro.layers.registry import register
 
+HALF = (torch.bfloat16, torch.float16)
+
+
+def widened(x: Tensor) -> Tensor:
+    """x in a precision that moments can be taken in: at least float32."""
+    return x.float() if x.dtype in HALF else x
+
+
+def pooled_axes(x: Tensor) -> list[int]:
+    """Axes of (N, C, *) that a feature's statistics are over: all but the second."""
+    return [axis for axis in range(x.dim()) if axis != 1]
+
+
+def unbiased(variance: Tensor, m: int) -> Tensor:
+    """Bessel's correction of a biased variance of m values."""
+    return variance * m / (m - 1)
+
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):
     """Paper Alg. 1 over (N, C, *): mean and biased variance of each feature over all the other axes.
@@ -19,15 +36,31 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
             raise ValueError(f"expected (N, C, *), got {tuple(x.shape)}")
 
     @torch.no_grad()
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Mean and biased variance of a mini-batch (N, C, *), each (C,), and m, the number of values behind each.
+
+        They are constants to the gradient, for normalisers here that compute their own statistics.
+
+        Raises:
+            ValueError: fewer than two axes.
+        """
+        self._check_input_dim(x)
+        variance, mean = torch.var_mean(widened(x), pooled_axes(x), correction=0)
+        return mean, variance, x.numel() // self.num_features
+
+    @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
         """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike.
 
-        For normalisers here that compute their own statistics.
+        Raises:
+            ValueError: a single value has no unbiased variance.
         """
+        if m < 2:
+            raise ValueError("expected more than one value of each feature in training")
         self.num_batches_tracked += 1
         weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, weight)
-        self.running_var.lerp_(variance * m / (m - 1), weight)
+        self.running_var.lerp_(unbiased(variance, m), weight)
 
 
 @register("bn")

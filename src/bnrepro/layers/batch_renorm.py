@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnrepro.errors import UserError
-from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.batch_norm import BatchNorm, unbiased
 from bnrepro.layers.registry import register
 
 D_TIMES, R_TIMES = 5, 8  # the paper's 25,000 and 40,000 steps over its 5,000
@@ -60,17 +60,13 @@ class BatchRenorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        self._check_input_dim(x)
-        with torch.no_grad():
-            wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-            axes = [axis for axis in range(x.dim()) if axis != 1]
-            variance, mean = torch.var_mean(wide, axes, correction=0)
+        mean, variance, m = self.moments(x)
         r, d = self.correction(mean, variance)
         # r and d are constants to the gradient, so that they may join gamma and beta in the fast kernel.
         gamma = r if self.weight is None else self.weight * r
         beta = d if self.weight is None else self.weight * d + self.bias
         y = F.batch_norm(x, None, None, gamma, beta, training=True, eps=self.eps)
-        self._track(mean, variance, m=x.numel() // self.num_features)
+        self._track(mean, variance, m)
         return y
 
     @torch.no_grad()
@@ -79,7 +75,7 @@ class BatchRenorm(BatchNorm):
         if self.momentum is not None:
             self.steps += 1
             self.moving_mean.lerp_(mean, self.momentum)
-            self.moving_var.lerp_(variance * m / (m - 1), self.momentum)
+            self.moving_var.lerp_(unbiased(variance, m), self.momentum)
 
 
 @register("batch_renorm")

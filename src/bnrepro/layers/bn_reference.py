@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.batch_norm import BatchNorm, widened
 from bnrepro.layers.registry import register
 
 
@@ -49,12 +49,12 @@ class ReferenceBatchNorm(BatchNorm):
         if not self.training:
             return super().forward(x)
         flat = x.movedim(1, -1)
-        rows = flat.reshape(-1, self.num_features)
+        rows = widened(flat.reshape(-1, self.num_features))
         gamma = torch.ones_like(rows[0]) if self.weight is None else self.weight
         beta = torch.zeros_like(rows[0]) if self.bias is None else self.bias
         y, mean, variance = BatchNormTransform.apply(rows, gamma, beta, self.eps)
         self._track(mean.detach(), variance.detach(), m=rows.shape[0])
-        return y.reshape(flat.shape).movedim(-1, 1)
+        return y.to(x.dtype).reshape(flat.shape).movedim(-1, 1)
 
 
 @register("bn_reference")

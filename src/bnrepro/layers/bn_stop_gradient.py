@@ -1,6 +1,5 @@
 """Batch normalisation that the gradient does not see: what Sec. 2 of the paper warns of, as a control."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,12 +19,8 @@ class StopGradientBatchNorm(BatchNorm):
         """Activations (N, C, *) of any number of positions; ValueError for fewer than two axes."""
         if not self.training:
             return super().forward(x)
-        self._check_input_dim(x)
-        with torch.no_grad():
-            wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-            axes = [axis for axis in range(x.dim()) if axis != 1]
-            variance, mean = torch.var_mean(wide, axes, correction=0)
-        self._track(mean, variance, m=x.numel() // self.num_features)
+        mean, variance, m = self.moments(x)
+        self._track(mean, variance, m)
         # The kernel of evaluation mode takes statistics as constants, here the batch's own.
         return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
 

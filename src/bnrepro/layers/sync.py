@@ -1,11 +1,10 @@
 """Batch normalisation whose mini-batch is that of all replicas together; an option, the paper's is each its own."""
 
-import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.batch_norm import BatchNorm, pooled_axes, widened
 
 
 class _SumOverReplicas(Function):
@@ -33,8 +32,7 @@ class SynchronisedBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized():
             return super().forward(x)
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        axes = [axis for axis in range(x.dim()) if axis != 1]
+        wide, axes = widened(x), pooled_axes(x)
         shape = [1, -1] + [1] * (x.dim() - 2)
         m = dist.get_world_size() * x.numel() // self.num_features
         mean = _SumOverReplicas.apply(wide.sum(axes)) / m

@@ -1,4 +1,4 @@
-"""The commands that train what a claim is judged on, from its arms."""
+"""The commands that train what a claim is judged on, from its arms or from its records."""
 
 import shlex
 from typing import Any
@@ -6,8 +6,11 @@ from typing import Any
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.definitions import Experiment, Part
 from bnrepro.analysis.claims.measures import varied
+from bnrepro.analysis.load import Record
 
 Choices = dict[str, list[Any]]  # by key, the values that a sweep goes through
+SWEEP = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]
+PAPER = "paper"  # the scale of an experiment unless another is asked for
 
 
 def _choices(part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records) -> Choices:
@@ -54,11 +57,25 @@ def commands(parts: list[Part], experiments: dict[str, Experiment], records: Rec
             continue
         arms = [_choices(part, part.arms[arm], experiment, records) for part in own for arm in part.weights]
         seeds = ",".join(map(str, range(max(part.seeds for part in own))))
-        start = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib", "scale=mini", f"experiment=claims/{name}"]
         for choices in _merge(arms):
             chosen = [_override(key, values) for key, values in sorted(choices.items(), key=_group_first)]
-            lines.append(shlex.join([*start, *chosen, f"seed={seeds}"]))
+            lines.append(shlex.join([*SWEEP, "scale=mini", f"experiment=claims/{name}", *chosen, f"seed={seeds}"]))
     return lines
+
+
+def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[str]:
+    """One line for all experiments that have the same seeds; or one for all, each with the seed of its file."""
+    found: dict[str, set[int]] = {}
+    for record in records:
+        found.setdefault(record.status["experiment"], set()).add(record.seed)
+    together: dict[tuple[int, ...], list[str]] = {}
+    for experiment, its_seeds in found.items():
+        together.setdefault(tuple(sorted(its_seeds)) if seeds else (), []).append(experiment)
+    start = [*SWEEP, *([] if scale == PAPER else [f"scale={scale}"])]
+    return [
+        shlex.join([*start, _override("experiment", names), *([_override("seed", list(chosen))] if chosen else [])])
+        for chosen, names in together.items()
+    ]
 
 
 def _group_first(item: tuple[str, list[Any]]) -> tuple[bool, str]:

@@ -8,7 +8,7 @@ from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import Claim, Part, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
-from bnrepro.analysis.claims.reported import HOMES, Reported, reported
+from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
@@ -117,11 +117,19 @@ def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row
         "follows_from": claim.all_of,
         "literature": {"stance": claim.stance, "says": claim.says},
         "rule": f"configs/claims/{claim.id}.yaml",
-        "commands": commands(claim.parts, experiments, records)
-        + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else []),
+        "commands": _commands(claim, found, records),
         "records": [f"results/{folder}" for folder in folders],
         "runs": sorted({run for part in parts for run in part["runs"]}),
     }
+
+
+def _commands(claim: Claim, found: list[Judged | list[Reported]], records: Records) -> list[str]:
+    """What makes everything that a claim is judged on, a line a command."""
+    lines = commands(claim.parts, records.experiments, records)
+    for part, one in zip(claim.parts, found, strict=True):
+        if not isinstance(one, Judged):
+            lines += training(part.report, one)
+    return lines + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else [])
 
 
 def _number(value: float | None, digits: int = 6) -> float | None:
@@ -168,5 +176,5 @@ def _reported(one: Reported) -> Row:
         "verdict": one.verdict,
         "n": one.n,
         "value": None,
-        "runs": one.runs,
+        "runs": sorted({record.path.name for record in one.records}),
     }

@@ -1,10 +1,11 @@
-"""The claims that a figure's own report judges, C31 to C38, C45 and C46: their readings, verdicts, numbers and runs."""
+"""The claims that a figure's own report judges, C31 to C38, C45 and C46: readings, verdicts, numbers and records."""
 
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from bnrepro.analysis import figure1, figure1_table, figure2, figure2_claims, figure2_verdicts, figure4, figure4_table
+from bnrepro.analysis.claims.commands import commands_of
 from bnrepro.analysis.load import Record, by_variant, load_records
 
 HOMES = {"figure1": "figure1/paper", "figure2": "figure2/laptop", "figure4": "figure4/laptop"}
@@ -18,11 +19,7 @@ class Reported(NamedTuple):
     ours: str
     rule: str
     n: int
-    runs: list[str]
-
-
-def _names(*arms: list[Record]) -> list[str]:
-    return sorted({record.path.name for arm in arms for record in arm})
+    records: list[Record]
 
 
 @cache
@@ -41,7 +38,7 @@ def _figure1(claim: str, results: Path) -> list[Reported]:
     arms = _arms1(results)
     plain, bn = arms["plain"], arms["bn"]
     verdict, ours = figure1.verdicts(plain, bn)[claim], figure1_table.ours(plain, bn)[claim]
-    return [Reported("", verdict, ours, figure1_table.RULES[claim], min(len(plain), len(bn)), _names(plain, bn))]
+    return [Reported("", verdict, ours, figure1_table.RULES[claim], min(len(plain), len(bn)), [*plain, *bn])]
 
 
 def _figure2(claim: str, results: Path) -> list[Reported]:
@@ -53,14 +50,16 @@ def _figure2(claim: str, results: Path) -> list[Reported]:
         reading = figure2_claims.WORDS[suffix] if len(suffixes) > 1 else ""
         ours = "" if verdict == figure2_verdicts.UNTESTED else figure2_claims.ours(claim, arms, suffix)
         rule = figure2_claims.RULES[claim]
-        found.append(Reported(reading, verdict, ours, rule, min(map(len, used)), _names(*used)))
+        found.append(Reported(reading, verdict, ours, rule, min(map(len, used)), [one for arm in used for one in arm]))
     return found
 
 
 def _figure4(claim: str, results: Path) -> list[Reported]:
-    found = figure4.load_evaluation(results / HOMES["figure4"])
+    home = results / HOMES["figure4"]
+    found = figure4.load_evaluation(home)
+    records = [record for record in load_records(home / "runs") if record.path.name in found.info["runs"]]
     ours, rule = figure4_table.ours(found)[claim], figure4_table.RULES[claim]
-    return [Reported("", figure4.verdicts(found)[claim], ours, rule, found.count, list(found.info["runs"]))]
+    return [Reported("", figure4.verdicts(found)[claim], ours, rule, found.count, records)]
 
 
 _FIGURES = {"figure1": _figure1, "figure2": _figure2, "figure4": _figure4}
@@ -69,3 +68,12 @@ _FIGURES = {"figure1": _figure1, "figure2": _figure2, "figure4": _figure4}
 def reported(figure: str, claim: str, results: Path) -> list[Reported]:
     """What a figure's report says of a claim, a reading at a time."""
     return _FIGURES[figure](claim, results)
+
+
+def training(figure: str, found: list[Reported]) -> list[str]:
+    """The commands that make the records which a claim of a figure is judged on."""
+    records = [record for one in found for record in one.records]
+    scale = HOMES[figure].split("/")[-1]
+    if figure == "figure4":  # its networks differ in their seeds as well
+        return [*commands_of(records, scale, seeds=False), "python scripts/evaluate.py"]
+    return commands_of(records, scale)

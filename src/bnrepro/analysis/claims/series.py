@@ -12,6 +12,7 @@ from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate
 
 FIRST, LAST = 0, -1  # looks
+FINAL = {"final": "val/top1"}  # the measure that most drawings are of
 
 
 class Arm(NamedTuple):

@@ -8,11 +8,12 @@ from bnrepro.analysis.text import grid, paragraph
 
 PLOTS = "claims/plots"
 INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and whether it is true here. Each was given a
-rule before its records were made, but where it reads records of Figures 1 to 4: a statistic over seeds, paired
-by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A claim *holds* or
-*fails* if the interval, and the p-value adjusted by Benjamini and Hochberg over all such statistics, say so;
-else it is *inconclusive*. It is *contested* if readings of it contradict each other, or the literature what
-holds here. Exact claims are identities, checked in float64 against a tolerance. Scale `mini` is 20 classes of
+rule before its records were made, but where it reads records of Figures 1 to 4 or says otherwise: a statistic
+over seeds, paired by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A
+claim *holds* or *fails* if the interval, and the p-value adjusted by Benjamini and Hochberg over all such
+statistics, say so; else it is *inconclusive*. It is *contested* if readings of it contradict each other, or the
+literature what holds here. Exact claims are identities, checked in float64 against a tolerance, which was set when
+the program had been seen to run. Scale `mini` is 20 classes of
 Tiny-ImageNet at 32 px, a quarter of the width and 700 steps, or 5,000 steps of the MNIST network; a number at
 one scale never stands for one at another."""
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}

@@ -40,6 +40,11 @@ def legend(axes: Axes, **where: Any) -> None:
         axes.legend(fontsize=7, **where)
 
 
+def shows(axes: Axes) -> bool:
+    """Whether any line has a point."""
+    return any(len(line.get_xdata()) for line in axes.lines)
+
+
 def absent(axes: Axes) -> None:
     """An empty panel that says so."""
     for line in axes.get_lines():
@@ -102,8 +107,17 @@ def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = l
             arm_line(axes, frame, arm._replace(label=label, line=LINES[(layer - 1) % len(LINES)]))
         if not count:
             arm_line(axes, pd.DataFrame(), arm)
-    if not any(len(line.get_xdata()) for line in axes.lines):
+    if not shows(axes):
         absent(axes)
+
+
+def accuracy_lines(axes: Axes, arms: list[Arm], what: str, log: bool = False) -> None:
+    """A panel of accuracy over the steps, a line an arm."""
+    arm_lines(axes, arms, series.accuracy)
+    axes.set_ylim(0, None)
+    title(axes, f"{what}: accuracy")
+    steps(axes, log)
+    legend(axes)
 
 
 def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
