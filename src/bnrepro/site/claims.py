@@ -43,22 +43,6 @@ def _notebooks(root: Path, row: Row) -> list[str]:
     return [f"notebooks/{path.stem}.ipynb" for path in scripts if words.search(path.read_text())]
 
 
-def _commands(row: Row) -> list[str]:
-    """The commands of a row; those of a claim that a figure's report judges follow from the names of its runs."""
-    if row["commands"] or not row["runs"]:
-        return row["commands"]
-    _, figure, scale = row["records"][0].split("/")
-    seeds: dict[str, list[str]] = {}
-    for run in sorted(row["runs"]):
-        found = RUN.fullmatch(run)
-        seeds.setdefault(found["variant"], []).append(found["seed"])
-    words = ["python scripts/train.py -m hydra/launcher=joblib", *([f"scale={scale}"] if scale != "paper" else [])]
-    words.append("experiment=" + ",".join(f"{figure}/{variant}" for variant in seeds))
-    if len(shared := set(map(tuple, seeds.values()))) == 1:  # else each configuration has a seed of its own
-        words.append("seed=" + ",".join(*shared))
-    return [" ".join(words), *(["python scripts/evaluate.py"] if figure == "figure4" else [])]
-
-
 def _runs(row: Row, homes: dict[str, str], links: Links) -> list[dict[str, Any]]:
     """The runs of a row by configuration: its name, and a link for each seed."""
 
@@ -79,7 +63,6 @@ def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str
         "anchor": row["id"].lower(),
         "mark": ledger.MARKS[row["verdict"]],
         "told": ledger.ours(row),
-        "commands": _commands(row),
         "parts": markup.table(*ledger.parts(row)) if row["ours"] else None,
         "said": {name: verdict for name, verdict in row["readings"].items() if name},
         "chart": ledger.plotted(row),
