@@ -38,20 +38,25 @@ def number(part: Row) -> str:
     return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
 
 
-def decisive(row: Row) -> Row | None:
-    """The part that says most: the first that does as the claim's verdict, else the first of all."""
+def decisive(row: Row) -> list[Row]:
+    """The parts that say most: one that does as the claim's verdict, or one for and one against if both are there."""
     parts = [part for part in row["ours"] if not part.get("check")]
-    return next((part for part in parts if part["verdict"] == row["verdict"]), parts[0] if parts else None)
+    found = {verdict: next((part for part in parts if part["verdict"] == verdict), None) for verdict in VERDICTS}
+    if row["verdict"] == "contested" and found["holds"] and found["fails"]:
+        return [found["holds"], found["fails"]]
+    return [found[row["verdict"]] or parts[0]] if parts else []
 
 
 def ours(row: Row) -> str:
     """What was measured, in a line."""
-    part = decisive(row)
-    if part is None:
+    if not (parts := decisive(row)):
         return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
-    if part["family"] == "reported":
-        return part["what"]
-    return f"{part['what']}: {number(part) or 'not measured'}"
+    told = []
+    for part in parts:
+        reading = f"{part['reading']}: " if part["reading"] and len(parts) > 1 else ""
+        measured = "" if part["family"] == "reported" else f": {number(part) or 'not measured'}"
+        told.append(f"{reading}{part['what']}{measured}")
+    return "; ".join(told)
 
 
 def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
