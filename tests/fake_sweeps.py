@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnrepro.config import Config
-from bnrepro.sweeps.jobs import composed
+from bnrepro.sweeps.jobs import Composer
 from conftest import CONFIGS
 
 
@@ -30,13 +30,13 @@ class Records:
     """A launcher whose runs end at once, as ``outcome(config)`` says; it keeps the overrides of what it launched."""
 
     def __init__(self, config: DictConfig, outcome: Callable[[Config], dict[str, Any]]):
-        self.config, self.outcome, self.launched = config, outcome, []
+        self.composer, self.outcome, self.launched = Composer(config), outcome, []
 
     def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
         returned = []
         for overrides in job_overrides:
             self.launched.append(overrides)
-            job = composed(self.config, overrides)
+            job = self.composer.job(overrides)
             one = JobReturn()
             one.status = JobStatus.COMPLETED
             one.return_value = None

@@ -57,12 +57,8 @@ def test_figure_4_is_what_is_committed():
     assert names("sweep=figure4", "scale=laptop") == committed("figure4/laptop")
 
 
-@pytest.mark.parametrize("experiment", ["control", "inside"])
-def test_the_ledger_is_made_of_what_the_claims_sweep_trains(experiment):
-    with master("sweep=claims") as config:
-        grids = [grid for grid in config.hydra.sweeper.grids if grid.experiment == f"claims/{experiment}"]
-        found = {name for job in jobs.plan(config, grids) for name in job.names}
-    assert committed(f"claims/{experiment}/mini") <= found
+def test_the_ledger_is_made_of_what_the_claims_sweep_trains():
+    assert committed("claims/*/mini") <= names("sweep=claims")
 
 
 def test_what_is_typed_has_its_way():

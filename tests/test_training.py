@@ -1,6 +1,8 @@
 """Schedules, L2, initialisation, dropout, precision; how the variants differ; and which options are refused."""
 
 import math
+import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -87,6 +89,23 @@ def test_l2_is_on_weights_alone_and_is_half_lambda_w_squared():
     torch.testing.assert_close(model[0].weight, before - 0.5 * 2e-4 * before)
     assert torch.equal(model[1].weight, torch.ones(4))
     assert len(decayed(model, 0.0)) == 1
+
+
+def test_the_plainest_sgd_does_not_import_the_compiler():
+    program = (
+        "import sys, torch\n"
+        "from bnrepro.training.sgd import SGD, spare_the_compiler\n"
+        "spare_the_compiler()\n"
+        "p = torch.nn.Parameter(torch.ones(2))\n"
+        "optimizer = SGD([p], lr=0.5)\n"
+        "optimizer.load_state_dict(optimizer.state_dict())\n"
+        "p.grad = torch.ones(2)\n"
+        "optimizer.step()\n"
+        "optimizer.zero_grad()\n"
+        "assert p.grad is None and p.tolist() == [0.5, 0.5] and 'torch._dynamo' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("name", "variance"), [("he", 2.0), ("xavier", 1.0)])

@@ -27,7 +27,7 @@ from bnrepro.tasks.images import ImageClassification
 from bnrepro.tasks.stacked_mnist import StackedMNIST
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
-from bnrepro.training.sgd import SGD, decayed
+from bnrepro.training.sgd import SGD, decayed, spare_the_compiler
 
 Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
@@ -165,6 +165,7 @@ def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, repl
 
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser at the configuration's rate, with L2 on weights alone; adaptive ones with PyTorch's constants."""
+    spare_the_compiler()
     options = config.optimizer
     if options.name in ADAPTIVE:
         return ADAPTIVE[options.name](decayed(model, options.l2), lr=options.lr, foreach=True)

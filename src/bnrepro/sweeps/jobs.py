@@ -1,5 +1,6 @@
 """From what was typed, and a named sweep's grids, to the jobs that are launched."""
 
+import copy
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro import experiment
@@ -60,15 +61,41 @@ def expand(arguments: Iterable[str], grids: Iterable[Grid] = ()) -> list[list[st
     return jobs
 
 
-def composed(master: DictConfig, overrides: Iterable[str]) -> Job:
-    """The job of these overrides, from Hydra's master configuration.
+class Composer:
+    """What Hydra makes of a job's overrides; jobs that choose the same files share most of the work.
 
-    Raises:
-        UserError, HydraException, OmegaConfBaseException: it cannot be composed.
+    Args:
+        master: Hydra's configuration of the sweep.
     """
-    found = GlobalHydra.instance().config_loader().load_sweep_config(master, list(overrides))
-    config = typed(OmegaConf.masked_copy(found, [key for key in found if key != "hydra"]))
-    return Job(tuple(overrides), config, tuple(experiment.names(config)))
+
+    def __init__(self, master: DictConfig):
+        self.master, self.loader = master, GlobalHydra.instance().config_loader()
+        self._of_files: dict[tuple[str, ...], DictConfig] = {}
+
+    def job(self, overrides: Iterable[str]) -> Job:
+        """The job of these overrides.
+
+        Raises:
+            UserError, HydraException, OmegaConfBaseException: it cannot be composed.
+        """
+        values = {one.input_line: one for one in parsed(overrides).values() if self._is_value(one)}
+        config = copy.deepcopy(self._composed(tuple(text for text in overrides if text not in values)))
+        for override in values.values():
+            OmegaConf.update(config, override.key_or_group, override.value())
+        found = typed(config)
+        return Job(tuple(overrides), found, tuple(experiment.names(found)))
+
+    def _is_value(self, override: Override) -> bool:
+        """Whether it changes a value after all files are read, so that it needs nothing but the result of that."""
+        return override.type == OverrideType.CHANGE and override.key_or_group not in self.master.hydra.runtime.choices
+
+    def _composed(self, overrides: tuple[str, ...]) -> DictConfig:
+        if overrides not in self._of_files:
+            found = self.loader.load_sweep_config(self.master, list(overrides))
+            found = OmegaConf.masked_copy(found, [key for key in found if key != "hydra"])
+            OmegaConf.set_struct(found, True)  # the copy has forgotten it
+            self._of_files[overrides] = found
+        return self._of_files[overrides]
 
 
 def plan(master: DictConfig, grids: Iterable[Grid] = ()) -> list[Job]:
@@ -79,8 +106,9 @@ def plan(master: DictConfig, grids: Iterable[Grid] = ()) -> list[Job]:
     """
     jobs: list[Job] = []
     seen: set[str] = set()
+    composer = Composer(master)
     for overrides in expand(master.hydra.overrides.task, grids):
-        job = composed(master, overrides)
+        job = composer.job(overrides)
         if not seen.issuperset(job.names):
             jobs.append(job)
             seen.update(job.names)

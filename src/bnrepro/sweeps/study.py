@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_json
 from bnrepro.records.run import RunDirectory
-from bnrepro.sweeps.jobs import Job, composed, parsed
+from bnrepro.sweeps.jobs import Composer, Job, parsed
 
 Trial = dict[str, str]  # key -> value, as it is typed
 DIVERGED = 0.0  # the accuracy that a run which diverged counts for
@@ -76,7 +76,8 @@ class Study:
         if trials < 1 or at_a_time < 1:
             raise UserError("hydra.sweeper.trials and hydra.sweeper.at_a_time must be at least 1")
         overrides = parsed(master.hydra.overrides.task)
-        self.master, self.wanted, self.at_a_time, self.seed = master, trials, at_a_time, seed
+        self.wanted, self.at_a_time, self.seed = trials, at_a_time, seed
+        self.composer = Composer(master)
         self.space = space(overrides)
         self.fixed = [override.input_line for key, override in overrides.items() if key not in self.space]
         identity = sorted([*self.fixed, *(f"{key}: {value}" for key, value in self.space.items()), f"seed: {seed}"])
@@ -102,7 +103,7 @@ class Study:
         """What a trial launches."""
         chosen = tuple(trial.items())
         if chosen not in self._jobs:
-            found = composed(self.master, [*self.fixed, *(f"{key}={value}" for key, value in chosen)])
+            found = self.composer.job([*self.fixed, *(f"{key}={value}" for key, value in chosen)])
             if found.config.data.split != "tune":
                 raise UserError(
                     "a search must not see the images of the results; take a tune_* experiment or data.split=tune"
