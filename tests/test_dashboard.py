@@ -15,7 +15,7 @@ import wandb_workspaces.reports.v2 as wr
 from bnrepro.dashboard import browser, main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.records import mirror, wandb_log
+from bnrepro.records import mirror, mirror_rows, wandb_log
 from conftest import ROOT
 
 RESULTS = ROOT / "results"
@@ -36,7 +36,7 @@ def logged_by(record: Path) -> set[str]:
     with open(record / "metrics.csv", newline="") as file:
         history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     with np.load(record / "probes.npz") as arrays:
-        return {key for _, values in mirror.rows(history, dict(arrays)) for key in values}
+        return {key for _, values in mirror_rows.rows(history, dict(arrays)) for key in values}
 
 
 def logged_in(runs: Path) -> set[str]:

@@ -13,7 +13,7 @@ import yaml
 from bnrepro.analysis import figure1, style
 from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.errors import UserError
-from bnrepro.records import mirror, wandb_source
+from bnrepro.records import mirror_rows, wandb_setup
 from bnrepro.records.files import read_json
 from conftest import ROOT
 
@@ -47,7 +47,7 @@ class FakeRun:
             history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         with np.load(self.path / "probes.npz") as arrays:
             probes = dict(arrays)
-        return [{"_step": step, "_runtime": 1.0, **values} for step, values in mirror.rows(history, probes)]
+        return [{"_step": step, "_runtime": 1.0, **values} for step, values in mirror_rows.rows(history, probes)]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def project(monkeypatch, tmp_path):
     """The runs of a W&B project ``me/bnrepro``, and a cache that is empty."""
     found: list[FakeRun] = []
     monkeypatch.setenv("BNREPRO_RUNS", str(tmp_path))
-    monkeypatch.setattr(wandb_source, "_api", lambda: SimpleNamespace(runs=lambda path, **_: found))
+    monkeypatch.setattr(wandb_setup, "api", lambda: SimpleNamespace(runs=lambda path, **_: found))
     return found
 
 

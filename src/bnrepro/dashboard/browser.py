@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from bnrepro.errors import UserError
-from bnrepro.records import mirror
+from bnrepro.records import mirror_rows
 from bnrepro.records.files import read_json
 
 PROJECT = "bnrepro"
@@ -115,4 +115,4 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     if (path / "probes.npz").is_file():
         with np.load(path / "probes.npz", allow_pickle=False) as arrays:
             probes = {name: arrays[name] for name in arrays.files}
-    yield from ((at, values) for at, values in mirror.rows(history, probes) if at <= step)
+    yield from ((at, values) for at, values in mirror_rows.rows(history, probes) if at <= step)

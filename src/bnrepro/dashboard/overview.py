@@ -15,7 +15,7 @@ from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.dashboard.panels import FIGURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
-from bnrepro.records.mirror import keep_out_of_home
+from bnrepro.records.wandb_setup import keep_out_of_home
 
 PICTURES = ("figure1", "figure2")
 COLUMNS = ("claim", "verdict", "it says", "paper", "ours", "n")

@@ -1,4 +1,4 @@
-"""What the dashboards show, section by section; every panel names keys that runs log (`records.mirror`)."""
+"""What the dashboards show, section by section; every panel names keys that runs log (`records.mirror_rows`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ import wandb_workspaces.reports.v2 as wr
 from bnrepro.analysis import figure2
 from bnrepro.analysis.figure2_plot import COLOURS
 from bnrepro.analysis.layers_plot import LAYERS
+from bnrepro.records.mirror_rows import LEVELS
 
-LEVELS = ("p15", "p50", "p85")
 DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"

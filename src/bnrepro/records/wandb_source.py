@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from bnrepro.errors import UserError
+from bnrepro.records import wandb_setup
 from bnrepro.records.files import write_json, write_text
 from bnrepro.records.run import ENDED
 
@@ -52,7 +53,7 @@ def fetch(
     tags = [{"tags": {"$in": [tag]}} for tag in (figure, scale) if tag]
     found: dict[str, Path] = {}
     try:
-        api = api or _api()
+        api = api or wandb_setup.api()
         for run in api.runs(project, filters={"$and": tags} if tags else {}, order="+created_at"):
             config = run.config
             if figure not in (None, config.get("figure")) or scale not in (None, config.get("scale", {}).get("name")):
@@ -64,16 +65,6 @@ def fetch(
     except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
         raise UserError(f"cannot read {source} from W&B: {error}".splitlines()[0]) from None
     return [found[name] for name in sorted(found)]
-
-
-def _api() -> Any:
-    import wandb
-    from wandb.errors import UsageError
-
-    try:
-        return wandb.Api(timeout=30)
-    except UsageError:
-        raise UserError("no W&B account here; run: wandb login (or set WANDB_API_KEY)") from None
 
 
 def _record(run: Any, path: Path) -> Path | None:
