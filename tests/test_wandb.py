@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bnrepro.records import mirror, wandb_log
+from bnrepro.records import wandb_log, wandb_setup
 from bnrepro.records.run import RECORD_FILES
 from conftest import ROOT
 from fake_wandb import serve
@@ -153,13 +154,14 @@ def test_no_wandb_can_stop_or_lose_a_run(door, environment, tmp_path, module):
     fake = tmp_path / "fake" / "wandb"
     fake.mkdir(parents=True)
     (fake / "__init__.py").write_text(module)
-    began = time.monotonic()
-    done = door("train.py", *SMALL, "logger.timeout_seconds=1", PYTHONPATH=str(fake.parent), **OFFLINE)
+    path = os.pathsep.join([str(fake.parent), environment.get("PYTHONPATH", "")])
+    done = door("train.py", *SMALL, "logger.timeout_seconds=1", PYTHONPATH=path, **OFFLINE)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 60
     assert "W&B" in done.stdout and "finished" in done.stdout
     (path,) = Path(environment["BNREPRO_RUNS"]).glob("bn-s0-*")
-    assert json.loads((path / "status.json").read_text())["state"] == "finished"
+    status = json.loads((path / "status.json").read_text())
+    assert status["state"] == "finished"
+    assert (datetime.now(UTC) - datetime.fromisoformat(status["ended"])).total_seconds() < 30  # it was not waited for
 
 
 def test_an_account_without_a_network_falls_back_to_offline(door, environment):
@@ -183,12 +185,12 @@ def test_mode_follows_account_and_request(monkeypatch, tmp_path):
         if name.startswith("WANDB_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert mirror.resolve_mode("auto") == "offline"
+    assert wandb_setup.resolve_mode("auto") == "offline"
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "0" * 40)
-    assert mirror.resolve_mode("auto") == "online"
+    assert wandb_setup.resolve_mode("auto") == "online"
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert mirror.resolve_mode("auto") == "online"
+    assert wandb_setup.resolve_mode("auto") == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert mirror.resolve_mode("auto") == "disabled"
-    assert mirror.resolve_mode("offline") == "offline"
+    assert wandb_setup.resolve_mode("auto") == "disabled"
+    assert wandb_setup.resolve_mode("offline") == "offline"
