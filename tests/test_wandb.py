@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bnrepro.analysis.figure4 import FILES
 from bnrepro.records import wandb_log, wandb_setup
 from bnrepro.records.run import RECORD_FILES
 from conftest import ROOT
@@ -139,6 +140,37 @@ def test_parts_of_an_offline_run_are_pushed_as_one_run(environment, pushed_in_be
     assert server.summary[run]["best/val/top1"] == pytest.approx(0.999)  # it was in the first part
     told = [values for name, values in server.asked if name == "UpsertBucket" and values["groupName"]]
     assert {values["groupName"] for values in told} == {"bn-g"}
+
+
+EVALUATED = """
+import sys
+from pathlib import Path
+from bnrepro import mirrored
+from bnrepro.analysis.figure4 import FILES
+from bnrepro.config import Logger
+from bnrepro.records.files import read_json
+runs, folder = map(Path, sys.argv[1:])
+info = read_json(folder / "evaluation.json")
+mirrored.evaluation(Logger(timeout_seconds=60), runs, "figure4-laptop", [folder / name for name in FILES], info)
+"""
+
+
+def test_an_evaluation_is_a_run_that_keeps_its_files(environment):
+    runs, folder = Path(environment["BNREPRO_RUNS"]), ROOT / "results" / "figure4" / "laptop"
+    runs.mkdir()
+    command = [sys.executable, "-c", EVALUATED, str(runs), str(folder)]
+    path = {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment | OFFLINE | path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+    ((_, rows),) = histories(runs)
+    assert not rows
+    ((log,),) = [list(run.glob("*.wandb")) for run in runs.glob("wandb/offline-run-*-figure4-laptop-????????")]
+    (kept,) = artifacts(log)
+    assert (kept.name, kept.type) == ("figure4-laptop", "evaluation")
+    assert sorted(file.path for file in kept.manifest.contents) == sorted(FILES)
+    for file in kept.manifest.contents:  # a copy, as the next evaluation writes over them
+        assert not Path(file.local_path).is_relative_to(folder)
+        assert Path(file.local_path).read_bytes() == (folder / file.path).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,14 @@ class End(NamedTuple):
     Args:
         exit_code: of the process, for W&B.
         summary: what W&B's summary is to say of the run.
-        artifacts: files to keep with the run, by name and type of the artifact; not copied, so they must not change.
+        artifacts: files to keep with the run, by name and type of the artifact.
+        copied: whether offline these files are copied; where they are not, they must not change.
     """
 
     exit_code: int
     summary: dict[str, Any] = {}  # noqa: RUF012
     artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012
+    copied: bool = False
 
 
 class Mirror:
@@ -94,7 +96,7 @@ class Mirror:
                 run.summary.update(best)  # over all rows; W&B itself knows only those since the last resume
             run.summary.update(item.summary)
             for (name, kind), files in item.artifacts.items():
-                _log_artifact(run, name, kind, files)
+                _log_artifact(run, name, kind, files, item.copied)
             run.finish(exit_code=item.exit_code)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -117,12 +119,12 @@ def _first_step(run: Any) -> int:
     return run.step
 
 
-def _log_artifact(run: Any, name: str, kind: str, files: list[Path]) -> None:
+def _log_artifact(run: Any, name: str, kind: str, files: list[Path], copied: bool) -> None:
     import wandb
 
     artifact = wandb.Artifact(name, type=kind)
     for path in files:
-        artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
+        artifact.add_file(str(path.resolve()), policy="mutable" if copied else "immutable", skip_cache=True)
     run.log_artifact(artifact)
 
 
