@@ -11,6 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
 
 
+def at_root() -> None:
+    """Go to the repository's root, where a notebook's paths begin, wherever Jupyter was started."""
+    os.chdir(ROOT)
+
+
 def load(script: Path) -> nbformat.NotebookNode:
     """The notebook of a py:percent script, with cell ids from the cells' order."""
     notebook = jupytext.read(script, as_version=4)
