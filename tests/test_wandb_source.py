@@ -120,7 +120,8 @@ class FakeEvaluation:
     """An evaluation as ``wandb.Api`` shows it, of the files in a folder."""
 
     def __init__(self, folder: Path):
-        self.folder, self.name, self.config = folder, f"figure4-{folder.name}", {"scale": folder.name}
+        self.folder, self.name, self.summary = folder, f"figure4-{folder.name}", {}
+        self.config = {"scale": {"name": folder.name}}
 
     def logged_artifacts(self):
         return [SimpleNamespace(type="evaluation", digest="e", download=self._download)]
@@ -155,10 +156,11 @@ def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
     assert told and left["rows"]["C25"]["verdict"] == "untested"
 
 
-def test_runs_that_have_not_ended_are_left_out(project):
+def test_runs_that_have_not_ended_and_evaluations_are_left_out(project):
     project.append(FakeRun(next(RUNS.glob("bn-s0-*")), False))
     project[0].summary = {"step": 100}
-    assert load_records("wandb:me/bnrepro") == []
+    project.append(FakeEvaluation(RESULTS / "figure4" / "laptop"))
+    assert load_records("wandb:me/bnrepro") == load_records("wandb:me/bnrepro", scale="laptop") == []
 
 
 def test_without_an_account_it_is_one_line(monkeypatch, tmp_path):

@@ -57,7 +57,8 @@ def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], inf
         info: what its evaluation.json says.
     """
     name = re.sub(r"[^\w.-]", "-", name)
-    config = {key: info[key] for key in ("command", "commit", "runs", "scale", "data", "crops", "images")}
+    config = {key: info[key] for key in ("command", "commit", "runs", "data", "crops", "images")}
+    config["scale"] = {"name": info["scale"]}  # as runs have it
     member = sha256(" ".join(info["runs"]).encode()).hexdigest()[:8]  # asked again, the same networks are the same run
     told = {"id": f"{name}-{member}", "name": name, "group": name, "job_type": "evaluate", "tags": [name]}
     where = {"project": logger.project, "entity": logger.entity}
