@@ -26,10 +26,11 @@
 # Lines are means over seeds and bands their whole range. A verdict asks that a whole 95 % interval over seeds is
 # beyond the edge that its rule names, after a correction for how many such questions are asked; what lies on the edge is
 # *inconclusive*. The verdicts below are worked out from the records when the notebook runs. Where it says *not measured
-# yet*, there is no record.
+# yet*, there is no record. Set `source` and `scale` to see your own.
 
 # %% tags=["parameters"]
-results = "results"
+source = "results"  # what is committed; or your own runs: a folder, "runs", or W&B, "wandb:ENTITY/bnrepro"
+scale = "mini"
 
 # %%
 # %config InlineBackend.figure_formats = ["png"]
@@ -49,12 +50,14 @@ from bnrepro.analysis.claims.drawings.painting import ABSENT
 from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm
 from bnrepro.analysis.style import SIGMOID, WITH, WITHOUT, X30
 from bnrepro.analysis.text import grid
+from bnrepro.notebooks import at_root
 from bnrepro.records.files import read_json
 
-DEFINITIONS = Path("configs/claims")
-rows = {row["id"]: row for row in ledger.build(Path(results), DEFINITIONS).rows}
-records = Records(Path(results), load_experiments(DEFINITIONS))
-exact = read_json(Path(results) / ledger.IDENTITIES)["numbers"]
+at_root()
+RESULTS, DEFINITIONS = Path("results"), Path("configs/claims")
+rows = {row["id"]: row for row in ledger.build(RESULTS, DEFINITIONS, source, scale).rows}
+records = Records(source, load_experiments(DEFINITIONS, scale))
+exact = read_json(RESULTS / ledger.IDENTITIES)["numbers"]
 
 NONE, STOP, NOISY = {"norm.name": "none"}, {"norm.name": "bn_stop_gradient"}, {"norm.name": "noisy_bn"}
 BN, RELU = {"norm.name": "bn"}, {"model.nonlinearity": "relu"}
@@ -602,15 +605,17 @@ display(drawings.changes(effects))
 verdicts("C29", "C39", "C40", "C41", "C42", "C43")
 
 # %%
-images = dataset.held_out(base.records[0])
-level = float(np.mean([record.status["final"]["val/top1"] for record in base.records]))
-largest = max((values.mean(), name) for name, (values, _) in effects.items() if len(values))
-say(
-    f"Accuracies are on {images:,} images: at {100 * level:.0f} % one run's has a standard error of "
-    f"{100 * math.sqrt(level * (1 - level) / images):.1f} points for that alone. The largest gain of those measured is from "
-    f"*{largest[1]}*, {100 * largest[0]:+.1f} points.",
-    base,
-)
+text = ""
+if base.records:
+    images = dataset.held_out(base.records[0])
+    level = float(np.mean([record.status["final"]["val/top1"] for record in base.records]))
+    gain, change = max((values.mean(), name) for name, (values, _) in effects.items() if len(values))
+    text = (
+        f"Accuracies are on {images:,} images: at {100 * level:.0f} % one run's has a standard error of "
+        f"{100 * math.sqrt(level * (1 - level) / images):.1f} points for that alone. The largest gain of those measured is "
+        f"from *{change}*, {100 * gain:+.1f} points."
+    )
+say(text, base)
 
 # %% [markdown]
 # **To take away.** A network with six small helpers and one large one is easily credited to the wrong one. After 700 steps

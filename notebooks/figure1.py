@@ -17,29 +17,28 @@
 # number and names neither optimiser nor rate, so what can be checked are two statements: BN trains faster and ends
 # higher (claim C31), and its sigmoid inputs are much more stable (claim C32).
 #
-# This notebook reads the records of our runs and nothing else. Set `records` to a runs directory to see your own.
+# This notebook reads the records of our runs and nothing else. Set `source` and `scale` to see your own.
 
 # %% tags=["parameters"]
-records = "results/figure1/paper/runs"
-tuning_records = "results/figure1_tuning/paper/runs"
+source = "results"  # what is committed; or your own runs: a folder, "runs", or W&B, "wandb:ENTITY/bnrepro"
+scale = "paper"
 
 # %%
 # %config InlineBackend.figure_formats = ["png"]
 # %matplotlib inline
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import figure1, figure1_table, tuning
+from bnrepro.analysis import figure1, figure1_table, sources, tuning
 from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
-from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.analysis.statistics import Estimate
 from bnrepro.analysis.style import WITH, WITHOUT
+from bnrepro.notebooks import at_root
 
-found = load_records(Path(records))
-arms = by_variant(found, *sorted({record.variant for record in found}))
+at_root()
+readings = (name for pair in figure1.READINGS.values() for name in pair)
+arms = sources.arms(source, "figure1", scale, "plain", "bn", also=readings)
 plain, bn = arms["plain"], arms["bn"]
 pd.Series({name: len(runs) for name, runs in arms.items()}, name="seeds").to_frame()
 
@@ -64,10 +63,11 @@ for title, (without, with_) in figure1.READINGS.items():
 
 # %% [markdown]
 # How much of this is the choice of rate? The tuning sweep, on 10,000 training images held out of training, shows where
-# each arm works at all. A cell at about 11 % is a network that never left chance.
+# each arm works at all (ours, where `source` has none). A cell at about 11 % is a network that never left chance.
 
 # %%
-cells = tuning.cells(load_records(Path(tuning_records)))
+swept = sources.records(source, "figure1_tuning", scale) or sources.records("results", "figure1_tuning", "paper")
+cells = tuning.cells(swept)
 cells["accuracy, %"] = 100 * cells["top1"]
 cells.pivot_table(index="rate", columns=["arm", "std"], values="accuracy, %", aggfunc="mean").round(2)
 

@@ -30,31 +30,27 @@
 # the arms and the ratios of steps. **T sets our target, not convergence**: the baseline is cut off after T steps by a
 # schedule made for T steps. The steps to match say how soon another network is as good as Inception gets in T steps.
 #
-# This notebook reads the records of our runs and nothing else. Set `results` and `scale` to see others.
+# This notebook reads the records of our runs and nothing else. Set `source` and `scale` to see your own.
 
 # %% tags=["parameters"]
-results = "results"
+source = "results"  # what is committed; or your own runs: a folder, "runs", or W&B, "wandb:ENTITY/bnrepro"
 scale = "laptop"
 
 # %%
 # %config InlineBackend.figure_formats = ["png"]
 # %matplotlib inline
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import dataset, figure2, figure2_plot, figure2_table, layers_plot, tuning
+from bnrepro.analysis import dataset, figure2, figure2_plot, figure2_table, layers_plot, sources, tuning
 from bnrepro.analysis.drift import unit_drift
 from bnrepro.analysis.figure2_claims import claims_table
-from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.analysis.style import WITH, WITHOUT
-from bnrepro.report import home
+from bnrepro.notebooks import at_root
 
-found = load_records(home(Path(results), "figure2", scale) / "runs")
-present = {record.variant for record in found}
-arms = by_variant(found, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
+at_root()
+arms = sources.arms(source, "figure2", scale, *figure2.REQUIRED, also=figure2.VARIANTS)
 sections = figure2_table.sections(arms)
 
 
@@ -139,7 +135,8 @@ show("After the same steps")
 show("How fast can Inception without BN go?")
 
 # %%
-cells = tuning.cells(load_records(home(Path(results), "figure2_tuning", scale) / "runs"))
+swept_runs = sources.records(source, "figure2_tuning", scale) or sources.records("results", "figure2_tuning", "laptop")
+cells = tuning.cells(swept_runs)
 figure = Figure(figsize=(10, 3.2), layout="constrained")
 climb, swept = figure.subplots(1, 2)
 for name in (*figure2.LADDER, "bn_baseline", "bn_x5_equal", "bn_x30_equal"):
@@ -175,7 +172,7 @@ for axes, rates in (
 display(figure)
 
 # %% [markdown]
-# The right panel is the tuning sweep: each arm's rate and initialisation chosen on training images held out of training. A
+# The right panel is the tuning sweep (ours, where `source` has none): each arm's rate and initialisation chosen on training images held out of training. A
 # wide plateau means freedom of choice, a narrow peak that one has to know. The tuned networks, trained on all
 # training images, stand against each other here: a fair fight, of which the paper has none.
 

@@ -20,32 +20,28 @@
 # The paper does not say which network has which changes. Ours: two values of the initial weights, three of dropout and two of
 # BN in module 5b, spread so that each value is in as many networks as any other.
 #
-# This notebook reads what `scripts/evaluate.py` committed about our six networks, and their records. Set `results` and `scale`
-# to see others.
+# This notebook reads what `scripts/evaluate.py` committed about our six networks, and their records. Set `source` and `scale`
+# to see your own.
 
 # %% tags=["parameters"]
-results = "results"
+source = "results"  # what is committed; or your own runs: a folder, "runs", or W&B, "wandb:ENTITY/bnrepro"
 scale = "laptop"
 
 # %%
 # %config InlineBackend.figure_formats = ["png"]
 # %matplotlib inline
-from pathlib import Path
-
 import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import dataset, figure4, figure4_plot, figure4_table
+from bnrepro.analysis import dataset, figure4, figure4_plot, figure4_table, sources
 from bnrepro.analysis.figure4 import MOST, by_size
 from bnrepro.analysis.figure4_plot import COLOURS
-from bnrepro.analysis.load import load_records
-from bnrepro.report import home
+from bnrepro.notebooks import at_root
 
-place = home(Path(results), "figure4", scale)
-found = figure4.load_evaluation(place)
-by_name = {record.path.name: record for record in load_records(place / "runs")}
-networks = [by_name[name] for name in found.info["runs"]]
+at_root()
+found = sources.evaluation(source, scale)
+networks = figure4.networks(found, sources.records(source, "figure4", scale))
 where = dataset.title(networks[0])
 Markdown(f"{where}; {found.images:,} validation images. Evaluated by `{found.info['command']}`.")
 

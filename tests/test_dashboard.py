@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ import wandb_workspaces.reports.v2 as wr
 from bnrepro.dashboard import browser, main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.records import mirror, wandb_log
+from bnrepro.records import mirror, mirror_rows, wandb_log
 from conftest import ROOT
 
 RESULTS = ROOT / "results"
@@ -36,7 +39,7 @@ def logged_by(record: Path) -> set[str]:
     with open(record / "metrics.csv", newline="") as file:
         history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     with np.load(record / "probes.npz") as arrays:
-        return {key for _, values in mirror.rows(history, dict(arrays)) for key in values}
+        return {key for _, values in mirror_rows.rows(history, dict(arrays)) for key in values}
 
 
 def logged_in(runs: Path) -> set[str]:
@@ -128,7 +131,7 @@ def test_without_an_account_or_a_terminal_it_is_one_line(monkeypatch, tmp_path, 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.chdir(ROOT)
-    for command, said in ((["push"], "wandb login"), (["terminal"], "experiment=figure1/bn")):
+    for command, said in ((["push"], "wandb login"), (["terminal"], "wandb leet")):
         assert main.main(["--runs", str(tmp_path), *command]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and said in line
@@ -167,6 +170,30 @@ def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch,
     assert saved == [("workspace", ""), ("report", ""), ("workspace", "w1"), ("report", "r1")]
     pushing.push(overview, "bnrepro", "me", tmp_path, fresh=True)
     assert saved[-2:] == [("workspace", ""), ("report", "")]
+
+
+@pytest.mark.parametrize("command", ["terminal", "local"])
+def test_ctrl_c_ends_the_live_views(environment, command):
+    both = command == "local" and browser.available()
+    expected = "press Enter" if both else "waiting for the first run"
+    door = [sys.executable, str(ROOT / "scripts" / "dashboard.py"), command]
+    ours, theirs = os.openpty()
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+    with subprocess.Popen(door, env=environment, start_new_session=True, **streams) as process:
+        try:
+            said = ""
+            while expected not in said:
+                assert select.select([ours], [], [], 90)[0], said
+                said += os.read(ours, 4096).decode()
+            if both:
+                address = said.split("browser: ")[1].split()[0]
+                assert "//127.0.0.1:" in address and urllib.request.urlopen(address, timeout=30).status == 200
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # no process of it is left
 
 
 REPLAYED = """

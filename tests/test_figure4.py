@@ -33,7 +33,7 @@ def train(runs, *overrides: str) -> str:
 
 
 def ask(*overrides: str) -> None:
-    evaluate(compose_config(*overrides, config="evaluate"), "python scripts/evaluate.py")
+    evaluate(compose_config("logger.mode=disabled", *overrides, config="evaluate"), "python scripts/evaluate.py")
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +156,7 @@ def test_bad_requests_get_one_line(runs, tmp_path):
         (["crops=[1,ten]"], "crops=ten is not one of"),
         (["statistics=none"], "statistics=none is not one of population, moving_average"),
         (["threads=many"], "threads"),
+        (["logger.mode=on"], "logger.mode=on is not one of auto, online"),
         (["runs=[nowhere]"], "no run in nowhere"),
         ([f"runs=[{one},{one}]"], "the same network is there twice"),
         ([f"runs=[{one}]", "publish=true"], "publish=true is for Figure 4"),

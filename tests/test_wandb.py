@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bnrepro.records import mirror, wandb_log
+from bnrepro.analysis.figure4 import FILES
+from bnrepro.records import wandb_log, wandb_setup
 from bnrepro.records.run import RECORD_FILES
 from conftest import ROOT
 from fake_wandb import serve
@@ -140,6 +142,37 @@ def test_parts_of_an_offline_run_are_pushed_as_one_run(environment, pushed_in_be
     assert {values["groupName"] for values in told} == {"bn-g"}
 
 
+EVALUATED = """
+import sys
+from pathlib import Path
+from bnrepro import mirrored
+from bnrepro.analysis.figure4 import FILES
+from bnrepro.config import Logger
+from bnrepro.records.files import read_json
+runs, folder = map(Path, sys.argv[1:])
+info = read_json(folder / "evaluation.json")
+mirrored.evaluation(Logger(timeout_seconds=60), runs, "figure4-laptop", [folder / name for name in FILES], info)
+"""
+
+
+def test_an_evaluation_is_a_run_that_keeps_its_files(environment):
+    runs, folder = Path(environment["BNREPRO_RUNS"]), ROOT / "results" / "figure4" / "laptop"
+    runs.mkdir()
+    command = [sys.executable, "-c", EVALUATED, str(runs), str(folder)]
+    path = {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment | OFFLINE | path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+    ((_, rows),) = histories(runs)
+    assert not rows
+    ((log,),) = [list(run.glob("*.wandb")) for run in runs.glob("wandb/offline-run-*-figure4-laptop-????????")]
+    (kept,) = artifacts(log)
+    assert (kept.name, kept.type) == ("figure4-laptop", "evaluation")
+    assert sorted(file.path for file in kept.manifest.contents) == sorted(FILES)
+    for file in kept.manifest.contents:  # a copy, as the next evaluation writes over them
+        assert not Path(file.local_path).is_relative_to(folder)
+        assert Path(file.local_path).read_bytes() == (folder / file.path).read_bytes()
+
+
 @pytest.mark.parametrize(
     "module",
     [
@@ -153,13 +186,14 @@ def test_no_wandb_can_stop_or_lose_a_run(door, environment, tmp_path, module):
     fake = tmp_path / "fake" / "wandb"
     fake.mkdir(parents=True)
     (fake / "__init__.py").write_text(module)
-    began = time.monotonic()
-    done = door("train.py", *SMALL, "logger.timeout_seconds=1", PYTHONPATH=str(fake.parent), **OFFLINE)
+    path = os.pathsep.join([str(fake.parent), environment.get("PYTHONPATH", "")])
+    done = door("train.py", *SMALL, "logger.timeout_seconds=1", PYTHONPATH=path, **OFFLINE)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 60
     assert "W&B" in done.stdout and "finished" in done.stdout
     (path,) = Path(environment["BNREPRO_RUNS"]).glob("bn-s0-*")
-    assert json.loads((path / "status.json").read_text())["state"] == "finished"
+    status = json.loads((path / "status.json").read_text())
+    assert status["state"] == "finished"
+    assert (datetime.now(UTC) - datetime.fromisoformat(status["ended"])).total_seconds() < 30  # it was not waited for
 
 
 def test_an_account_without_a_network_falls_back_to_offline(door, environment):
@@ -183,12 +217,12 @@ def test_mode_follows_account_and_request(monkeypatch, tmp_path):
         if name.startswith("WANDB_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert mirror.resolve_mode("auto") == "offline"
+    assert wandb_setup.resolve_mode("auto") == "offline"
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "0" * 40)
-    assert mirror.resolve_mode("auto") == "online"
+    assert wandb_setup.resolve_mode("auto") == "online"
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert mirror.resolve_mode("auto") == "online"
+    assert wandb_setup.resolve_mode("auto") == "online"
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert mirror.resolve_mode("auto") == "disabled"
-    assert mirror.resolve_mode("offline") == "offline"
+    assert wandb_setup.resolve_mode("auto") == "disabled"
+    assert wandb_setup.resolve_mode("offline") == "offline"

@@ -5,19 +5,23 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from bnrepro import notebooks
 from bnrepro.analysis import figure1, style
+from bnrepro.analysis.figure4 import FILES
 from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.errors import UserError
-from bnrepro.records import mirror, wandb_source
+from bnrepro.records import mirror_rows, wandb_setup
 from bnrepro.records.files import read_json
 from conftest import ROOT
 
-RUNS = ROOT / "results" / "figure1" / "paper" / "runs"
+RESULTS = ROOT / "results"
+RUNS = RESULTS / "figure1" / "paper" / "runs"
 
 
 class FakeRun:
@@ -37,7 +41,7 @@ class FakeRun:
     def logged_artifacts(self):
         return [SimpleNamespace(type="record", digest="d", download=self._download)] if self.kept else []
 
-    def _download(self, root: str) -> None:
+    def _download(self, root: str, skip_cache: bool) -> None:
         self.downloads += 1
         shutil.copytree(self.path, root, dirs_exist_ok=True)
 
@@ -47,7 +51,7 @@ class FakeRun:
             history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         with np.load(self.path / "probes.npz") as arrays:
             probes = dict(arrays)
-        return [{"_step": step, "_runtime": 1.0, **values} for step, values in mirror.rows(history, probes)]
+        return [{"_step": step, "_runtime": 1.0, **values} for step, values in mirror_rows.rows(history, probes)]
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def project(monkeypatch, tmp_path):
     """The runs of a W&B project ``me/bnrepro``, and a cache that is empty."""
     found: list[FakeRun] = []
     monkeypatch.setenv("BNREPRO_RUNS", str(tmp_path))
-    monkeypatch.setattr(wandb_source, "_api", lambda: SimpleNamespace(runs=lambda path, **_: found))
+    monkeypatch.setattr(wandb_setup, "api", lambda: SimpleNamespace(runs=lambda path, **_: found))
     return found
 
 
@@ -84,10 +88,79 @@ def test_the_same_function_draws_both_and_a_record_is_downloaded_once(project, t
     assert {run.downloads for run in project} == {1}
 
 
-def test_runs_that_have_not_ended_are_left_out(project):
+@pytest.fixture
+def told(monkeypatch) -> list[Any]:
+    """What notebooks display: the text of tables, the lines of figures."""
+    shown: list[Any] = []
+
+    def display(thing: Any) -> None:
+        lines = [line for axes in getattr(thing, "axes", []) for line in axes.lines]
+        shown.append([line.get_xydata().tolist() for line in lines] or getattr(thing, "data", None) or str(thing))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.chdir(ROOT)  # where notebooks go themselves; and back
+    return shown
+
+
+def run_notebook(name: str, count: int | None = None, **parameters: str) -> dict[str, Any]:
+    """The variables that the first so many code cells of a notebook leave, with these parameters."""
+    script, left = ROOT / "notebooks" / f"{name}.py", {}
+    cells = [cell for cell in notebooks.load(script).cells if cell.cell_type == "code"]
+    assert cells[0].metadata["tags"] == ["parameters"]
+    for cell in cells[:count]:
+        code = "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
+        exec(compile(code, script.name, "exec"), left)
+        if cell is cells[0]:
+            assert left.keys() >= {"source", "scale"}
+            left |= parameters
+    return left
+
+
+class FakeEvaluation:
+    """An evaluation as ``wandb.Api`` shows it, of the files in a folder."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.name, self.summary = folder, f"figure4-{folder.name}", {}
+        self.config = {"scale": {"name": folder.name}}
+
+    def logged_artifacts(self):
+        return [SimpleNamespace(type="evaluation", digest="e", download=self._download)]
+
+    def _download(self, root: str, skip_cache: bool) -> None:
+        for name in FILES:
+            shutil.copyfile(self.folder / name, Path(root) / name)
+
+
+@pytest.mark.parametrize(("name", "count"), [("figure1", None), ("figure2_3", None), ("figure4", 3)])
+def test_a_notebook_shows_the_same_of_wandb_as_of_the_committed_records(project, told, name, count):
+    for figure in {"figure2_3": ("figure2", "figure2_tuning")}.get(name, (name, f"{name}_tuning")):
+        project += [FakeRun(path, True) for path in sorted(RESULTS.glob(f"{figure}/*/runs/*"))]
+    project += [FakeEvaluation(RESULTS / "figure4" / "laptop")]
+    run_notebook(name, count, source="results")
+    ours = told.copy()
+    told.clear()
+    left = run_notebook(name, count, source="wandb:me/bnrepro")
+    read = left["networks"] if name == "figure4" else [record for arm in left["arms"].values() for record in arm]
+    assert len(read) > 5 and all(".records/me--bnrepro" in str(record.path) for record in read)
+    assert str(told) == str(ours) and len(ours) >= 1
+
+
+def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
+    project += [FakeRun(path, True) for path in sorted(RESULTS.glob("claims/inside/mini/runs/*"))]
+    left = run_notebook("claims", 4, source="wandb:me/bnrepro")
+    assert len(left["records"].of("inside")) == len(project) and not left["records"].of("depth")
+    committed = {row["id"]: row["ours"] for row in read_json(RESULTS / "claims.json")}
+    for claim in ("C01", "C10"):  # on these records alone
+        mine = left["rows"][claim]["ours"]
+        assert mine and [part["values"] for part in mine] == [part["values"] for part in committed[claim]]
+    assert told and left["rows"]["C25"]["verdict"] == "untested"
+
+
+def test_runs_that_have_not_ended_and_evaluations_are_left_out(project):
     project.append(FakeRun(next(RUNS.glob("bn-s0-*")), False))
     project[0].summary = {"step": 100}
-    assert load_records("wandb:me/bnrepro") == []
+    project.append(FakeEvaluation(RESULTS / "figure4" / "laptop"))
+    assert load_records("wandb:me/bnrepro") == load_records("wandb:me/bnrepro", scale="laptop") == []
 
 
 def test_without_an_account_it_is_one_line(monkeypatch, tmp_path):

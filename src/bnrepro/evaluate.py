@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro import build
+from bnrepro import build, mirrored
 from bnrepro.analysis.figure4 import FILES, MEMBERS
+from bnrepro.config import Logger
 from bnrepro.data import pictures as data
 from bnrepro.data.augment import KERNELS
 from bnrepro.data.pictures import Pictures
@@ -28,6 +29,7 @@ from bnrepro.evaluation.stored import predictions
 from bnrepro.evaluation.trained import STATISTICS, Trained, trained
 from bnrepro.progress import StepProgress
 from bnrepro.records.files import read_json
+from bnrepro.validation import CHOICES
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Evaluate:
     results_dir: str = "results"
     device: str = "cpu"
     threads: int = 1
+    logger: Logger = field(default_factory=Logger)
 
 
 def evaluate(composed: DictConfig, command: str) -> None:
@@ -74,7 +77,10 @@ def evaluate(composed: DictConfig, command: str) -> None:
         print(f"{len(pictures)} images without labels; the answers are in {answers}")
         return
     asked = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
-    print_table(judged.write(out, networks, pictures, said, asked))
+    info = judged.write(out, networks, pictures, said, asked)
+    print_table(info)
+    files = [out / name for name in FILES]
+    mirrored.evaluation(options.logger, Path(options.runs_dir), _place(options, networks).name, files, info)
     if options.publish:
         target = Path(options.results_dir) / "figure4" / options.scale
         target.mkdir(parents=True, exist_ok=True)
@@ -95,6 +101,7 @@ def _typed(composed: DictConfig) -> Evaluate:
         "crops": (options.crops, KINDS),
         "statistics": ([options.statistics], STATISTICS),
         "interpolation": ([options.interpolation], tuple(KERNELS)),
+        "logger.mode": ([options.logger.mode], CHOICES["logger.mode"]),
     }
     for key, (values, allowed) in choices.items():
         for value in values:

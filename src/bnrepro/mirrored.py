@@ -1,11 +1,16 @@
-"""What W&B is told of a run: when it starts, and how it ended."""
+"""What W&B is told of a run, when it starts and how it ended, and of an evaluation of runs."""
 
+import re
+import time
 from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
-from bnrepro.config import Config
-from bnrepro.records.mirror import End
+from bnrepro.config import Config, Logger
+from bnrepro.records.mirror import End, Mirror
 from bnrepro.records.run import RECORD_FILES, RunDirectory
+from bnrepro.records.wandb_setup import resolve_mode
 
 TOLD = ("state", "step", "steps", "seconds", "diverged_at", "experiment", "data_fingerprint", "protocol")
 
@@ -39,3 +44,27 @@ def end(directory: RunDirectory, code: int) -> End:
     artifacts = {(f"{directory.name}-record", "record"): record}
     artifacts[f"{directory.name}-checkpoint", "model"] = [directory.checkpoint]
     return End(code, told | final, artifacts)
+
+
+def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], info: dict[str, Any]) -> None:
+    """Log an evaluation as a run of job type ``evaluate`` that keeps its files; wait until W&B has them.
+
+    Args:
+        logger: mode, project and patience.
+        runs_dir: see `Mirror`.
+        name: its own, and a tag by which `wandb_source.fetch_evaluation` finds it.
+        files: what is kept of it.
+        info: what its evaluation.json says.
+    """
+    name = re.sub(r"[^\w.-]", "-", name)
+    config = {key: info[key] for key in ("command", "commit", "runs", "data", "crops", "images")}
+    config["scale"] = {"name": info["scale"]}  # as runs have it
+    member = sha256(" ".join(info["runs"]).encode()).hexdigest()[:8]  # asked again, the same networks are the same run
+    told = {"id": f"{name}-{member}", "name": name, "group": name, "job_type": "evaluate", "tags": [name]}
+    where = {"project": logger.project, "entity": logger.entity}
+    follower = Mirror(runs_dir, resolve_mode(logger.mode), logger.timeout_seconds, config=config, **told, **where)
+    follower.close(End(0, artifacts={(name, "evaluation"): files}, copied=True))
+    if not follower.wait(time.monotonic() + logger.timeout_seconds):
+        print(f"{name}: W&B has not taken it; its files are complete")
+    elif follower.error:
+        print(f"{name}: not in W&B ({follower.error}); its files are complete")

@@ -15,6 +15,11 @@ FOLDER = ROOT / "notebooks"
 COLOURS = 256  # of a picture: a third of the bytes, and nothing that an eye would miss
 
 
+def at_root() -> None:
+    """Go to the repository's root, where a notebook's paths begin, wherever Jupyter was started."""
+    os.chdir(ROOT)
+
+
 def load(script: Path) -> nbformat.NotebookNode:
     """The notebook of a py:percent script, with cell ids from the cells' order."""
     notebook = jupytext.read(script, as_version=4)

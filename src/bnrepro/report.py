@@ -20,6 +20,7 @@ from bnrepro.analysis import (
     figure4_plot,
     figure4_table,
     layers_plot,
+    sources,
     style,
     tuning,
 )
@@ -91,12 +92,9 @@ def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> lis
 def report_figure4(records: Path, out: Path, committed: Path) -> list[Path]:
     """Table and plots of Figure 4 from what evaluate.py left of the six networks."""
     scale = committed.parent.name
-    here = committed.parent if records == committed else records / "evaluations" / f"figure4-{scale}"
-    found = figure4.load_evaluation(here)
-    by_name = {record.path.name: record for record in load_records(records)}
-    if unknown := [name for name in found.info["runs"] if name not in by_name]:
-        raise UserError(f"{here}: no record of {', '.join(unknown)} in {records}; run: python scripts/evaluate.py")
-    members = [by_name[name] for name in found.info["runs"]]
+    where = committed.parents[2] if records == committed else records
+    found = sources.evaluation(where, scale)
+    members = figure4.networks(found, sources.records(where, "figure4", scale))
     title = f"{dataset.title(members[0])}; {found.images:,} validation images"
     paths = style.save(figure4_plot.draw(found, title), out / "figure")
     write_text(out / "table.md", figure4_table.table(found, members))

@@ -14,7 +14,7 @@ from bnrepro.evaluation.look import Look
 from bnrepro.models.stacked import split_state
 from bnrepro.outcome import Outcome
 from bnrepro.progress import StepProgress
-from bnrepro.records import mirror
+from bnrepro.records import mirror, mirror_rows, wandb_setup
 from bnrepro.records.identity import PROTOCOL, group_hash
 from bnrepro.records.provenance import now, provenance
 from bnrepro.records.run import RunDirectory
@@ -81,7 +81,7 @@ class Session:
         self.written = [0] * len(runs)
         self.classes = load.classes(config.data)
         self._begin([state for _, _, state in runs])
-        mode = mirror.resolve_mode(config.logger.mode)
+        mode = wandb_setup.resolve_mode(config.logger.mode)
         patience = config.logger.timeout_seconds
         self.mirrors = [
             mirror.Mirror(Path(config.runs_dir), mode, patience, **mirrored.settings(config, directory, seed))
@@ -173,7 +173,7 @@ class Session:
             elif step == self.config.training.total_steps:
                 changes |= {"state": "finished", "final": self.look.final[k], "ended": now()}
             directory.update(**changes)
-            self.mirrors[k].sync(mirror.rows(member.rows, record))
+            self.mirrors[k].sync(mirror_rows.rows(member.rows, record))
 
     def train(self, stop: StopRequest) -> dict[str, Outcome]:
         """Train to the end or to a stop, say how each run ended, publish, and only then wait for W&B."""

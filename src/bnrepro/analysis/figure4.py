@@ -3,6 +3,7 @@
 Errors are fractions of images; an image's *rank* is its label's place among the classes by score.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import LEVEL, Estimate, verdict
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
@@ -66,6 +68,18 @@ def load_evaluation(folder: Path) -> Evaluation:
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
         ranks = dict(zip(arrays["rows"].tolist(), arrays["rank"], strict=True))
     return Evaluation(read_json(folder / "evaluation.json"), pd.read_csv(folder / "subsets.csv"), ranks)
+
+
+def networks(found: Evaluation, records: Iterable[Record]) -> list[Record]:
+    """The records of the networks that were evaluated, in their order.
+
+    Raises:
+        UserError: one is not among these records.
+    """
+    by_name = {record.path.name: record for record in records}
+    if unknown := [name for name in found.info["runs"] if name not in by_name]:
+        raise UserError(f"no record of {', '.join(unknown)}, which were evaluated; run: python scripts/evaluate.py")
+    return [by_name[name] for name in found.info["runs"]]
 
 
 def over_images(values: np.ndarray) -> Estimate:

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from bnrepro.errors import UserError
+
+RUN = "*run-*/*.wandb"  # what a run has in W&B's folder once it has begun
+FIRST = "python scripts/train.py experiment=figure1/bn scale=smoke"
 
 
 def _push(options: argparse.Namespace) -> int:
@@ -46,12 +50,12 @@ def _log(options: argparse.Namespace) -> int:
 
 def _terminal(options: argparse.Namespace) -> int:
     folder = options.runs / "wandb"
-    if not folder.is_dir():
-        raise UserError(
-            f"no runs in {folder} yet; start one: python scripts/train.py experiment=figure1/bn scale=smoke"
-        )
     if not sys.stdout.isatty():
         raise UserError(f"this is no terminal; in one, run: wandb leet {folder}")
+    if not any(folder.glob(RUN)):
+        print(f"waiting for the first run in {folder}; to start one: {FIRST}  (Ctrl-C ends it)", flush=True)
+    while not any(folder.glob(RUN)):
+        time.sleep(1)
     return subprocess.run([sys.executable, "-m", "wandb", "leet", str(folder)], check=False).returncode
 
 
@@ -59,7 +63,6 @@ def _browser(options: argparse.Namespace) -> int:
     from bnrepro.dashboard.browser import Replay
 
     replay = Replay(options.runs)
-    replay.catch_up()
     print(f"local runs, in the browser: {replay.serve()}  (Ctrl-C ends it)", flush=True)
     replay.keep_up()
     return 0
@@ -71,11 +74,15 @@ def _local(options: argparse.Namespace) -> int:
 
     if not browser.available():
         return _terminal(options)
-    if not sys.stdout.isatty():
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
         return _browser(options)
     replay = browser.Replay(options.runs)
-    print(f"local runs, in the browser: {replay.serve()}", flush=True)
+    print(f"local runs, in the browser: {replay.serve()}")
+    print(
+        "press Enter for the terminal view as well, which takes the whole screen (q ends both; Ctrl-C too)", flush=True
+    )
     threading.Thread(target=replay.keep_up, daemon=True).start()
+    sys.stdin.readline()
     return _terminal(options)
 
 

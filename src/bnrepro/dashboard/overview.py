@@ -5,20 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bnrepro import report
-from bnrepro.analysis import figure2
+from bnrepro.analysis import figure2, sources
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
-from bnrepro.analysis.load import by_variant, load_records
-from bnrepro.dashboard.panels import FIGURES
+from bnrepro.dashboard.panels import FIGURES, PICTURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
-from bnrepro.records.mirror import keep_out_of_home
+from bnrepro.records.wandb_setup import keep_out_of_home
 
-PICTURES = ("figure1", "figure2")
-COLUMNS = ("claim", "verdict", "it says", "paper", "ours", "n")
 Rows = list[tuple[int, dict[str, float]]]
 
 
@@ -38,11 +33,11 @@ def curves(arms: figure2.Arms) -> Rows:
     goal = figure2.target(arms[figure2.BASELINE])
     looks: dict[int, dict[str, float]] = {}
     for variant, records in arms.items():
-        mean: pd.Series = figure2.accuracies(records).mean(axis=1).dropna()
-        for step, value in mean.items():
+        found = figure2.until_divergence(records)
+        for step, value in found.mean(axis=1).dropna().items():
             looks.setdefault(int(step), {})[f"figure2/curve/{variant}"] = float(value)
-        if (mean >= goal).any():
-            looks[int((mean >= goal).idxmax())][f"figure2/crossing/{variant}"] = goal
+        if (step := figure2.mean_reaches(found, goal)) is not None:
+            looks[step][f"figure2/crossing/{variant}"] = goal
     for step in (min(looks), max(looks)):
         looks[step]["figure2/target"] = goal
     return sorted(looks.items())
@@ -57,13 +52,12 @@ class Overview:
     """
 
     def __init__(self, results: Path, scale: str | None = None):
-        found = load_records(report.home(results, "figure2", scale) / "runs", "figure2")
-        present = {record.variant for record in found}
-        wanted = dict.fromkeys(name for reading in figure2.READINGS.values() for name in reading if name in present)
-        arms = by_variant(found, *wanted, figure="figure2")
+        at = report.SCALES | ({"figure2": scale} if scale else {})
+        drawn = (name for reading in figure2.READINGS.values() for name in reading)
+        arms = sources.arms(results, "figure2", at["figure2"], *figure2.REQUIRED, also=drawn)
         self.rows, self.ledger = curves(arms), ledger_rows(results)
         self.keys = {key for _, values in self.rows for key in values}
-        paths = {what: report.home(results, what) / "figure.png" for what in PICTURES}
+        paths = {what: results / what / at[what] / "figure.png" for what in PICTURES}
         self.pictures = {what: path for what, path in paths.items() if path.is_file()}
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
         for path in self.pictures.values():
@@ -85,11 +79,8 @@ class Overview:
                 return
             for step, values in self.rows:
                 run.log(values, step=step, commit=True)
-            cells = [
-                [row["id"], row["verdict"], row["claim"], row["paper"] or "", table.ours(row), row["n"]]
-                for row in self.ledger
-            ]
-            shown: dict[str, Any] = {"ledger": wandb.Table(columns=list(COLUMNS), data=cells)}
+            cells = [table.cells(row) for row in self.ledger]
+            shown: dict[str, Any] = {"ledger": wandb.Table(columns=table.HEAD, data=cells)}
             shown |= {f"figures/{what}": wandb.Image(str(path)) for what, path in self.pictures.items()}
             run.log(shown, step=self.rows[-1][0] + 1, commit=True)
         finally:

@@ -1,4 +1,4 @@
-"""What the dashboards show, section by section; every panel names keys that runs log (`records.mirror`)."""
+"""What the dashboards show, section by section; every panel names keys that runs log (`records.mirror_rows`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,11 +9,12 @@ import wandb_workspaces.reports.v2 as wr
 from bnrepro.analysis import figure2
 from bnrepro.analysis.figure2_plot import COLOURS
 from bnrepro.analysis.layers_plot import LAYERS
+from bnrepro.records.mirror_rows import LEVELS
 
-LEVELS = ("p15", "p50", "p85")
 DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"
+PICTURES = ("figure1", "figure2", "figure4")  # shown as they are committed
 FIGURES = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
 Panels = list[Any]
 
@@ -187,7 +188,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
             "Figures and ledger",
             "As the committed records have them.",
             [
-                wr.MediaBrowser(title="figures", media_keys=["figures/figure1", "figures/figure2"], num_columns=1),
+                wr.MediaBrowser(title="figures", media_keys=[f"figures/{name}" for name in PICTURES], num_columns=1),
                 wr.WeavePanelSummaryTable(table_name="ledger"),
             ],
             runs=f"Config('figure') = '{FIGURES}'",

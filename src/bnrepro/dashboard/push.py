@@ -6,8 +6,8 @@ from typing import Any
 from bnrepro.dashboard import panels, specification
 from bnrepro.dashboard.overview import Overview
 from bnrepro.errors import UserError
+from bnrepro.records import wandb_setup
 from bnrepro.records.files import read_json, write_json
-from bnrepro.records.mirror import resolve_mode
 
 SENT = ".dashboard.json"  # in <runs>/wandb: which workspace and report are ours
 
@@ -28,11 +28,11 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
     Raises:
         UserError: there is no account, or W&B cannot be reached.
     """
-    if resolve_mode("auto") != "online":
-        raise UserError("no W&B account here; run: wandb login (or set WANDB_API_KEY). Without one: make dashboard")
+    if wandb_setup.resolve_mode("auto") != "online":
+        raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
     memory = runs_dir / "wandb" / SENT
     try:
-        entity = entity or _default_entity()
+        entity = entity or wandb_setup.api().default_entity
         sent = {} if fresh or not memory.is_file() else read_json(memory).get(f"{entity}/{project}", {})
         overview.log(runs_dir, "online", project, entity)
         found = panels.sections(overview.id, overview.keys)
@@ -54,9 +54,3 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
     }
     write_json(memory, told)
     return [workspace.url, report.url]
-
-
-def _default_entity() -> str:
-    import wandb
-
-    return wandb.Api(timeout=30).default_entity

@@ -52,26 +52,6 @@ def _laid_out(section: Section) -> list[Any]:
     return section.panels
 
 
-def ledger_table(rows: list[Row]) -> str:
-    """One line a claim."""
-    lines = [
-        [
-            row["id"],
-            row["claim"],
-            row["paper"] or "",
-            table.ours(row),
-            str(row["n"] or ""),
-            f"{_mark(row)} {row['verdict']}",
-        ]
-        for row in rows
-    ]
-    return grid(["claim", "it says", "paper", "ours", "n", "verdict"], lines)
-
-
-def _mark(row: Row) -> str:
-    return table.MARKS[row["verdict"]]
-
-
 def report(entity: str, project: str, found: list[Section], rows: list[Row]) -> wr.Report:
     """The page to read: text, then each section's panels over its own runs, then the ledger.
 
@@ -97,7 +77,7 @@ def report(entity: str, project: str, found: list[Section], rows: list[Row]) -> 
             wr.P(section.text),
             wr.PanelGrid(runsets=[runs], panels=_laid_out(section)),
         ]
-    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(ledger_table(rows))]
+    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(grid(table.HEAD, [table.cells(row) for row in rows]))]
     return wr.Report(entity=entity, project=project, title=TITLE, description=text, blocks=blocks, width="fluid")
 
 

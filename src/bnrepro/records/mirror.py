@@ -7,8 +7,6 @@ happens to W&B, the run goes on and its record is complete.
 """
 
 import glob
-import netrc
-import os
 import queue
 import threading
 import time
@@ -16,17 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bnrepro.records.wandb_log import last_step
+from bnrepro.records.wandb_setup import keep_out_of_home
 
-PERCENTILES = {  # the arrays of a record's probes that are not an instrument's
-    "steps",
-    "layers",
-    "units",
-    "layer_names",
-    "sites",
-    "percentiles",
-    "percentiles_inference",
-    "percentiles_before",
-}
 BEST = {  # what W&B's summary has of a metric beside its last value, as best/<metric>
     "val/loss": min,
     "val/top1": max,
@@ -40,33 +29,20 @@ _starting = threading.Lock()  # runs stacked in one program start one by one
 _unreachable = False  # once W&B could not be reached, this process does not try again
 
 
-def resolve_mode(requested: str) -> str:
-    """``auto`` becomes WANDB_MODE if set, else online where there is an API key, else offline."""
-    if requested != "auto":
-        return requested
-    if mode := os.environ.get("WANDB_MODE"):
-        return {"dryrun": "offline"}.get(mode, mode)
-    if os.environ.get("WANDB_API_KEY"):
-        return "online"
-    try:
-        machines = netrc.netrc(os.environ.get("NETRC")).hosts
-    except (OSError, netrc.NetrcParseError):
-        return "offline"
-    return "online" if any("wandb" in machine for machine in machines) else "offline"
-
-
 class End(NamedTuple):
     """How a run ended.
 
     Args:
         exit_code: of the process, for W&B.
         summary: what W&B's summary is to say of the run.
-        artifacts: files to keep with the run, by name and type of the artifact; not copied, so they must not change.
+        artifacts: files to keep with the run, by name and type of the artifact.
+        copied: whether offline these files are copied; where they are not, they must not change.
     """
 
     exit_code: int
     summary: dict[str, Any] = {}  # noqa: RUF012
     artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012
+    copied: bool = False
 
 
 class Mirror:
@@ -120,7 +96,7 @@ class Mirror:
                 run.summary.update(best)  # over all rows; W&B itself knows only those since the last resume
             run.summary.update(item.summary)
             for (name, kind), files in item.artifacts.items():
-                _log_artifact(run, name, kind, files)
+                _log_artifact(run, name, kind, files, item.copied)
             run.finish(exit_code=item.exit_code)
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -143,30 +119,13 @@ def _first_step(run: Any) -> int:
     return run.step
 
 
-def _log_artifact(run: Any, name: str, kind: str, files: list[Path]) -> None:
+def _log_artifact(run: Any, name: str, kind: str, files: list[Path], copied: bool) -> None:
     import wandb
 
     artifact = wandb.Artifact(name, type=kind)
     for path in files:
-        artifact.add_file(str(path.resolve()), policy="immutable", skip_cache=True)
+        artifact.add_file(str(path.resolve()), policy="mutable" if copied else "immutable", skip_cache=True)
     run.log_artifact(artifact)
-
-
-def keep_out_of_home(runs_dir: Path) -> Path:
-    """Tell W&B, before it is imported, to stage its files in the runs directory; that directory, resolved.
-
-    Call it while no other thread runs: in glibc before 2.41 a variable that is added while a library reads another one
-    can crash the process. The two that W&B itself adds from the mirror's thread are therefore added here, and the one
-    that must not be there yet is taken out again, which leaves its room.
-    """
-    root = runs_dir.resolve()
-    for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
-        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as W&B does
-    if "WANDB_SERVICE" not in os.environ:
-        os.environ["WANDB_SERVICE"] = ""
-        del os.environ["WANDB_SERVICE"]
-    return root
 
 
 def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
@@ -193,32 +152,3 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
             wandb.teardown()  # it still holds the id of the run that could not connect
             run = start("offline")
     return run
-
-
-def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> list[tuple[int, dict[str, float]]]:
-    """What W&B gets: the rows, and at the probe's steps the percentiles and what the instruments read of each layer.
-
-    Percentiles of a dense layer are the mean over its units and unit 0, of a convolutional one all channels pooled.
-    """
-    looks = {int(row["step"]): {name: value for name, value in row.items() if name != "step"} for row in history}
-    for t, step in enumerate(probes.get("steps", [])):
-        for name in probes.keys() - PERCENTILES:
-            read = zip(probes["sites"].tolist(), probes[name][t].tolist(), strict=True)
-            seen = {f"{name}/{_place(site)}": value for site, value in read if value == value}
-            looks.setdefault(int(step), {}).update(seen)
-        for layer in sorted(set(probes["layers"].tolist())) if "layers" in probes else ():
-            units = probes["percentiles"][t][probes["layers"] == layer].astype("float32")
-            if "layer_names" in probes:
-                shown = {f"nonlinearity_input/{_place(probes['layer_names'][layer])}": units[0]}
-            else:
-                place = f"sigmoid_input/layer{layer}"
-                shown = {f"{place}/mean": units.mean(0), f"{place}/unit0": units[0]}
-            for name, values in shown.items():
-                for level, value in zip(("p15", "p50", "p85"), values, strict=True):
-                    looks.setdefault(int(step), {})[f"{name}/{level}"] = float(value)
-    return sorted(looks.items())
-
-
-def _place(layer: str) -> str:
-    """A layer's name without dots, which W&B takes for nesting."""
-    return layer.replace(".", "_")

@@ -8,12 +8,16 @@ import csv
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bnrepro.errors import UserError
+from bnrepro.records import wandb_setup
 from bnrepro.records.files import write_json, write_text
 from bnrepro.records.run import ENDED
 
@@ -29,76 +33,100 @@ def is_wandb(source: Path | str) -> bool:
     return str(source).startswith(PREFIX)
 
 
-def fetch(
-    source: Path | str, figure: str | None = None, scale: str | None = None, cache: Path | None = None, api: Any = None
-) -> list[Path]:
+def fetch(source: Path | str, figure: str | None = None, scale: str | None = None) -> list[Path]:
     """The folders of the complete records of a W&B project, downloaded where they are not yet.
 
     Args:
         source: ``wandb:entity/project``, or ``wandb:project`` of one's own.
         figure: only of this figure.
         scale: only at this scale.
-        cache: where to keep them; in the runs directory if not given.
-        api: a ``wandb.Api``.
 
     Raises:
         UserError: there is no account, or no such project.
     """
-    project = str(source).removeprefix(PREFIX)
-    if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", project):
-        raise UserError(f"cannot read {source}; write wandb:entity/project")
-    cache = cache or Path(os.environ.get("BNREPRO_RUNS", "runs")) / "wandb" / ".records"
-    folder = cache / project.replace("/", "--")
-    tags = [{"tags": {"$in": [tag]}} for tag in (figure, scale) if tag]
-    found: dict[str, Path] = {}
-    try:
-        api = api or _api()
-        for run in api.runs(project, filters={"$and": tags} if tags else {}, order="+created_at"):
+    found = {}
+    with _reading(source):
+        for run in _runs(source, *(tag for tag in (figure, scale) if tag)):
             config = run.config
             if figure not in (None, config.get("figure")) or scale not in (None, config.get("scale", {}).get("name")):
                 continue
-            if re.fullmatch(r"[\w-]+", run.name or "") and (path := _record(run, folder / run.name)):
+            if re.fullmatch(r"[\w-]+", run.name or "") and (path := _record(run, _folder(source) / run.name)):
                 found[run.name] = path
+    return [found[name] for name in sorted(found)]
+
+
+def fetch_evaluation(source: Path | str, name: str) -> Path:
+    """The folder of the last evaluation of this name (see `bnrepro.evaluate`), downloaded where it is not yet.
+
+    Raises:
+        UserError: there is none, no account, or no such project.
+    """
+    with _reading(source):
+        kept = [one for run in _runs(source, name) for one in run.logged_artifacts() if one.type == "evaluation"]
+        if kept:
+            return _downloaded(_folder(source) / "evaluations" / name, kept[-1].digest, partial(_download, kept[-1]))
+    raise UserError(f"{source} has no evaluation {name}; run, where its runs are: python scripts/evaluate.py")
+
+
+@contextmanager
+def _reading(source: Path | str) -> Iterator[None]:
+    """Turn what goes wrong with W&B into one line."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
         raise UserError(f"cannot read {source} from W&B: {error}".splitlines()[0]) from None
-    return [found[name] for name in sorted(found)]
 
 
-def _api() -> Any:
-    import wandb
-    from wandb.errors import UsageError
+def _project(source: Path | str) -> str:
+    project = str(source).removeprefix(PREFIX)
+    if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", project):
+        raise UserError(f"cannot read {source}; write wandb:entity/project")
+    return project
 
-    try:
-        return wandb.Api(timeout=30)
-    except UsageError:
-        raise UserError("no W&B account here; run: wandb login (or set WANDB_API_KEY)") from None
+
+def _folder(source: Path | str) -> Path:
+    """Where what is downloaded of a project is kept, in the runs directory."""
+    return Path(os.environ.get("BNREPRO_RUNS", "runs")) / "wandb" / ".records" / _project(source).replace("/", "--")
+
+
+def _runs(source: Path | str, *tags: str) -> Iterable[Any]:
+    """The runs of a project that have all of these tags, oldest first."""
+    project, wanted = _project(source), [{"tags": {"$in": [tag]}} for tag in tags]
+    return wandb_setup.api().runs(project, filters={"$and": wanted} if wanted else {}, order="+created_at", lazy=False)
 
 
 def _record(run: Any, path: Path) -> Path | None:
     """One run's record in ``path``, downloaded if it has changed; None for a run that has not ended."""
     kept = [artifact for artifact in run.logged_artifacts() if artifact.type == "record"]
     summary = {key: run.summary[key] for key in run.summary.keys()}  # noqa: SIM118 (W&B's summary is no dict)
-    if not kept and summary.get("state") not in ENDED:
-        return None
-    version = kept[-1].digest if kept else f"history to {summary['step']}"
+    if kept:
+        return _downloaded(path, kept[-1].digest, partial(_download, kept[-1]))
+    if summary.get("state") in ENDED:
+        return _downloaded(path, f"history to {summary['step']}", partial(_from_history, run, summary))
+    return None
+
+
+def _downloaded(path: Path, version: str, write: Callable[[Path], Any]) -> Path:
+    """``path`` with what ``write`` puts into a folder, unless this version is there."""
     if (path / MARK).is_file() and (path / MARK).read_text() == version:
         return path
     staged = path.with_name(f".new.{path.name}.{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     try:
-        if kept:
-            kept[-1].download(root=str(staged))
-        else:
-            _from_history(run, summary, staged)
+        write(staged)
         (staged / MARK).write_text(version)
         shutil.rmtree(path, ignore_errors=True)
         staged.rename(path)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return path
+
+
+def _download(artifact: Any, folder: Path) -> None:
+    artifact.download(root=str(folder), skip_cache=True)  # else W&B keeps a second copy
 
 
 def _from_history(run: Any, summary: dict[str, Any], folder: Path) -> None:

@@ -4,8 +4,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from bnrepro.analysis import sources
 from bnrepro.analysis.claims.definitions import Experiment
-from bnrepro.analysis.load import Record, load_records
+from bnrepro.analysis.load import Record
 from bnrepro.config import Config
 from bnrepro.records.files import read_json
 
@@ -20,19 +21,25 @@ def value(config: dict[str, Any], key: str) -> Any:
 
 
 class Records:
-    """The records of all experiments below a folder of results, read once."""
+    """The records of all experiments, read once.
 
-    def __init__(self, results: Path, experiments: dict[str, Experiment]):
-        self.results, self.experiments = results, experiments
+    Args:
+        where: see `bnrepro.analysis.sources.records`.
+        experiments: all of them, by name.
+    """
+
+    def __init__(self, where: Path | str, experiments: dict[str, Experiment]):
+        self.where, self.experiments = where, experiments
         self._found: dict[str, list[Record]] = {}
 
     def of(self, name: str) -> list[Record]:
         """All records of an experiment."""
         if name not in self._found:
-            home = self.results / self.experiments[name].records
-            records = load_records(home / "runs")
-            if (home / STATISTICS).is_file():
-                records = [_with_statistics(r, read_json(home / STATISTICS)["runs"]) for r in records]
+            home = self.experiments[name].records
+            figure, _, scale = home.rpartition("/")
+            records = sources.records(self.where, figure, scale)
+            if (beside := Path(self.where) / home / STATISTICS).is_file():
+                records = [_with_statistics(r, read_json(beside)["runs"]) for r in records]
             self._found[name] = records
         return self._found[name]
 

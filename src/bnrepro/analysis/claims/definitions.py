@@ -8,7 +8,7 @@ reading alone (``text``).
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bnrepro.errors import UserError
 
 CLAIMS = [*(f"C{k:02}" for k in range(1, 49)), *(f"S{k}" for k in range(1, 11))]
 EXPERIMENTS = "experiments"  # the file that says where the records of each experiment are
+SCALE = "mini"  # of the claims' own experiments
 BOUNDS = ("above", "below", "at_least", "at_most", "within", "equals", "between")
 AS_GIVEN = {"number", "report", "experiment", "arms", "measure", "compare", "check"}  # fields of a part
 STANCES = ("supports", "contradicts", "mixed", "none")
@@ -189,7 +190,12 @@ def load_claims(folder: Path) -> dict[str, Claim]:
     return found
 
 
-def load_experiments(folder: Path) -> dict[str, Experiment]:
-    """Where the records of each experiment are."""
+def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
+    """Where the records of each experiment are; those of the claims' own at this scale."""
     raw = yaml.safe_load((folder / f"{EXPERIMENTS}.yaml").read_text())
-    return {name: Experiment(name, **entry) for name, entry in raw.items()}
+    found = {name: Experiment(name, **entry) for name, entry in raw.items()}
+    own = f"/{SCALE}"
+    return {
+        name: replace(one, records=one.records.removesuffix(own) + f"/{scale}") if one.records.endswith(own) else one
+        for name, one in found.items()
+    }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
-from bnrepro.analysis.claims.definitions import Claim, Part, load_claims, load_experiments
+from bnrepro.analysis.claims.definitions import SCALE, Claim, Part, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
 from bnrepro.errors import UserError
@@ -23,21 +23,23 @@ class Ledger(NamedTuple):
     judged: dict[str, list[Judged]]
 
 
-def build(results: Path, definitions: Path) -> Ledger:
+def build(results: Path, definitions: Path, source: Path | str | None = None, scale: str = SCALE) -> Ledger:
     """Every claim, judged.
 
     Args:
         results: the folder of committed records.
         definitions: the folder of the claims' rules.
+        source: take the records of the claims' own experiments from there; see `bnrepro.analysis.sources.records`.
+        scale: of these experiments.
 
     Raises:
         UserError: a definition is wrong, or what the exact claims need is not there.
     """
-    claims, experiments = load_claims(definitions), load_experiments(definitions)
+    claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():
         raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
     numbers = read_json(results / IDENTITIES)["numbers"]
-    records = Records(results, experiments)
+    records = Records(source or results, experiments)
     found = {
         claim.id: [_judge(claim, part, records, numbers, results) for part in claim.parts] for claim in claims.values()
     }

@@ -103,21 +103,19 @@ def plotted(row: Row) -> bool:
     return any(part["value"] is not None for part in row["ours"])
 
 
+HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
+
+
+def cells(row: Row) -> list[str]:
+    """A claim in a line, below `HEAD`."""
+    n = str(row["n"]) if row["n"] > 1 else ""
+    return [row["id"], row["claim"], row["paper"] or "", ours(row), n, f"{MARKS[row['verdict']]} {row['verdict']}"]
+
+
 def overview(rows: list[Row]) -> str:
     """One line a claim."""
-    lines = [
-        [
-            f"[{row['id']}](#{row['id'].lower()})",
-            row["claim"],
-            row["paper"] or "",
-            ours(row),
-            str(row["n"]) if row["n"] > 1 else "",
-            f"{MARKS[row['verdict']]} {row['verdict']}",
-            _links(row),
-        ]
-        for row in rows
-    ]
-    return grid(["claim", "it says", "paper", "ours", "n", "verdict", ""], lines)
+    lines = [[f"[{row['id']}](#{row['id'].lower()})", *cells(row)[1:], _links(row)] for row in rows]
+    return grid([*HEAD, ""], lines)
 
 
 def parts(row: Row) -> tuple[list[str], list[list[str]]]:
