@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro import experiment
+from bnrepro.command_line import typed_overrides
 from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
@@ -79,7 +80,7 @@ def plan(master: DictConfig, grids: Iterable[Grid] = ()) -> list[Job]:
     """
     jobs: list[Job] = []
     seen: set[str] = set()
-    for overrides in expand(master.hydra.overrides.task, grids):
+    for overrides in expand(typed_overrides(master.hydra), grids):
         job = composed(master, overrides)
         if not seen.issuperset(job.names):
             jobs.append(job)
