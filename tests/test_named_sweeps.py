@@ -67,6 +67,13 @@ def test_what_is_typed_has_its_way():
     assert "scale=smoke" in found[0].overrides and not any("sweep" in override for override in found[0].overrides)
 
 
+def test_an_interpolation_is_resolved_in_each_job():
+    found = planned("experiment=figure1/bn", "norm=layer_norm,group_norm", "variant=${norm.name}", "scale=smoke")
+    assert [job.config.variant for job in found] == [job.config.norm.name for job in found] == [
+        "layer_norm", "group_norm"
+    ]  # fmt: skip
+
+
 def test_grids_follow_each_other_and_a_run_is_planned_once():
     with master("experiment=figure1/bn", "scale=smoke") as config:
         grids = [{"seed": "0,1", "norm.eps": "1e-3"}, {"seed": "1,2", "norm.eps": "1e-3,1e-2"}]

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.config import Config
 from bnrepro.errors import UserError, suggest
@@ -40,6 +41,11 @@ def _check_value(override: Override, group: str, configs: Path) -> None:
     for value in values:
         if value not in (*known, "null"):
             raise UserError(f"unknown {group}={value}; {suggest(value, known)}")
+
+
+def typed_overrides(hydra: DictConfig) -> list[str]:
+    """The overrides of Hydra's own configuration as they were typed: an interpolation is for each job to resolve."""
+    return OmegaConf.to_container(hydra.overrides.task, resolve=False)
 
 
 def check(arguments: list[str], configs: Path) -> None:

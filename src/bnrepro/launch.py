@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bnrepro.command_line import typed_overrides
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED, Outcome, worst
 from bnrepro.progress import SWEEP_PID
@@ -23,7 +24,7 @@ from bnrepro.validation import typed
 def train(composed: DictConfig) -> None:
     """Train, say how it ended, and exit with the code that says the same; in a sweep go on to the next job."""
     hydra = HydraConfig.get()
-    command = typed_command("train", hydra.overrides.task)
+    command = typed_command("train", typed_overrides(hydra))
     launcher = hydra.launcher._target_.rsplit(".", 1)[-1]
     if hydra.mode == RunMode.RUN or launcher == "BasicLauncher":
         code = train_here(composed, command)

@@ -14,6 +14,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from bnrepro import experiment
+from bnrepro.command_line import typed_overrides
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED
 from bnrepro.progress import SWEEP_PID
@@ -78,7 +79,7 @@ def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]
 def _write_plan(directory: Path, master: DictConfig, jobs: list[Job]) -> None:
     told = {
         "runs": [name for job in jobs for name in job.names],
-        "overrides": list(master.hydra.overrides.task),
+        "overrides": typed_overrides(master.hydra),
         "publish": bool(master.publish),
         "command": go_on(),
     }

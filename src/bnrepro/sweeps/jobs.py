@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro import experiment
+from bnrepro.command_line import typed_overrides
 from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
@@ -107,7 +108,7 @@ def plan(master: DictConfig, grids: Iterable[Grid] = ()) -> list[Job]:
     jobs: list[Job] = []
     seen: set[str] = set()
     composer = Composer(master)
-    for overrides in expand(master.hydra.overrides.task, grids):
+    for overrides in expand(typed_overrides(master.hydra), grids):
         job = composer.job(overrides)
         if not seen.issuperset(job.names):
             jobs.append(job)

@@ -15,6 +15,7 @@ import filelock
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig
 
+from bnrepro.command_line import typed_overrides
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_json
 from bnrepro.records.run import RunDirectory
@@ -75,7 +76,7 @@ class Study:
     def __init__(self, master: DictConfig, trials: int, at_a_time: int, seed: int):
         if trials < 1 or at_a_time < 1:
             raise UserError("hydra.sweeper.trials and hydra.sweeper.at_a_time must be at least 1")
-        overrides = parsed(master.hydra.overrides.task)
+        overrides = parsed(typed_overrides(master.hydra))
         self.wanted, self.at_a_time, self.seed = trials, at_a_time, seed
         self.composer = Composer(master)
         self.space = space(overrides)
