@@ -15,6 +15,7 @@ from bnrepro.overview import describe, table
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 
+PERIOD = 1.0  # seconds between looks
 FIRST = ("running", "failed", "interrupted", "not begun", "diverged", "finished")  # to be shown where not all can be
 
 
@@ -73,8 +74,7 @@ class Watch:
             self.live.update(self.table(), refresh=True)
 
     def _follow(self) -> None:
-        until = 0.3 if not self.console.is_terminal else 1.0
-        while not self._ended.wait(until):
+        while not self._ended.wait(PERIOD):
             with suppress(OSError, UserError):  # a run's directory that is just being made, or moved away
                 self.look()
 
