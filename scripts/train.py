@@ -28,3 +28,5 @@ if __name__ == "__main__":
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before there is anything to save
+        sys.exit(130)

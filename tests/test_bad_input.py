@@ -53,6 +53,7 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),
         (("-m", "sweep=figure3"), "unknown sweep=figure3; did you mean figure"),
         (("sweep=figure1",), "sweep=NAME is many runs; add -m"),
+        (("-m", "sweep=figure1", "--cfg", "job"), "--cfg shows what one run would be; leave -m out"),
         (("-m", "experiment=figure1/bn", "hydra/launcher=gpu_queue"), "finds no GPU here"),
         (("-m", "experiment=figure1/bn", "init.std=0.1,0.2", "hydra/sweeper=optuna"), "data.split=tune"),
     ],

@@ -2,15 +2,18 @@
 
 import io
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
 import filelock
 import pytest
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from rich.console import Console
 
 from bnrepro.errors import UserError
-from bnrepro.sweeps import conduct, jobs
+from bnrepro.sweeps import conduct, jobs, stop
 from bnrepro.sweeps.study import Study
 from bnrepro.sweeps.watch import Watch, rows
 from fake_sweeps import Records, fake_job, master, write_record
@@ -24,10 +27,10 @@ def typed(monkeypatch):
     monkeypatch.setenv("BNREPRO_SWEEP_PID", "")  # so that what a sweep sets is undone
 
 
-def swept(tmp_path: Path, outcome, *overrides: str) -> Records:
+def swept(tmp_path: Path, outcome, *overrides: str, kind: type[Records] = Records) -> Records:
     fixed = ("experiment=figure1/bn", "scale=smoke", f"runs_dir={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep")
     with master(*fixed, *overrides) as config:
-        launcher = Records(config, outcome)
+        launcher = kind(config, outcome)
         conduct.conduct(config, launcher, [jobs.plan(config, [{"seed": "0,1"}])])
     return launcher
 
@@ -70,13 +73,33 @@ def test_a_fault_of_the_launcher_is_one_line_and_the_summary_still_comes(tmp_pat
 
 
 def test_an_interrupted_sweep_says_how_it_goes_on(tmp_path, capsys):
-    def stop(config):
+    def typed_ctrl_c(config):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as ended:
-        swept(tmp_path, stop)
+        swept(tmp_path, typed_ctrl_c)
     assert ended.value.code == 130
     assert capsys.readouterr().out.startswith("interrupted; go on with: python scripts/train.py -m experiment=")
+
+
+class InParallel(Records, JoblibLauncher):
+    """Taken for the launcher whose jobs look for the file that asks them to stop."""
+
+
+@pytest.mark.parametrize(("kind", "complete"), [(InParallel, 1), (Records, 0)])
+def test_a_signal_is_passed_on_to_jobs_that_save_or_else_acts_at_once(tmp_path, capsys, kind, complete):
+    def terminated(config):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.goes_on(tmp_path) and not stop.goes_on(tmp_path / "sweep")
+        return FINISHED
+
+    with pytest.raises(SystemExit) as ended:
+        swept(tmp_path, terminated, kind=kind)
+    said = capsys.readouterr().out.splitlines()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert len(list(tmp_path.glob("runs/*/status.json"))) == complete and len(said) == 1 + complete
+    assert said[-1].startswith("interrupted; go on with: python scripts/train.py -m experiment=")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_the_table_shows_run_state_step_accuracy_and_time_left(tmp_path):
@@ -99,7 +122,7 @@ def test_of_a_long_sweep_the_table_keeps_what_matters(tmp_path):
     states = ["finished", "finished", "failed", "interrupted", "diverged"]
     for k, state in enumerate(states):
         write_record(tmp_path / f"r-s{k}-1", state=state)
-    shown, left_out = rows([fake_job(tmp_path, *(f"r-s{k}-1" for k in range(5)))], most=3)
+    shown, left_out = rows([fake_job(tmp_path, *(f"r-s{k}-1" for k in range(5)))], most=3, ended={})
     assert [run["state"] for run in shown] == ["failed", "interrupted", "diverged"] and left_out == 2
 
 

@@ -1,8 +1,9 @@
-"""Twelve runs, their sweep killed five times at random: twelve finished in the end, none of them repeated."""
+"""Twelve runs, their sweep ended five times at random: twelve finished in the end, none of them repeated."""
 
 import json
 import random
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,63 +13,78 @@ import psutil
 from conftest import ROOT
 from launches import TRAIN
 
-RUNS, KILLS = 12, 5
+RUNS = 12
+SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM]
+ARGUMENTS = (
+    "-m hydra/launcher=joblib hydra.launcher.n_jobs=2 experiment=figure1/plain scale=smoke scale.mnist.steps=400 "
+    "probe=none evaluation.every=400 evaluation.log_points_per_decade=1 logger.mode=disabled checkpoint_seconds=0.05 "
+    f"seed=range({RUNS})"
+).split()
 
 
 def records(runs: Path) -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text()) for path in runs.glob("*-s*/status.json")}
 
 
+def finished(runs: Path) -> dict[str, dict]:
+    return {name: one for name, one in records(runs).items() if one["state"] == "finished"}
+
+
+def launch(environment: dict[str, str]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*TRAIN, *ARGUMENTS],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell puts behind
+    )
+
+
+def wait_for_progress(sweep: subprocess.Popen, runs: Path, more: int) -> None:
+    """Wait until so many more runs are finished, and at least one has gone on."""
+    goal, before = len(finished(runs)) + more, {name: one["step"] for name, one in records(runs).items()}
+    while len(finished(runs)) < goal or {name: one["step"] for name, one in records(runs).items()} == before:
+        assert sweep.poll() is None, sweep.communicate()[0]
+        time.sleep(0.02)
+
+
+def end(sweep: subprocess.Popen, signum: signal.Signals, runs: Path) -> None:
+    """Send the signal; all of the sweep's processes are then gone, and its runs have saved if they could."""
+    family = psutil.Process(sweep.pid).children(recursive=True)
+    pids = {process.pid for process in family}
+    training = [name for name, one in records(runs).items() if one["state"] == "running" and one["pid"] in pids]
+    sweep.send_signal(signum)
+    output = sweep.communicate()[0]
+    _, alive = psutil.wait_procs(family, timeout=300)
+    assert not alive
+    assert all(records(runs)[name]["state"] in ("interrupted", "finished") for name in training)
+    if signum != signal.SIGKILL:
+        assert sweep.returncode == 128 + signum and "interrupted; go on with: python" in output, output
+
+
 def test_twelve_runs_and_five_kills(environment):
     runs = Path(environment["BNREPRO_RUNS"])
-    command = [
-        *TRAIN,
-        "-m",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-        "experiment=figure1/plain",
-        "scale=smoke",
-    ]
-    command += ["scale.mnist.steps=400", "probe=none", "evaluation.every=400", "evaluation.population_batches=2"]
-    command += [f"seed=range({RUNS})", "logger.mode=disabled", "checkpoint_seconds=0.05"]
     chance = random.Random(20150211)
-    finished: dict[str, dict] = {}
-    output = ""
-    for attempt in range(KILLS + 1):
-        sweep = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        if attempt == KILLS:
-            output = sweep.communicate(timeout=3600)[0]
-            break
-        goal = len(finished) + chance.choice([0, 0, 1, 2])  # wait for so many finished runs, and a while longer
-        begun = {name: one["step"] for name, one in records(runs).items()}
-        while True:
-            now = records(runs)
-            ended = sum(one["state"] == "finished" for one in now.values())
-            if ended >= goal and {name: one["step"] for name, one in now.items()} != begun:
-                break
-            assert sweep.poll() is None, sweep.communicate()[0]
-            time.sleep(0.02)
+    done: dict[str, dict] = {}
+    for signum in SIGNALS:
+        sweep = launch(environment)
+        wait_for_progress(sweep, runs, chance.choice([0, 0, 1, 2]))
         time.sleep(chance.uniform(0, 1))
-        family = psutil.Process(sweep.pid).children(recursive=True)
-        sweep.kill()
-        sweep.communicate()
-        _, alive = psutil.wait_procs(family, timeout=300)
-        assert not alive
-        now = records(runs)
-        for name, one in finished.items():
-            assert now[name] == one, "a finished run was touched"
-        finished = {name: one for name, one in now.items() if one["state"] == "finished"}
+        end(sweep, signum, runs)
+        assert {name: finished(runs)[name] for name in done} == done, "a finished run was touched"
+        done = finished(runs)
+    sweep = launch(environment)
+    output = sweep.communicate()[0]
     assert sweep.returncode == 0, output
-    assert f"sweep: {RUNS} runs, {len(finished)} of them finished before" in output
+    assert f"sweep: {RUNS} runs, {len(done)} of them finished before" in output
     assert f"sweep: {RUNS} finished" in output
-    done = records(runs)
-    assert len(done) == RUNS and {one["state"] for one in done.values()} == {"finished"}
-    for name, one in finished.items():
-        assert done[name] == one
+    every = finished(runs)
+    assert len(records(runs)) == len(every) == RUNS
+    assert {name: every[name] for name in done} == done
     trained = re.findall(r"^(plain-s\d+-\w+): finished", output, re.MULTILINE)
-    assert sorted(trained) == sorted(set(done) - set(finished))  # the last launch trained what was missing, once
-    resumed = sum(len(one["resumed"]) for one in done.values())
-    print(f"{KILLS} kills; {len(finished)} runs finished before the last launch, {resumed} resumptions")
+    assert sorted(trained) == sorted(set(every) - set(done))  # the last launch trained what was missing, once
+    resumed = sum(len(one["resumed"]) for one in every.values())
+    print(f"{len(SIGNALS)} kills; {len(done)} runs finished before the last launch, {resumed} resumptions")
     assert resumed >= 1

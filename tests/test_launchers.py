@@ -68,14 +68,17 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
 def test_places_on_gpus_go_to_the_least_used_first_and_come_back(tmp_path):
     held = []
     for _ in range(4):
-        place = gpus.one_of(["0", "1"], 2, tmp_path)
+        place = gpus.one_of(["0", "1"], 2, tmp_path, lambda: True)
         held.append((place, place.__enter__()))
     assert [gpu for _, gpu in held] == ["0", "1", "0", "1"]
     locks = list(tmp_path.rglob("*.lock"))
     assert len(locks) == 4
     held[1][0].__exit__(None, None, None)
-    with gpus.one_of(["0", "1"], 2, tmp_path) as gpu:
+    with gpus.one_of(["0", "1"], 2, tmp_path, lambda: True) as gpu:
         assert gpu == "1"
+        wanted = iter([True, False])
+        with gpus.one_of(["0", "1"], 2, tmp_path, lambda: next(wanted)) as none:
+            assert none == ""
     for k in (0, 2, 3):
         held[k][0].__exit__(None, None, None)
     assert not any(filelock.FileLock(lock).is_locked for lock in locks)

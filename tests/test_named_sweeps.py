@@ -89,6 +89,11 @@ def test_a_slip_in_the_last_grid_is_found_before_anything_starts():
         jobs.plan(config, [{"seed": "0"}, {"data.split": "test"}])
 
 
+def test_a_sweep_of_nothing_says_why():
+    with master("experiment=glob(figure1/*n)") as config, pytest.raises(UserError, match="list the experiments"):
+        jobs.plan(config)
+
+
 @pytest.mark.parametrize("name", options(CONFIGS, "sweep"))
 def test_every_named_sweep_says_what_it_is(name):
     text = (CONFIGS / "sweep" / f"{name}.yaml").read_text()

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from bnrepro.config import Config
 from bnrepro.errors import UserError, suggest
 
-FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--info", "--cfg", "-c", "--shell-completion", "--version")
+FLAGS_THAT_SHOW_ONE_RUN = ("--cfg", "-c", "--info", "-i")
+FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--shell-completion", "--version", *FLAGS_THAT_SHOW_ONE_RUN)
 MULTIRUN = {"-m", "--multirun"}
 
 
@@ -54,7 +55,10 @@ def check(arguments: list[str], configs: Path) -> None:
     Raises:
         UserError: an override cannot be read, or names an unknown group choice or key.
     """
-    if any(argument.split("=")[0] in FLAGS_THAT_ONLY_SHOW for argument in arguments):
+    flags = {argument.split("=")[0] for argument in arguments if argument.startswith("-")}
+    if flags & MULTIRUN and (shown := flags.intersection(FLAGS_THAT_SHOW_ONE_RUN)):
+        raise UserError(f"{shown.pop()} shows what one run would be; leave -m out")
+    if flags.intersection(FLAGS_THAT_ONLY_SHOW):
         return
     words = [argument for argument in arguments if not argument.startswith("-")]
     try:
@@ -72,7 +76,7 @@ def check(arguments: list[str], configs: Path) -> None:
         elif key not in keys:
             raise UserError(f"unknown key {key}; {suggest(key, keys + groups)}")
     named = {override.key_or_group for override in overrides}
-    if "sweep" in named and not MULTIRUN.intersection(arguments):
+    if "sweep" in named and not flags & MULTIRUN:
         raise UserError("sweep=NAME is many runs; add -m")
     if not named & {"experiment", "sweep"}:
         raise UserError(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,9 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from bnrepro.command_line import typed_overrides
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED, Outcome, worst
-from bnrepro.progress import SWEEP_PID
 from bnrepro.records.provenance import typed_command
 from bnrepro.sweeps.gpus import one_of
+from bnrepro.sweeps.stop import deaf, goes_on, sweep_lives
 from bnrepro.validation import typed
 
 
@@ -31,14 +32,20 @@ def train(composed: DictConfig) -> None:
         if hydra.mode == RunMode.RUN or code == INTERRUPTED:
             sys.exit(code)
         return
-    directory = Path(hydra.runtime.output_dir)
+    job = partial(_train_in_own_process, composed, Path(hydra.runtime.output_dir), command)
     if "submitit" in hydra.launcher._target_:
-        _train_in_own_process(composed, directory, command, _replica_environment(), lambda: True)
-    elif launcher == "GPUQueue":
-        with one_of(list(map(str, hydra.launcher.gpus)), hydra.launcher.runs_per_gpu, Path(composed.runs_dir)) as gpu:
-            _train_in_own_process(composed, directory, command, {"CUDA_VISIBLE_DEVICES": gpu}, _sweep_lives)
-    else:
-        _train_in_own_process(composed, directory, command, {}, _sweep_lives)
+        job(_replica_environment(), lambda: True)
+        return
+    wanted = partial(goes_on, Path(hydra.sweep.dir))
+    with deaf():
+        if launcher == "GPUQueue":
+            gpus, places = list(map(str, hydra.launcher.gpus)), hydra.launcher.runs_per_gpu
+            with one_of(gpus, places, Path(composed.runs_dir), wanted) as gpu:
+                job({"CUDA_VISIBLE_DEVICES": gpu}, wanted)
+        else:
+            job({}, wanted)
+    if not sweep_lives():  # take no more of its jobs
+        os._exit(1)
 
 
 def train_here(composed: DictConfig, command: str) -> int:
@@ -52,11 +59,6 @@ def train_here(composed: DictConfig, command: str) -> int:
     for line in dict.fromkeys(outcome.message for outcome in outcomes):
         print(line, flush=True)
     return worst(outcomes)
-
-
-def _sweep_lives() -> bool:
-    """Whether this launcher's worker has not outlived its sweep; one job at a time runs in the sweep's own process."""
-    return int(os.environ[SWEEP_PID]) in (os.getpid(), os.getppid())
 
 
 def _replica_environment() -> dict[str, str]:
@@ -79,8 +81,8 @@ def _train_in_own_process(
 
     What it prints is in the job's ``log.txt``, and the sweep shows it.
     """
-    if not wanted():  # start nothing more
-        os._exit(1)
+    if not wanted():
+        return
     rank = environment.get("RANK", "0")
     suffix = "" if rank == "0" else f".{rank}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -102,7 +104,5 @@ def _train_in_own_process(
             if job.poll() is None:
                 job.send_signal(signal.SIGUSR1)
                 job.wait()
-        if not wanted():
-            os._exit(1)
-        if job.returncode < 0:
+        if job.returncode < 0 and wanted():
             print(f"job {directory.name}: ended by {signal.Signals(-job.returncode).name}", file=log, flush=True)

@@ -18,10 +18,7 @@ def describe(path: Path) -> dict[str, Any]:
     ``top1`` is the result or, before there is one, the latest look; ``seconds_left`` is at the rate so far.
     """
     directory = RunDirectory(path)
-    status = directory.status()
-    state = status.get("state", "not begun")
-    if state == "running" and not directory.is_held():
-        state = "interrupted"
+    status, state = directory.status(), directory.state()
     found = {"name": path.name, "state": state, **{key: status.get(key) for key in KEPT}, "path": str(path)}
     looked = status["final"] if "final" in status else _latest(path / "metrics.csv")
     found["top1"] = next((float(value) for name, value in looked.items() if name.endswith("/top1")), None)

@@ -79,11 +79,7 @@ class GPUQueue(JoblibLauncher):
         """As Hydra asks for it; here a missing GPU ends the sweep before it begins."""
         from bnrepro.sweeps.gpus import visible
 
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.gpus = [str(gpu) for gpu in self.gpus or visible()]
         self.joblib = {"n_jobs": len(self.gpus) * self.runs_per_gpu}
-
-    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> Any:
-        """As joblib does; every job is told which GPUs there are."""
-        told = f"hydra.launcher.gpus=[{','.join(self.gpus)}]"
-        return super().launch([[*overrides, told] for overrides in job_overrides], initial_job_idx)
+        config.hydra.overrides.hydra.append(f"hydra.launcher.gpus=[{','.join(self.gpus)}]")  # every job is told
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)

@@ -82,6 +82,11 @@ class RunDirectory:
         path = self.path / "status.json"
         return read_json(path) if path.exists() else {}
 
+    def state(self) -> str:
+        """As status.json has it, but ``running`` only while a live process holds the lock; at first ``not begun``."""
+        found = self.status().get("state", "not begun")
+        return "interrupted" if found == "running" and not self.is_held() else found
+
     def update(self, **changes: Any) -> None:
         """Merge into status.json."""
         write_json(self.path / "status.json", self.status() | changes)

@@ -6,11 +6,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from hydra.core.utils import JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 from bnrepro import experiment
@@ -21,24 +23,30 @@ from bnrepro.progress import SWEEP_PID
 from bnrepro.records.files import write_json
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
+from bnrepro.sweeps.stop import Stop
 from bnrepro.sweeps.watch import Watch
 
 
 class _Launches:
-    """Hydra's launcher, whose faults are one line each, and the number of the next job."""
+    """Hydra's launcher, whose faults are one line each; the number of its next job; and how it is stopped."""
 
-    def __init__(self, launcher: Launcher):
-        self.launcher, self.next, self.failed = launcher, 0, False
+    def __init__(self, launcher: Launcher, stop: Stop):
+        self.launcher, self.stop, self.next, self.failed = launcher, stop, 0, False
+        self.meanwhile = stop.telling if isinstance(launcher, JoblibLauncher) else nullcontext
 
     def launch(self, jobs: list[Job]) -> None:
+        if not jobs:
+            return
         first, self.next = self.next, self.next + len(jobs)
         try:
-            returned = self.launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=first)
+            with self.meanwhile([list(job.overrides) for job in jobs]) as overrides:
+                returned = self.launcher.launch(overrides, initial_job_idx=first)
             faults = [one._return_value for one in returned if one.status == JobStatus.FAILED]
         except (HydraException, UserError):
             raise
         except Exception as error:  # of the launcher itself: a worker that was killed, a job that Slurm ended
             faults = [error]
+        self.stop.act()
         for fault in faults:
             self.failed = True
             reason = next(iter(str(fault).splitlines()), "")
@@ -62,17 +70,17 @@ def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]
     directory = Path(master.hydra.sweep.dir)
     directory.mkdir(parents=True, exist_ok=True)
     jobs: list[Job] = []
-    launches = _Launches(launcher)
     try:
-        with Watch(jobs, directory):
+        with Stop(directory) as stop, Watch(jobs, directory):
+            launches = _Launches(launcher, stop)
             for batch in batches:
                 jobs += batch
                 _write_plan(directory, master, jobs)
-                launches.launch(batch)
+                launches.launch([job for job in batch if not job.is_done()])
                 _come_back(batch, launches)
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except (KeyboardInterrupt, SystemExit) as end:
         print(f"interrupted; go on with: {go_on()}", flush=True)
-        sys.exit(stop.code if isinstance(stop, SystemExit) else INTERRUPTED)
+        sys.exit(end.code if isinstance(end, SystemExit) else INTERRUPTED)
     _sum_up(jobs, launches.failed)
 
 
@@ -87,23 +95,14 @@ def _write_plan(directory: Path, master: DictConfig, jobs: list[Job]) -> None:
 
 
 def _come_back(jobs: list[Job], launches: _Launches) -> None:
-    """Launch once more what was begun and has not ended: at once what nobody holds, the rest as it is let go of."""
-
-    def begun(job: Job) -> bool:
-        return any(state in ("running", "interrupted") for state in job.states().values())
-
-    waiting = [job for job in jobs if begun(job)]
-    free = [job for job in waiting if not job.is_held()]
-    if free:
-        launches.launch(free)
-    for job in waiting:
-        if job in free:
-            continue
-        if job.is_held():
-            print(f"{', '.join(job.names)}: waiting for the process that is training it", flush=True)
+    """Launch once more what was interrupted, and what another process held once that lets go of it."""
+    held = [job for job in jobs if job.is_held()]
+    launches.launch([job for job in jobs if job not in held and "interrupted" in job.states().values()])
+    for job in held:
+        print(f"{', '.join(job.names)}: waiting for the process that is training it", flush=True)
         while job.is_held():
             time.sleep(1)
-        if begun(job):
+        if {"not begun", "interrupted"}.intersection(job.states().values()):
             launches.launch([job])
 
 

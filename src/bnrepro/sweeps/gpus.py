@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,11 @@ def visible() -> list[str]:
 
 
 @contextmanager
-def one_of(gpus: list[str], runs_per_gpu: int, runs_dir: Path) -> Iterator[str]:
-    """Hold a place on one of the GPUs, the least used one first, and give its name; waits while all are taken.
+def one_of(gpus: list[str], runs_per_gpu: int, runs_dir: Path, wanted: Callable[[], bool]) -> Iterator[str]:
+    """Hold a place on one of the GPUs, the least used one first, and give its name.
 
-    Places are locks in the runs directory, so sweeps that share it share the GPUs, and a dead process holds none.
+    While all are taken it waits, until it is no longer ``wanted`` and gives no name. Places are locks in the runs
+    directory, so sweeps that share it share the GPUs, and a dead process holds none.
     """
     folder = runs_dir / ".gpus" / socket.gethostname()
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def one_of(gpus: list[str], runs_per_gpu: int, runs_dir: Path) -> Iterator[str]:
         for k in range(runs_per_gpu)
         for gpu in gpus
     ]
-    while True:
+    while wanted():
         for lock, gpu in places:
             try:
                 lock.acquire(blocking=False)
@@ -55,3 +56,4 @@ def one_of(gpus: list[str], runs_per_gpu: int, runs_dir: Path) -> Iterator[str]:
                 lock.release()
             return
         time.sleep(0.2)
+    yield ""

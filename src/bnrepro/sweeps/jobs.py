@@ -16,6 +16,7 @@ from bnrepro.command_line import typed_overrides
 from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
+from bnrepro.session import published_runs
 from bnrepro.validation import typed
 
 Grid = Mapping[str, object]  # of a named sweep: key -> value, or values as they are typed
@@ -33,9 +34,14 @@ class Job:
         """Where the record of one of its runs is, or will be."""
         return experiment.finished(self.config, name) or Path(self.config.runs_dir) / name
 
+    def is_done(self) -> bool:
+        """Whether there is nothing to launch: all its records are complete, and published if they are to be."""
+        folder = published_runs(self.config) if self.config.publish else Path(self.config.runs_dir)
+        return all(RunDirectory(folder / name).ended() for name in self.names)
+
     def states(self) -> dict[str, str]:
         """The state of each of its runs."""
-        return {name: RunDirectory(self.place(name)).status().get("state", "not begun") for name in self.names}
+        return {name: RunDirectory(self.place(name)).state() for name in self.names}
 
     def is_held(self) -> bool:
         """Whether a live process trains one of its runs."""

@@ -87,7 +87,7 @@ class Study:
         self.path = folder / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}.json"
         self._jobs: dict[tuple[tuple[str, str], ...], Job] = {}
         self._lock = filelock.FileLock(self.path.with_suffix(".lock"))
-        self.trials: list[Trial] = read_json(self.path)["trials"] if self.path.exists() else []
+        self.trials: list[Trial] = []
         self.job({key: str(kind.low if hasattr(kind, "low") else kind.choices[0]) for key, kind in self.space.items()})
 
     def __enter__(self) -> "Study":
@@ -95,6 +95,7 @@ class Study:
             self._lock.acquire(timeout=0.5)
         except filelock.Timeout:
             raise UserError(f"another process conducts this study ({self.path})") from None
+        self.trials = read_json(self.path)["trials"] if self.path.exists() else []
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,9 +140,7 @@ class Study:
                 params = {key: self._number(key, text) for key, text in trial.items()}
                 study.add_trial(optuna.trial.create_trial(params=params, distributions=self.space, value=value))
         asked = [study.ask(self.space).params for _ in range(count)]
-        return [
-            {key: value if isinstance(value, str) else f"{value:.4g}" for key, value in one.items()} for one in asked
-        ]
+        return [{key: f"{v:.4g}" if isinstance(v, float) else str(v) for key, v in one.items()} for one in asked]
 
     def _number(self, key: str, text: str) -> Any:
         """A value as Optuna takes it: within the bounds, which rounding may have left."""

@@ -12,14 +12,23 @@ from rich.table import Table
 
 from bnrepro.errors import UserError
 from bnrepro.overview import describe, table
+from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 
+PERIOD = 1.0  # seconds between looks
 FIRST = ("running", "failed", "interrupted", "not begun", "diverged", "finished")  # to be shown where not all can be
 
 
-def rows(jobs: list[Job], most: int) -> tuple[list[dict[str, Any]], int]:
-    """The planned runs as `overview.describe` gives them, at most so many, and how many were left out."""
-    found = [describe(job.place(name)) for job in jobs for name in job.names]
+def rows(jobs: list[Job], most: int, ended: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """The planned runs as `overview.describe` gives them, at most so many, and how many were left out.
+
+    Args:
+        jobs: that are planned.
+        most: runs to show.
+        ended: what is known already of runs that have ended; kept up to date here.
+    """
+    found = [ended.get(name) or describe(job.place(name)) for job in jobs for name in job.names]
+    ended |= {run["name"]: run for run in found if run["state"] in ENDED}
     chosen = sorted(range(len(found)), key=lambda k: FIRST.index(found[k]["state"]))[:most]
     return [found[k] for k in sorted(chosen)], len(found) - len(chosen)
 
@@ -39,12 +48,13 @@ class Watch:
         own = sys.stdout.isatty()
         self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=own, transient=False)
         self._read: dict[Path, int] = {}
+        self._known: dict[str, dict[str, Any]] = {}  # runs that have ended
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="watch")
 
     def table(self) -> Table:
         """The table as it is now."""
-        shown, left_out = rows(self.jobs, max(5, self.console.height - 6))
+        shown, left_out = rows(self.jobs, max(5, self.console.height - 6), self._known)
         found = table(shown, where=False)
         if left_out:
             found.caption = f"and {left_out} more"
@@ -64,8 +74,7 @@ class Watch:
             self.live.update(self.table(), refresh=True)
 
     def _follow(self) -> None:
-        until = 0.3 if not self.console.is_terminal else 1.0
-        while not self._ended.wait(until):
+        while not self._ended.wait(PERIOD):
             with suppress(OSError, UserError):  # a run's directory that is just being made, or moved away
                 self.look()
 
