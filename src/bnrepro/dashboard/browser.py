@@ -62,7 +62,8 @@ class Replay:
         """Log every row that is durable and not yet there; how many that were. 0 while another process does so."""
         try:
             with self._lock.acquire(timeout=0):
-                return sum(self._follow(path.parent) for path in sorted(self.runs_dir.glob("[!.]*/metrics.csv")))
+                found = sorted(self.runs_dir.glob("[!.]*/metrics.csv"), key=lambda path: -path.stat().st_mtime)
+                return sum(self._follow(path.parent) for path in found)  # those under way first
         except filelock.Timeout:
             return 0
 
