@@ -75,6 +75,9 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
     assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
     assert {"figure2/target", "figure2/crossing/bn_x5_equal", "ledger", "figures/figure2"} <= shown
+    overview.log(tmp_path / "other", "offline", "bnrepro")  # again: there is nothing new
+    logs = list((tmp_path / "other").glob("wandb/offline-run-*/*.wandb"))
+    assert len(logs) == 2 and sum(len(list(wandb_log.history(log))) for log in logs) == len(overview.rows) + 1
 
 
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):

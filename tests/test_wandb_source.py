@@ -59,7 +59,7 @@ def project(monkeypatch, tmp_path):
     """The runs of a W&B project ``me/bnrepro``, and a cache that is empty."""
     found: list[FakeRun] = []
     monkeypatch.setenv("BNREPRO_RUNS", str(tmp_path))
-    monkeypatch.setattr(wandb_setup, "api", lambda: SimpleNamespace(runs=lambda path, **_: found))
+    monkeypatch.setattr(wandb_setup, "api", lambda runs_dir: SimpleNamespace(runs=lambda path, **_: found))
     return found
 
 

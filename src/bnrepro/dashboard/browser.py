@@ -59,10 +59,11 @@ class Replay:
         self._seen: dict[Path, int] = {}  # of each run, when the status that was last followed was written
 
     def catch_up(self) -> int:
-        """Log every row that is durable and not yet there; how many that were. None while another process does so."""
+        """Log every row that is durable and not yet there; how many that were. 0 while another process does so."""
         try:
             with self._lock.acquire(timeout=0):
-                return sum(self._follow(path.parent) for path in sorted(self.runs_dir.glob("[!.]*/metrics.csv")))
+                found = sorted(self.runs_dir.glob("[!.]*/metrics.csv"), key=lambda path: -path.stat().st_mtime)
+                return sum(self._follow(path.parent) for path in found)  # those under way first
         except filelock.Timeout:
             return 0
 

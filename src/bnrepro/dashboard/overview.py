@@ -12,6 +12,7 @@ from bnrepro.analysis.claims.ledger import Row
 from bnrepro.dashboard.panels import FIGURES, PICTURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
+from bnrepro.records.mirror import first_step
 from bnrepro.records.wandb_setup import keep_out_of_home
 
 Rows = list[tuple[int, dict[str, float]]]
@@ -65,7 +66,7 @@ class Overview:
         self.id = f"{FIGURES}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
 
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
-        """Log it, unless W&B has it; offline into ``<runs_dir>/wandb``."""
+        """Log it, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
         root = keep_out_of_home(runs_dir)
         root.mkdir(parents=True, exist_ok=True)
         import wandb
@@ -75,7 +76,7 @@ class Overview:
         names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
         run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
         try:
-            if run.step:
+            if first_step(run):
                 return
             for step, values in self.rows:
                 run.log(values, step=step, commit=True)

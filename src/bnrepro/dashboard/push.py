@@ -32,7 +32,7 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
     memory = runs_dir / "wandb" / SENT
     try:
-        entity = entity or wandb_setup.api().default_entity
+        entity = entity or wandb_setup.api(runs_dir).default_entity
         sent = {} if fresh or not memory.is_file() else read_json(memory).get(f"{entity}/{project}", {})
         overview.log(runs_dir, "online", project, entity)
         found = panels.sections(overview.id, overview.keys)

@@ -85,7 +85,7 @@ class Mirror:
     def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:
         try:
             run = _start(runs_dir, mode, timeout, settings)
-            first, best = _first_step(run), {}
+            first, best = first_step(run), {}
             while not isinstance(item := self._rows.get(), End):
                 for step, values in item:
                     for metric in BEST.keys() & values.keys():
@@ -102,7 +102,7 @@ class Mirror:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def _first_step(run: Any) -> int:
+def first_step(run: Any) -> int:
     """The first step that is not in another part of this run.
 
     Offline, that is after the parts on disk. Online W&B says it; parts that were never pushed are then renamed, as all

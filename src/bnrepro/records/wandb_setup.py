@@ -42,12 +42,13 @@ def keep_out_of_home(runs_dir: Path) -> Path:
     return root
 
 
-def api() -> Any:
-    """W&B's client for reading.
+def api(runs_dir: Path) -> Any:
+    """W&B's client for reading, with its files in the runs directory.
 
     Raises:
         UserError: there is no account.
     """
+    keep_out_of_home(runs_dir)
     import wandb
     from wandb.errors import UsageError
 

@@ -87,14 +87,19 @@ def _project(source: Path | str) -> str:
 
 
 def _folder(source: Path | str) -> Path:
-    """Where what is downloaded of a project is kept, in the runs directory."""
-    return Path(os.environ.get("BNREPRO_RUNS", "runs")) / "wandb" / ".records" / _project(source).replace("/", "--")
+    """Where what is downloaded of a project is kept."""
+    return _runs_dir() / "wandb" / ".records" / _project(source).replace("/", "--")
+
+
+def _runs_dir() -> Path:
+    return Path(os.environ.get("BNREPRO_RUNS", "runs"))
 
 
 def _runs(source: Path | str, *tags: str) -> Iterable[Any]:
     """The runs of a project that have all of these tags, oldest first."""
     project, wanted = _project(source), [{"tags": {"$in": [tag]}} for tag in tags]
-    return wandb_setup.api().runs(project, filters={"$and": wanted} if wanted else {}, order="+created_at", lazy=False)
+    api = wandb_setup.api(_runs_dir())
+    return api.runs(project, filters={"$and": wanted} if wanted else {}, order="+created_at", lazy=False)
 
 
 def _record(run: Any, path: Path) -> Path | None:
