@@ -19,7 +19,7 @@ reproduce: $(READY)
 	$(BIN)/python scripts/report.py figure1 --records $(RUNS) --out $(RUNS)/figure1 --compare
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 report: $(READY)
 	$(BIN)/python scripts/report.py

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from bnrepro.config import Config
 from bnrepro.validation import typed
 
-pytest_plugins = ["fake_imagenet", "norms"]  # their fixtures
+pytest_plugins = ["built_site", "fake_imagenet", "norms"]  # their fixtures
 pytest.register_assert_rewrite("launches")  # its asserts are to say what differs
 
 ROOT = Path(__file__).resolve().parents[1]
