@@ -54,6 +54,6 @@ def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
         state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
         step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
         top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
-        cells = (run["name"], state, step, top1, _clock(run["seconds"] or 0), _clock(run["seconds_left"]))
+        cells = (run["name"], state, step, top1, _clock(run["seconds"]), _clock(run["seconds_left"]))
         found.add_row(*cells, *([str(Path(run["path"]).parent)] if where else []))
     return found
