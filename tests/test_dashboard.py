@@ -181,8 +181,9 @@ def test_ctrl_c_ends_the_live_views(environment, command):
     expected = "press Enter" if both else "waiting for the first run"
     door = [sys.executable, str(ROOT / "scripts" / "dashboard.py"), command]
     ours, theirs = os.openpty()
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
-    with subprocess.Popen(door, env=environment, start_new_session=True, **streams) as process:
+    options = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | {"start_new_session": True}
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
+    with subprocess.Popen(door, env=environment, **options) as process:
         try:
             said = ""
             while expected not in said:
