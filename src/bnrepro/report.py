@@ -1,8 +1,9 @@
 """``scripts/report.py``: rebuild figures and tables from records."""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bnrepro.analysis import (
+    beside,
     dataset,
     figure1,
     figure1_table,
@@ -26,8 +28,8 @@ from bnrepro.analysis import (
 from bnrepro.analysis.claims import ledger
 from bnrepro.analysis.claims import plot as claims_plot
 from bnrepro.analysis.claims import table as claims_table
-from bnrepro.analysis.load import by_variant, load_records
-from bnrepro.errors import UserError
+from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.errors import UserError, suggest
 from bnrepro.records.files import write_json, write_text
 
 
@@ -42,16 +44,20 @@ def compare_figure1(records: Path, committed: Path) -> Table:
     return table
 
 
+def _arms(what: str, found: list[Record], committed: Path) -> figure2.Arms:
+    """The arms of Figure 1 or 2 that there are; of several configurations of one, that which is committed."""
+    present, needed = {record.variant for record in found}, NEEDED[what]
+    wanted = [name for name in ARMS[what] if name in present or name in needed]
+    return by_variant(found, *wanted, prefer={record.group for record in load_records(committed)}, figure=what)
+
+
 def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
     """Figure and table of Figure 1.
 
     Where a runs directory holds several configurations of an arm, the committed one is taken. Committed records of
     other seeds, in figure1_check, are set beside the committed ones.
     """
-    found = load_records(records, "figure1")
-    present = {record.variant for record in found}
-    wanted = {"plain", "bn"} | {arm for pair in figure1.READINGS.values() for arm in pair} & present
-    arms = by_variant(found, *sorted(wanted), prefer={record.group for record in load_records(committed)})
+    arms = _arms("figure1", load_records(records, "figure1"), committed)
     check = committed.parents[2] / "figure1_check" / committed.parent.name / "runs"
     again = by_variant(load_records(check), "plain", "bn") if records == committed and check.is_dir() else None
     paths = style.save(figure1.draw(arms["plain"], arms["bn"]), out / "figure")
@@ -64,11 +70,7 @@ def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
 
     Variants that have no records yet are left out and named.
     """
-    found = load_records(records, "figure2")
-    present = {record.variant for record in found}
-    wanted = [name for name in figure2.VARIANTS if name in present or name in figure2.REQUIRED]
-    preferred = {record.group for record in load_records(committed)}
-    arms = by_variant(found, *wanted, prefer=preferred, figure="figure2")
+    arms = _arms("figure2", load_records(records, "figure2"), committed)
     plain, bn = (arms[name][0] for name in figure2.REQUIRED)
     paths = [
         *style.save(figure2_plot.draw(arms), out / "figure"),
@@ -76,6 +78,38 @@ def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
     ]
     write_text(out / "table.md", figure2_table.table(arms))
     return [*paths, out / "table.md"]
+
+
+def report_beside(what: str, names: Sequence[str], records: Path | None, out: Path, committed: Path) -> list[Path]:
+    """Figure 1 or 2 with variants of one's own in it, and a table of them.
+
+    Args:
+        what: figure1 or figure2.
+        names: the variants.
+        records: where they are, and all else; if not given they are in the runs directory, and the figure's own
+            networks are the committed ones, or where none are committed at this scale those of the runs directory.
+        out: where to write.
+        committed: the committed records of this scale.
+    """
+    source, scale = records or RUNS, committed.parent.name
+    found = load_records(source, what, scale)
+    known = sorted({record.variant for record in found} - set(ARMS[what]))
+    for name in names:
+        if name in ARMS[what]:
+            raise UserError(f"{name} is a network of {what} itself; train yours under another name, variant=NAME")
+        if name not in known:
+            there = f"; {suggest(name, known)}" if known else ""
+            raise UserError(f"no complete record of {name} for {what} at scale={scale} in {source}{there}")
+    arms = _arms(what, found if records or lacking(committed, what) else load_records(committed), committed)
+    own = by_variant(found, *names)
+    if what == "figure1":
+        drawn, goals = figure1.draw(arms["plain"], arms["bn"], own), figure1.TARGETS
+    else:
+        drawn, goals = figure2_plot.draw(arms, own), (figure2.target(arms[figure2.BASELINE]),)
+    titled = {ARMS[what][name]: records for name, records in arms.items()}
+    paths = style.save(drawn, out / "beside")
+    write_text(out / "beside.md", beside.table(own, titled, [ARMS[what][name] for name in NEEDED[what]], goals))
+    return [*paths, out / "beside.md"]
 
 
 def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> list[Path]:
@@ -141,6 +175,11 @@ REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
     "figure4": report_figure4,
     "claims": report_claims,
 }
+ARMS = {  # the networks of a figure, by variant: their titles
+    "figure1": figure1.TITLES,
+    "figure2": {name: figure2.full_title(name) for name in figure2.VARIANTS},
+}
+RUNS = Path(os.environ.get("BNREPRO_RUNS", "runs"))
 SCALES = dict.fromkeys(REPORTS, "laptop") | {"figure1": "paper", "figure1_tuning": "paper"}
 NEEDED = {
     "figure1": ("plain", "bn"),
@@ -186,10 +225,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--records", type=Path, help="read these records instead: a runs directory, or wandb:entity/project"
     )
     parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
-    parser.add_argument("--out", type=Path, help="write here instead of beside the committed records")
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        metavar="VARIANT",
+        help="figure1, figure2: draw and tabulate these variants, trained here, beside the committed networks",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="write here instead of beside the committed records; with --beside, in the runs folder"
+    )
     parser.add_argument("--repository", default="", help="site: link to this address of the repository's files")
     options = parser.parse_args(arguments)
-    if options.records and not options.out:
+    if options.beside and not (options.what and set(options.what) <= ARMS.keys()):
+        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(ARMS))
+    if options.records and not (options.out or options.beside):
         parser.error("--records needs --out: the committed figures follow from the committed records alone")
     try:
         for what in options.what or recorded(options.results, options.scale):
@@ -197,8 +246,12 @@ def main(arguments: list[str] | None = None) -> int:
                 print(report_site(options.results, options.out or Path("site"), options.repository))
                 continue
             place = home(options.results, what, options.scale)
-            for path in REPORTS[what](options.records or place / "runs", options.out or place, place / "runs"):
-                print(path)
+            if options.beside:
+                out = options.out or RUNS / what
+                paths = report_beside(what, options.beside, options.records, out, place / "runs")
+            else:
+                paths = REPORTS[what](options.records or place / "runs", options.out or place, place / "runs")
+            print(*paths, sep="\n")
         if options.compare:
             committed = home(options.results, "figure1", options.scale) / "runs"
             Console(width=None if sys.stdout.isatty() else 160).print(

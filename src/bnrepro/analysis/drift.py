@@ -11,6 +11,8 @@ def unit_drift(probes: dict[str, np.ndarray], view: str = "percentiles") -> np.n
     A unit of no width has no such measure (nan).
     """
     values = probes[view].astype(float)[probes["steps"] >= FROM_STEP]
+    if not len(values):  # a run of fewer steps
+        return np.full(probes[view].shape[1], np.nan)
     path = np.abs(np.diff(values[..., 1], axis=0)).sum(0)
     width = (values[..., 2] - values[..., 0]).mean(0)
     return np.divide(path, width, out=np.full_like(path, np.nan), where=width > 0)

@@ -1,5 +1,7 @@
 """Figure 1: test accuracy, and the input of a typical sigmoid, without and with batch normalisation."""
 
+import string
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,13 @@ from bnrepro.analysis.style import WITH, WITHOUT
 
 TARGETS = (0.90, 0.95, 0.97)
 CHANCE = 0.1
+CLOSER = (0.955, 0.98)  # accuracies of the inset
+TITLES = {
+    "plain": "without BN",
+    "bn": "with BN",
+    "plain_at_bn_best": "without BN, at BN's best",
+    "bn_best": "with BN, at its own best",
+}
 READINGS = {  # which arms stand side by side: (without, with)
     "both at the plain network's best": ("plain", "bn"),
     "both at the BN network's best": ("plain_at_bn_best", "bn_best"),
@@ -81,34 +90,53 @@ def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: 
     for label, (records, colour) in arms.items():
         style.draw_seeds(axes, accuracies(records), colour, f"{label} (n = {len(records)})")
     axes.set(ylim=(0.7, 1.0), yticks=[0.7, 0.8, 0.9, 1.0], ylabel="test accuracy")
-    axes.legend(loc="lower right")
-    if zoom:
+    axes.legend(loc="lower right", fontsize=None if len(arms) == 2 else 7)
+    if min(accuracies(records).mean(axis=1).max() for records, _ in arms.values()) < CLOSER[0]:
+        axes.set(ylim=(0.0, 1.0), yticks=[0.0, 0.25, 0.5, 0.75, 1.0])
+    elif zoom:
         closer = axes.inset_axes((0.22, 0.36, 0.74, 0.36))
         _draw_accuracy(closer, arms, zoom=False)
         closer.get_legend().remove()
-        closer.set(ylim=(0.955, 0.98), yticks=[0.96, 0.97, 0.98], xticklabels=[], ylabel="")
+        closer.set(ylim=CLOSER, yticks=[0.96, 0.97, 0.98], xticklabels=[], ylabel="")
         closer.tick_params(labelsize=7)
 
 
-def _draw_percentiles(axes: Axes, record: Record, colour: str) -> int:
+def _watched(record: Record) -> bool:
+    """Whether its record has the percentiles of its sigmoids' inputs."""
+    return (record.path / "probes.npz").is_file() and "percentiles" in record.probes
+
+
+def _draw_percentiles(axes: Axes, record: Record, colour: str, title: str) -> None:
     probes = record.probes
     row = typical_unit(probes)
     style.draw_percentiles(axes, probes["steps"], probes["percentiles"][:, row], colour)
-    return int(probes["units"][row])
+    axes.set_title(f"{title.format(unit=probes['units'][row])}, seed {record.seed}", loc="left", fontsize=9)
 
 
-def draw(without: list[Record], with_: list[Record]) -> Figure:
-    """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN."""
-    figure = Figure(figsize=(10, 3.1), layout="constrained")
-    a, b, c = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
-    _draw_accuracy(a, {"with BN": (with_, WITH), "without BN": (without, WITHOUT)})
+def draw(without: list[Record], with_: list[Record], own: dict[str, list[Record]] | None = None) -> Figure:
+    """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN.
+
+    Variants of one's ``own`` have a curve in (a), and where their records have the percentiles a panel below.
+    """
+    coloured = {name: (own[name], colour) for name, colour in style.own_colours(own or {}).items()}
+    panels = [("without BN: unit {unit} of layer 3", without[0], WITHOUT)]
+    panels += [("with BN: unit {unit} of layer 3", with_[0], WITH)]
+    panels += [(name + ": unit {unit}", of[0], colour) for name, (of, colour) in coloured.items() if _watched(of[0])]
+    rows = 1 + -(-(len(panels) - 2) // 3)
+    figure = Figure(figsize=(10, 3.1 * rows), layout="constrained")
+    a, *others = figure.subplots(rows, 3, width_ratios=(1.4, 1, 1), squeeze=False).flat
+    _draw_accuracy(a, {"with BN": (with_, WITH), "without BN": (without, WITHOUT)} | coloured)
     a.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
-    for axes, record, colour, title in ((b, without[0], WITHOUT, "(b) without BN"), (c, with_[0], WITH, "(c) with BN")):
-        unit = _draw_percentiles(axes, record, colour)
-        axes.set_title(f"{title}: unit {unit} of layer 3, seed {record.seed}", loc="left", fontsize=9)
-    b.set_ylabel("input of the sigmoid,\n15th, 50th, 85th percentile")
-    b.sharey(c)
-    for axes in (a, b, c):
+    others, empty = others[: len(panels)], others[len(panels) :]
+    for letter, axes, (title, record, colour) in zip(string.ascii_lowercase[1:], others, panels, strict=False):
+        _draw_percentiles(axes, record, colour, f"({letter}) {title}")
+    for axes in (others[0], *others[2::3]):
+        axes.set_ylabel("input of the sigmoid,\n15th, 50th, 85th percentile")
+    for axes in (others[0], *others[2:]):
+        axes.sharey(others[1])
+    for axes in empty:
+        axes.remove()
+    for axes in (a, *others):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("training steps")
     return figure

@@ -83,6 +83,11 @@ def title(variant: str) -> str:
     return TITLES[variant.removesuffix(EQUAL)]
 
 
+def full_title(variant: str) -> str:
+    """A variant's name, and in which reading it is."""
+    return title(variant) + (", all of T" if variant.endswith(EQUAL) else "")
+
+
 def rate(record: Record) -> float:
     """The first learning rate."""
     optimizer = record.config["optimizer"]
@@ -144,6 +149,11 @@ def at_step(records: list[Record], step: float) -> np.ndarray:
         return record.metrics.loc[:step, curves.ACCURACY].iloc[-1]
 
     return np.array([one(record) for record in records])
+
+
+def whole_budget(records: list[Record], baseline: list[Record]) -> bool:
+    """Whether an arm trains for as many steps as the baseline."""
+    return records[0].status["steps"] == baseline[0].status["steps"]
 
 
 def gain(without: list[Record], with_: list[Record], measure: Measure = maxima) -> Estimate:

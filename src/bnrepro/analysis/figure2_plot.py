@@ -22,13 +22,11 @@ COLOURS = {
 }
 
 
-def _draw_arm(axes: Axes, variant: str, records: list[Record], goal: float) -> None:
+def _draw(axes: Axes, title: str, records: list[Record], goal: float, colour: str, line: str) -> None:
     """One network; a ring where its mean reaches the target, a cross where its first seed diverges."""
-    name = variant.removesuffix(EQUAL)
-    colour, curves = COLOURS[name], figure2.until_divergence(records)
+    curves = figure2.until_divergence(records)
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
-    line = "--" if name in figure2.CONTROLS else ":" if name in figure2.FAILING else "-"
-    style.draw_seeds(axes, curves, colour, f"{figure2.title(variant)} (n = {len(records)})", line)
+    style.draw_seeds(axes, curves, colour, f"{title} (n = {len(records)})", line)
     mean = curves.mean(axis=1)
     if diverged:
         axes.plot(min(diverged), mean.iloc[-1] if len(mean) else 0.0, "x", color=colour)
@@ -36,8 +34,17 @@ def _draw_arm(axes: Axes, variant: str, records: list[Record], goal: float) -> N
         axes.plot(step, goal, "o", color=colour, mfc="white", zorder=3)
 
 
-def draw(arms: Arms) -> Figure:
-    """(a) the paper's reading; (b) equal budget, with the controls dashed."""
+def _draw_arm(axes: Axes, variant: str, records: list[Record], goal: float) -> None:
+    name = variant.removesuffix(EQUAL)
+    line = "--" if name in figure2.CONTROLS else ":" if name in figure2.FAILING else "-"
+    _draw(axes, figure2.title(variant), records, goal, COLOURS[name], line)
+
+
+def draw(arms: Arms, own: Arms | None = None) -> Figure:
+    """(a) the paper's reading; (b) equal budget, with the controls dashed.
+
+    Variants of one's ``own`` are in (a), and in (b) too if they train as long as Inception.
+    """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     goal = figure2.target(arms[BASELINE])
@@ -47,6 +54,9 @@ def draw(arms: Arms) -> Figure:
         for variant in (*variants, *controls):
             if variant in arms:
                 _draw_arm(axes, variant, arms[variant], goal)
+        for variant, colour in style.own_colours(own or {}).items():
+            if letter == "a" or figure2.whole_budget(own[variant], arms[BASELINE]):
+                _draw(axes, variant, own[variant], goal, colour, "-.")
         axes.set_title(f"({letter}) {name.lower()}", loc="left", fontsize=9)
         axes.set_xlabel("training steps")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -81,7 +81,7 @@ def pairs_table(arms: Arms) -> str:
             with_, without = arms[variant], arms[control]
             rows.append(
                 [
-                    f"{figure2.title(variant)}{', all of T' if variant.endswith(EQUAL) else ''}",
+                    figure2.full_title(variant),
                     *(percent(Estimate.of(figure2.maxima(arm))) for arm in (without, with_)),
                     interval(gain(without, with_), 100, 2, "+"),
                     *(reached(steps(arm, goal)) for arm in (without, with_)),

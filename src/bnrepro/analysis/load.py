@@ -115,7 +115,8 @@ def by_variant(
             )
         if len(several := sorted({r.group for r in found})) > 1:
             raise UserError(
-                f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder"
+                f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder, "
+                "and train the others under a name of their own, variant=NAME"
             )
         groups[variant] = found
     return groups

@@ -1,5 +1,7 @@
 """How figures look, and saving them so that the same data gives the same bytes."""
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 WITHOUT, WITH = "#b5532a", "#1f5fa8"  # told apart in grey and by colour-blind readers
 X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#2a9d8f", "#7b3f98", "#c99700", "#8a8a8a", "#222222"
 POOLED = "#9a9a9a"
+OWN = ("#d62728", "#17becf", "#e377c2", "#6b4226", "#7f9f00")  # of variants that a figure does not have
 
 matplotlib.rcParams.update(
     {
@@ -30,6 +33,11 @@ def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: 
     """Mean over seeds as a line and their whole range as a band, of curves indexed by step with a column a seed."""
     axes.plot(curves.index, curves.mean(axis=1), color=colour, label=label, ls=line)
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+
+
+def own_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each variant that a figure does not have."""
+    return dict(zip(names, itertools.cycle(OWN), strict=False))
 
 
 def draw_percentiles(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str) -> None:

@@ -1,0 +1,175 @@
+"""Variants of one's own in Figures 1 and 2: what they are set beside, the numbers, the pictures, and the door."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from bnrepro import report
+from bnrepro.analysis import beside, figure1, figure2, figure2_plot
+from bnrepro.analysis.load import Record, by_variant, load_records
+from fake_records import line, paper_like, write_record, write_run
+
+QUARTER = range(100, 251, 50)
+
+
+def changed(record: Record, **sections: dict) -> Record:
+    """With other values in its configuration."""
+    config = record.config | {name: record.config.get(name, {}) | values for name, values in sections.items()}
+    (record.path / "config.yaml").write_text(yaml.safe_dump(config))
+    return Record(record.path, record.status)
+
+
+def mine(folder: Path, seeds: int = 3, steps: int = 250) -> list[Record]:
+    """As BN-x5 with another normaliser: it reaches 0.30 at 200 and ends at 0.31."""
+    top1 = line(200, 0.31, QUARTER)
+    runs = [write_run(folder, "mine_x5", seed, top1, steps=steps) for seed in range(seeds)]
+    return [changed(record, norm={"name": "layer_norm"}) for record in runs]
+
+
+def digits(folder: Path, variant: str, top: float, seeds: int = 2, norm: str = "none", probed: bool = True) -> None:
+    """Records of Figure 1 that end at this accuracy."""
+    for seed in range(seeds):
+        status = {"state": "finished", "seed": seed, "variant": variant, "steps": 2000, "group": f"{variant}-g"}
+        status["final"] = {"val/top1": top}
+        config = {"figure": "figure1", "norm": {"name": norm}, "data": {"name": "mnist"}, "scale": {"name": "paper"}}
+        values = np.arange(2 * 3 * 3, dtype=np.float16).reshape(2, 3, 3)
+        probes = {"percentiles": values, "layers": np.full(3, 3), "units": np.arange(3)} if probed else {}
+        path = folder / f"{variant}-s{seed}-g"
+        write_record(path, status, config, [(1000, top / 2), (2000, top)], steps=[1000, 2000], **probes)
+        if not probed:
+            (path / "probes.npz").unlink()
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """Committed results of both figures, and a runs directory with a variant for each."""
+    results, runs = tmp_path / "results", tmp_path / "runs"
+    paper_like(results / "figure2" / "laptop" / "runs")
+    for variant, top, norm in (("plain", 0.960, "none"), ("bn", 0.976, "bn")):
+        digits(results / "figure1" / "paper" / "runs", variant, top, norm=norm)
+    mine(runs)
+    digits(runs, "mine", 0.970, norm="layer_norm")
+    monkeypatch.setattr(report, "RUNS", runs)
+    return results, runs
+
+
+def test_a_variant_stands_beside_those_that_differ_from_it_least(tmp_path):
+    arms = paper_like(tmp_path / "runs")
+    (own, *_) = mine(tmp_path / "own")
+    assert beside.nearest(own, arms) == dict.fromkeys(
+        ("bn_x5", "bn_x5_sigmoid", "inception_changes_x5"), "norm.name=layer_norm"
+    )  # the three have one configuration in these records
+    assert beside.nearest(changed(own, optimizer={"lr_multiplier": 10.0}), {"bn_x5": arms["bn_x5"]}) == {
+        "bn_x5": "norm.name=layer_norm, optimizer.lr=0.01"
+    }
+
+
+def test_what_trains_no_network_is_no_difference(tmp_path):
+    one = write_run(tmp_path, "one", 0, [0.1])
+    other = write_run(tmp_path, "other", 1, [0.1])
+    same = changed(other, optimizer={"base_lr": 0.0005, "lr_multiplier": 2.0}, probe={"every": 7}, norm={"eps": 1e-5})
+    assert beside.differences(same, one) == {}
+    images = Record(same.path, same.status | {"data_fingerprint": "0"})
+    assert beside.differences(images, one) == {"data": ["other images"]}
+
+
+def test_the_table_by_hand(tmp_path):
+    """BN-x5 is at 0.30 at step 100 and ends 3 points higher; BN-Baseline has a row though it is not near."""
+    arms = {name: records for name, records in paper_like(tmp_path / "runs").items() if name in ("bn_x5", "inception")}
+    text = beside.table({"mine": mine(tmp_path / "own", seeds=2)}, arms, ["inception"], [0.30])
+    assert (
+        "| mine | bn_x5 (n = 3) | `norm.name=layer_norm` | -2.95 [-3.59, -2.31] | -2.95 [-3.59, -2.31] "
+        "| 0.50 [0.50, 0.50] |" in text
+    )
+    assert "| mine | 2 | 200 (200 to 200) | 31.00 ± 0.00 | 31.00 ± 0.00 |" in text
+    assert "| inception | 3 | 800 (800 to 800) |" in text and "| mine | inception" not in text
+
+
+def test_without_a_common_seed_nothing_is_compared(tmp_path):
+    one, other = write_run(tmp_path, "one", 0, [0.1]), write_run(tmp_path, "other", 1, [0.1])
+    assert "| one | other (n = 1) | `nothing` | no seed in common |  |  |" in beside.differences_table(
+        {"one": [one]}, {"other": [other]}, 0.3
+    )
+
+
+def test_a_curve_and_a_panel_in_figure_1(tmp_path):
+    for variant, probed in (("plain", True), ("bn", True), ("seen", True), ("unseen", False)):
+        digits(tmp_path, variant, 0.97, probed=probed)
+    arms = by_variant(load_records(tmp_path), "plain", "bn", "seen", "unseen")
+    figure = figure1.draw(arms["plain"], arms["bn"], {name: arms[name] for name in ("unseen", "seen")})
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["with BN (n = 2)", "without BN (n = 2)", "unseen (n = 2)", "seen (n = 2)"]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title.split(":")[0] for title in titles[1:]] == ["(b) without BN", "(c) with BN", "(d) seen"]
+
+
+def test_the_axis_reaches_down_to_a_network_that_hardly_learns(tmp_path):
+    digits(tmp_path, "plain", 0.4)
+    digits(tmp_path, "bn", 0.97)
+    arms = by_variant(load_records(tmp_path), "plain", "bn")
+    axes = figure1.draw(arms["plain"], arms["bn"]).axes[0]
+    assert axes.get_ylim() == (0, 1) and not axes.child_axes
+
+
+def test_figure_2_has_it_with_equal_budget_only_if_it_trains_as_long(tmp_path):
+    arms = paper_like(tmp_path / "runs")
+    short, long = mine(tmp_path / "short"), mine(tmp_path / "long", steps=1000)
+    for own, there in ((short, False), (long, True)):
+        a, b = figure2_plot.draw(arms, {"mine": own}).axes
+        legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in (a, b)]
+        assert ["mine (n = 3)" in legend for legend in legends] == [True, there]
+    rings = [line.get_xydata()[0].tolist() for line in a.get_lines() if line.get_marker() == "o"]
+    assert rings[-1] == [200, pytest.approx(figure2.target(arms["inception"]))]
+
+
+def test_the_report_leaves_what_is_committed_alone(places, capsys):
+    results, runs = places
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    for what, name in (("figure1", "mine"), ("figure2", "mine_x5")):
+        assert report.main(["--results", str(results), what, "--beside", name]) == 0
+        made = [Path(path) for path in capsys.readouterr().out.split()]
+        assert made == [runs / what / f"beside{kind}" for kind in (".png", ".svg", ".md")]
+    assert before == {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    text = (runs / "figure1" / "beside.md").read_text()
+    assert "| mine | with BN (n = 2) | `norm.name=layer_norm` | -0.60 [-0.60, -0.60] |" in text
+    assert "| mine | without BN (n = 2) | `norm.name=layer_norm` | +1.00 [+1.00, +1.00] |" in text
+
+
+def test_at_a_scale_without_committed_records_all_comes_from_the_runs_directory(places, tmp_path):
+    results, runs = places
+    for variant, norm in (("plain", "none"), ("bn", "bn"), ("quick", "layer_norm")):
+        digits(runs, variant, 0.9, norm=norm)
+        for path in runs.glob(f"{variant}-s*/config.yaml"):
+            path.write_text(path.read_text().replace("name: paper", "name: smoke"))
+    arguments = ["--results", str(results), "figure1", "--scale", "smoke", "--out", str(tmp_path / "out")]
+    assert report.main([*arguments, "--beside", "quick"]) == 0
+    assert "| quick | with BN (n = 2) |" in (tmp_path / "out" / "beside.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["figure1", "--beside", "mien"],
+            "no complete record of mien for figure1 at scale=paper in {}; did you mean mine",
+        ),
+        (["figure1", "--beside", "bn"], "bn is a network of figure1 itself; train yours under another name"),
+        (
+            ["figure2", "--scale", "tiny64", "--beside", "mine"],
+            "no complete record of mine for figure2 at scale=tiny64",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_one_line(places, capsys, arguments, said):
+    results, runs = places
+    assert report.main(["--results", str(results), *arguments]) == 2
+    assert said.format(runs) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--beside", "mine"], ["figure4", "--beside", "mine"]])
+def test_a_figure_must_be_named(arguments, capsys):
+    with pytest.raises(SystemExit):
+        report.main(arguments)
+    assert "comes after one of: figure1, figure2" in capsys.readouterr().err
