@@ -110,8 +110,7 @@ def _draw_percentiles(axes: Axes, record: Record, colour: str, title: str) -> No
     probes = record.probes
     row = typical_unit(probes)
     style.draw_percentiles(axes, probes["steps"], probes["percentiles"][:, row], colour)
-    unit = f"unit {probes['units'][row]} of layer {probes['layers'][row]}"
-    axes.set_title(f"{title}: {unit}, seed {record.seed}", loc="left", fontsize=9)
+    axes.set_title(f"{title.format(unit=probes['units'][row])}, seed {record.seed}", loc="left", fontsize=9)
 
 
 def draw(without: list[Record], with_: list[Record], own: dict[str, list[Record]] | None = None) -> Figure:
@@ -120,8 +119,9 @@ def draw(without: list[Record], with_: list[Record], own: dict[str, list[Record]
     Variants of one's ``own`` have a curve in (a), and where their records have the percentiles a panel below.
     """
     coloured = {name: (own[name], colour) for name, colour in style.own_colours(own or {}).items()}
-    panels = [("without BN", without[0], WITHOUT), ("with BN", with_[0], WITH)]
-    panels += [(name, records[0], colour) for name, (records, colour) in coloured.items() if _watched(records[0])]
+    panels = [("without BN: unit {unit} of layer 3", without[0], WITHOUT)]
+    panels += [("with BN: unit {unit} of layer 3", with_[0], WITH)]
+    panels += [(name + ": unit {unit}", of[0], colour) for name, (of, colour) in coloured.items() if _watched(of[0])]
     rows = 1 + -(-(len(panels) - 2) // 3)
     figure = Figure(figsize=(10, 3.1 * rows), layout="constrained")
     a, *others = figure.subplots(rows, 3, width_ratios=(1.4, 1, 1), squeeze=False).flat

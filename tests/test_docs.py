@@ -1,0 +1,148 @@
+"""The guides in docs/ do as they say: their files work as they stand there, and their commands can be run."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from bnrepro import build, experiment
+from bnrepro.command_line import check
+from bnrepro.layers import registry
+from bnrepro.probes.instruments import INSTRUMENTS
+from bnrepro.sweeps import jobs
+from bnrepro.validation import typed
+from conftest import CONFIGS, ROOT, compose_config
+
+GUIDES = ("add-a-normaliser", "add-a-variant", "add-a-probe", "add-a-claim")
+TWO_STEPS = (
+    "scale=smoke", "scale.imagenet.images_per_class=10", "probe.batches=1", "training.steps=2", "evaluation.every=2",
+    "training.steps_multiplier=1", "evaluation.population_batches=2", "logger.mode=disabled",
+)  # fmt: skip
+
+
+def text_of(guide: str) -> str:
+    return (ROOT / "docs" / f"{guide}.md").read_text()
+
+
+def files_of(guide: str) -> dict[str, str]:
+    """The files that a guide has written, by path: a line with the path in backticks, and then all of it as code."""
+    found = re.findall(r"`((?:src|configs)/[\w/.-]+)`([^\n]*)\n\n```\w+\n(.*?)```", text_of(guide), re.DOTALL)
+    return {path: content for path, remark, content in found if "shortened" not in remark}
+
+
+def commands_of(guide: str) -> list[list[str]]:
+    """The words of each command that a guide gives, a line that ends in a backslash joined to the next."""
+    lines = re.sub(r"\\\n\s*", "", text_of(guide)).splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("    python ")]
+
+
+@pytest.fixture
+def added(tmp_path, monkeypatch) -> Path:
+    """The normaliser and the instrument of the guides, registered, and a folder of configurations that has theirs."""
+    configs = tmp_path / "configs"
+    shutil.copytree(CONFIGS, configs)
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    for guide in GUIDES:
+        for path, content in files_of(guide).items():
+            if path.startswith("configs/"):
+                (tmp_path / path).write_text(content)
+            elif path.startswith("src/bnrepro/layers/"):
+                exec(content, {})
+            elif path.startswith("src/bnrepro/probes/"):
+                names = {"__name__": "of_the_guide"}
+                exec(content, names)
+                monkeypatch.setitem(INSTRUMENTS, "correlation", names["correlation"])
+    return configs
+
+
+def run(tmp_path: Path, *overrides: str) -> Path:
+    """The record of a run of two steps."""
+    config = typed(compose_config(*overrides, *TWO_STEPS, f"runs_dir={tmp_path / 'runs'}"))
+    (outcome,) = experiment.run(config, "test")
+    assert outcome.state == "finished", outcome.message
+    return tmp_path / "runs" / outcome.name
+
+
+def test_the_guides_say_which_files_they_add():
+    assert {path for guide in GUIDES for path in files_of(guide)} == {
+        "src/bnrepro/layers/rms_norm.py",
+        "configs/norm/rms_norm.yaml",
+        "configs/experiment/figure2/bn_x10.yaml",
+        "src/bnrepro/probes/of_pairs.py",
+    }
+
+
+@pytest.mark.parametrize("where", ["figure1/bn", "figure2/bn_x5"])
+def test_the_normaliser_trains(added, where, tmp_path):
+    path = run(tmp_path, f"experiment={where}", "norm.name=rms_norm")
+    state = torch.load(path / "checkpoint.pt", weights_only=True)["model"]
+    learnt = [tensor for name, tensor in state.items() if name.endswith("norm.bias")]
+    assert learnt and any(tensor.abs().max() > 0 for tensor in learnt)
+
+
+def test_the_normaliser_is_what_it_says(added):
+    norm = registry.build_norm("rms_norm", 3, eps=0.0)
+    torch.testing.assert_close(norm(torch.tensor([[3.0, 4.0, 5.0]])), torch.tensor([[3.0, 4.0, 5.0]]) / (50 / 3) ** 0.5)
+    norm.weight.data, norm.bias.data = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 0.0, 1.0])
+    maps = torch.ones(2, 3, 4, 5)
+    torch.testing.assert_close(norm(maps)[:, :, 0, 0], torch.tensor([[1.0, 2.0, 4.0]] * 2))
+    assert not list(registry.build_norm("rms_norm", 3, affine=False).parameters())
+
+
+def test_the_instrument_reads_a_number_a_layer_and_its_reader_reads_them(added, tmp_path, monkeypatch):
+    for norm in ("none", "bn"):
+        path = run(tmp_path, "experiment=figure1/bn", f"norm={norm}", f"variant=seen_{norm}",
+                   "probe.instruments=[correlation]")  # fmt: skip
+        with np.load(path / "probes.npz") as arrays:
+            values = arrays["correlation/mean"]
+        assert values.shape[1] == 3 and ((values >= 0) & (values <= 1)).all()
+    *_, reader = re.findall(r"```python\n(.*?)```", text_of("add-a-probe"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        exec(reader, {})
+    assert said.getvalue().startswith("none ['layer1' 'layer2' 'layer3'] [1 2]\n")
+
+
+def test_units_that_say_the_same_correlate(added):
+    """Of three units two are one, and the third is independent of them."""
+    from bnrepro.models.mlp import MLP
+    from bnrepro.probes.scene import Scene
+
+    model = MLP((2, 3, 2), lambda features: None).double()
+    model.hidden[0].linear.weight.data[0] = torch.tensor([[1.0, 0.0], [-2.0, 0.0], [0.0, 1.0]])
+    images = torch.tensor([[[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]], dtype=torch.float64)
+    looked_at = Scene(model, lambda images, labels: model(images).sum(), model, [(images, torch.zeros(1, 4))], 0.1)
+    assert INSTRUMENTS["correlation"](looked_at)["mean"] == pytest.approx([1 / 3])
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_the_commands_of_the_guides_compose(added, guide, monkeypatch):
+    monkeypatch.setattr(build, "data_fingerprint", lambda config: "0")
+    found = [words[2:] for words in commands_of(guide) if words[1] == "scripts/train.py"]
+    assert found
+    for words in found:
+        check(words, added)
+        overrides = [word for word in words if word != "-m"]
+        with initialize_config_dir(str(added), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            jobs.plan(hydra.compose_config("train", overrides, RunMode.MULTIRUN, with_log_configuration=False))
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_guide_can_be_found_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"(docs/{page.name})" in readme for page in (ROOT / "docs").glob("*.md"))
