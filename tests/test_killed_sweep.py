@@ -16,8 +16,8 @@ from launches import TRAIN
 RUNS = 12
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM]
 ARGUMENTS = (
-    "-m hydra/launcher=joblib hydra.launcher.n_jobs=2 experiment=figure1/plain scale=smoke scale.mnist.steps=400 "
-    "probe=none evaluation.every=400 evaluation.log_points_per_decade=1 logger.mode=disabled checkpoint_seconds=0.05 "
+    "-m hydra/launcher=joblib hydra.launcher.n_jobs=2 experiment=figure1/plain scale=smoke scale.mnist.steps=800 "
+    "probe=none evaluation.every=800 evaluation.log_points_per_decade=1 logger.mode=disabled checkpoint_seconds=0.2 "
     f"seed=range({RUNS})"
 ).split()
 

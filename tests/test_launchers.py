@@ -162,6 +162,11 @@ def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice()
     assert signal.SIGUSR1 in StopRequest.SIGNALS
 
 
+def test_a_worker_that_only_waits_does_not_load_torch():
+    program = "import sys, bnrepro.launch, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
 def test_the_launchers_compose():
     for launcher in ("basic", "joblib", "gpu_queue"):
         compose_config("experiment=figure1/bn", f"hydra/launcher={launcher}")

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro import build
 from bnrepro.command_line import options
 from bnrepro.errors import UserError
 from bnrepro.sweeps import jobs
 from bnrepro.sweeps.jobs import Job
-from conftest import CONFIGS, ROOT
+from bnrepro.validation import typed
+from conftest import CONFIGS, ROOT, compose_config
 from fake_sweeps import master
 
 FINGERPRINTS = {"mnist": "figure1/paper", "tiny_imagenet": "figure2/laptop"}
@@ -82,6 +84,16 @@ def test_grids_follow_each_other_and_a_run_is_planned_once():
     assert [(job.config.seed, job.config.norm.eps) for job in found] == [
         (0, 1e-3), (1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)
     ]  # fmt: skip
+
+
+def test_jobs_that_share_their_files_are_what_hydra_composes():
+    files, values = ("experiment=figure1/bn", "scale=smoke"), (("seed=1", "norm.eps=1e-3"), ("scale.mnist.steps=7",))
+    wanted = [typed(compose_config(*files, *own)) for own in values]
+    with master() as config:
+        composer = jobs.Composer(config)
+        assert [composer.job((*own, *files)).config for own in values] == wanted
+        with pytest.raises(OmegaConfBaseException, match="stepz"):
+            composer.job((*files, "scale.mnist.stepz=7"))
 
 
 def test_a_slip_in_the_last_grid_is_found_before_anything_starts():

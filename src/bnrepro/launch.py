@@ -19,7 +19,6 @@ from bnrepro.outcome import INTERRUPTED, Outcome, worst
 from bnrepro.records.provenance import typed_command
 from bnrepro.sweeps.gpus import one_of
 from bnrepro.sweeps.stop import deaf, goes_on, sweep_lives
-from bnrepro.validation import typed
 
 
 def train(composed: DictConfig) -> None:
@@ -50,7 +49,8 @@ def train(composed: DictConfig) -> None:
 
 def train_here(composed: DictConfig, command: str) -> int:
     """Train in this process, print one line a run, and return the exit code."""
-    from bnrepro import experiment  # a launcher's worker that only waits does not load torch
+    from bnrepro import experiment  # here, so that a launcher's worker, which only waits, does not load torch
+    from bnrepro.validation import typed
 
     try:
         outcomes = experiment.run(typed(composed), command)

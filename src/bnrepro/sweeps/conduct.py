@@ -109,7 +109,7 @@ def _come_back(jobs: list[Job], launches: _Launches) -> None:
 def _sum_up(jobs: list[Job], failed: bool) -> None:
     states = {name: state for job in jobs for name, state in job.states().items()}
     counts = ", ".join(f"{count} {which}" for which, count in sorted(Counter(states.values()).items()))
-    print(f"sweep: {counts}", flush=True)
+    print(f"sweep: {counts or 'nothing left to do'}", flush=True)
     missing = [f"{name} ({which})" for name, which in states.items() if which not in ENDED]
     if missing:
         print(f"not complete: {', '.join(missing)}", flush=True)
