@@ -188,4 +188,4 @@ def test_a_full_disk_fails_the_run_and_keeps_what_there_was(environment):
 
 def test_report_without_records(door, tmp_path):
     line = only_line(door("report.py", "figure1", "--records", str(tmp_path), "--out", str(tmp_path / "out")))
-    assert "no complete record of bn" in line and "scripts/train.py experiment=figure1/bn" in line
+    assert "no complete record of plain" in line and "scripts/train.py experiment=figure1/plain" in line

@@ -149,7 +149,7 @@ def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path
 def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice():
     program = (
         "import os, signal; from bnrepro.training.interrupt import StopRequest;"
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with StopRequest() as stop:\n"
         "    os.kill(os.getpid(), signal.SIGTERM); assert stop.signum is None\n"
         "    os.kill(os.getpid(), signal.SIGINT); assert stop.signum == signal.SIGINT\n"
