@@ -13,7 +13,7 @@ OWN = [name for name, found in load_experiments(RULES).items() if not found.comm
 
 def test_every_claim_has_a_rule_and_every_rule_records_that_a_command_makes():
     claims, experiments = load_claims(RULES), load_experiments(RULES)
-    assert list(claims) == CLAIMS and len(claims) == 58
+    assert list(claims) == CLAIMS and len(claims) >= 58
     assert {path.stem for path in RULES.glob("*.yaml")} == {*CLAIMS, "experiments"}
     for claim in claims.values():
         assert set(claim.experiments) <= set(experiments) and set(claim.all_of) <= set(claims)

@@ -15,6 +15,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from bnrepro import build, experiment
+from bnrepro.analysis.claims import definitions
+from bnrepro.analysis.claims.arms import Records
+from bnrepro.analysis.claims.commands import commands
 from bnrepro.command_line import check
 from bnrepro.layers import registry
 from bnrepro.probes.instruments import INSTRUMENTS
@@ -78,6 +81,8 @@ def test_the_guides_say_which_files_they_add():
         "configs/norm/rms_norm.yaml",
         "configs/experiment/figure2/bn_x10.yaml",
         "src/bnrepro/probes/of_pairs.py",
+        "configs/claims/S11.yaml",
+        "configs/experiment/claims/other_norms.yaml",
     }
 
 
@@ -122,6 +127,19 @@ def test_units_that_say_the_same_correlate(added):
     images = torch.tensor([[[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]], dtype=torch.float64)
     looked_at = Scene(model, lambda images, labels: model(images).sum(), model, [(images, torch.zeros(1, 4))], 0.1)
     assert INSTRUMENTS["correlation"](looked_at)["mean"] == pytest.approx([1 / 3])
+
+
+def test_the_claim_is_one_of_records_that_its_command_makes(added, monkeypatch):
+    (entry,) = re.findall(r"```yaml\n(other_norms:\n.*?)```", text_of("add-a-claim"), re.DOTALL)
+    path = added / "claims" / "experiments.yaml"
+    path.write_text(path.read_text() + entry)
+    monkeypatch.setattr(definitions, "CLAIMS", [*definitions.CLAIMS, "S11"])
+    claim, found = definitions.load_claims(added / "claims")["S11"], definitions.load_experiments(added / "claims")
+    (part,) = claim.parts
+    assert part.weights == {"layer_norm": 1.0, "none": -1.0} and part.unit == "points" and part.seeds == 5
+    assert f"results/{found[part.experiment].records}/runs" in text_of("add-a-claim")
+    made = commands([part], found, Records(ROOT / "results", found))
+    assert all("experiment=claims/other_norms" in command for command in made) and "norm=layer_norm" in made[0]
 
 
 @pytest.mark.parametrize("guide", GUIDES)

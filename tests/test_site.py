@@ -86,7 +86,7 @@ def test_the_page_needs_nothing_but_itself(text, parsed):
 
 
 def test_every_claim_has_its_row_and_its_verdict(parsed):
-    assert list(parsed.claims) == [row["id"].lower() for row in ROWS] and len(ROWS) == 58
+    assert list(parsed.claims) == [row["id"].lower() for row in ROWS] and len(ROWS) >= 58
     for row, shown in zip(ROWS, parsed.claims.values(), strict=True):
         name, says, paper, ours, verdict = map(plain, shown[0])
         n = f" n = {row['n']}" if row["n"] > 1 else ""

@@ -149,22 +149,25 @@ def test_axes_are_logarithmic_zoomed_and_moved_by_mouse_and_keyboard(desk):
 
 def test_the_ledger_is_filtered_and_searched(desk):
     page, count = desk.page, desk.page.locator("#count")
-    assert count.get_attribute("aria-live") == "polite" and count.text_content() == "58 of 58 claims"
+    assert count.get_attribute("aria-live") == "polite" and count.text_content() == f"{len(ROWS)} of {len(ROWS)} claims"
     fails, holds = (page.locator(f"button.toggle.{verdict}") for verdict in ("fails", "holds"))
     fails.click()
     assert desk.claims() == [row["id"].lower() for row in ROWS if row["verdict"] == "fails"]
-    assert count.text_content() == f"{COUNTS['fails']} of 58 claims" and fails.get_attribute("aria-pressed") == "true"
+    assert (
+        count.text_content() == f"{COUNTS['fails']} of {len(ROWS)} claims"
+        and fails.get_attribute("aria-pressed") == "true"
+    )
     holds.focus()
     page.keyboard.press("Enter")
     assert len(desk.claims()) == COUNTS["fails"] + COUNTS["holds"]
     page.locator("#search").fill("jacobian")
     expected = [row["id"].lower() for row in ROWS if "jacobian" in json.dumps(row).lower()]
     found = desk.claims()
-    assert found and set(found) <= set(expected) and count.text_content() == f"{len(found)} of 58 claims"
+    assert found and set(found) <= set(expected) and count.text_content() == f"{len(found)} of {len(ROWS)} claims"
     page.locator("#search").fill("no such word")
     assert desk.claims() == [] and page.locator("#none").is_visible()
     page.locator("#nothing").click()
-    assert len(desk.claims()) == 58 and page.locator("#search").input_value() == ""
+    assert len(desk.claims()) == len(ROWS) and page.locator("#search").input_value() == ""
     page.locator(".tally a.contested").click()
     assert len(desk.claims()) == COUNTS["contested"]
 
@@ -175,7 +178,7 @@ def test_a_link_to_a_claim_unfolds_it_and_draws_its_seeds(desk):
     assert "c02" not in desk.claims()
     desk.page.evaluate("location.hash = '#c02'")
     desk.page.wait_for_selector("#c02 .claim-plot[data-drawn]")
-    assert len(desk.claims()) == 58 and desk.page.locator("#c02 details").get_attribute("open") is not None
+    assert len(desk.claims()) == len(ROWS) and desk.page.locator("#c02 details").get_attribute("open") is not None
     assert desk.page.locator("#c02 pre").text_content() == "\n".join(row["commands"])
     script = (
         "document.querySelector('#c02 .claim-plot')._fullData.filter((t) => t.mode === 'markers').map((t) => [...t.x])"
@@ -230,7 +233,7 @@ def test_it_fits_a_phone(browser, built):
 def test_without_javascript_there_are_tables_pictures_and_details(browser, built):
     opened = Opened(browser, built, java_script_enabled=False, viewport={"width": 1000, "height": 800})
     page = opened.page
-    assert page.locator("tbody.claim").count() == 58 and page.locator("#c45 .told").is_visible()
+    assert page.locator("tbody.claim").count() == len(ROWS) and page.locator("#c45 .told").is_visible()
     assert page.get_by_role("table").count() >= 8 and not page.locator(".controls").first.is_visible()
     pictures = page.locator("noscript img")
     assert pictures.count() == 4 and all(picture.bounding_box()["height"] > 100 for picture in pictures.all())
