@@ -54,6 +54,7 @@ def test_it_stops_in_time_goes_on_and_repeats_nothing(runs, capfd, door, tmp_pat
     assert campaign.run([*SWEEP, SLOW], once_trained(runs, 2, 0, lambda: GRACE), GRACE, tmp_path / "first.tar") == 0
     told = capfd.readouterr().out
     assert "sweep: 3 runs, 0 of them finished before" in told and "stopped in time; the same command goes on" in told
+    assert "go on with: python scripts/train.py -m" in told and "hydra.sweep.dir" not in told
     assert "still lacks" in told and "0 records packed" in told and not contents(tmp_path / "first.tar")
     assert [one["state"] for one in statuses(runs)] == ["interrupted"] * 2  # the third was not begun
 

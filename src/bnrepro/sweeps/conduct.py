@@ -54,8 +54,10 @@ class _Launches:
 
 
 def go_on() -> str:
-    """The one command that goes on with this sweep: the one that began it."""
-    return shlex.join(["python", *sys.argv])
+    """The one command that goes on with this sweep: the one that began it; where it logged need not be said."""
+    script, *words = sys.argv
+    kept = [word for word in words if not word.startswith("hydra.sweep.dir=")]
+    return shlex.join(["python", os.path.relpath(script), *kept])
 
 
 def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]) -> None:
