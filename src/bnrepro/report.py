@@ -47,9 +47,7 @@ def compare_figure1(records: Path, committed: Path) -> Table:
 
 def _arms(what: str, found: list[Record], committed: Path) -> figure2.Arms:
     """The arms of Figure 1 or 2 that there are; of several configurations of one, that which is committed."""
-    present, needed = {record.variant for record in found}, NEEDED[what]
-    wanted = [name for name in ARMS[what] if name in present or name in needed]
-    return by_variant(found, *wanted, prefer={record.group for record in load_records(committed)}, figure=what)
+    return sources.chosen(found, what, load_records(committed), NEEDED[what], ARMS[what])
 
 
 def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:

@@ -40,11 +40,16 @@ def arms(
     Raises:
         UserError: a variant has no record, or records of several configurations none of which is committed.
     """
-    found = records(source, figure, scale)
+    return chosen(records(source, figure, scale), figure, records(COMMITTED, figure, scale), required, also)
+
+
+def chosen(
+    found: list[Record], figure: str, committed: list[Record], required: Iterable[str], also: Iterable[str]
+) -> dict[str, list[Record]]:
+    """`arms` of records that are there."""
     present = {record.variant for record in found}
     wanted = dict.fromkeys([*required, *(name for name in also if name in present)])
-    committed = {record.group for record in records(COMMITTED, figure, scale)}
-    return by_variant(found, *wanted, prefer=committed, figure=figure)
+    return by_variant(found, *wanted, prefer={record.group for record in committed}, figure=figure)
 
 
 def evaluation(source: Path | str, scale: str) -> Evaluation:
