@@ -120,6 +120,7 @@ def _convolutional(config: Config, classes: int) -> Trunk:
         "stem_reduction": options.stem_reduction,
         "drop_rate": options.dropout,
         "lrn": options.lrn,
+        "lrn_alpha": options.lrn_alpha,
         "aux": options.aux,
     }
     if options.name == "inception":

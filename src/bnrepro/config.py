@@ -52,6 +52,7 @@ class Model:
     reduce_5a: int = 32
     dropout: float = 0.0
     lrn: bool = False
+    lrn_alpha: float = 1e-4  # of local response normalisation
     aux: bool = False
     aux_weight: float = 0.3
 
@@ -76,6 +77,7 @@ class Init:
     name: str = "gaussian"
     std: float = 0.1  # of gaussian
     gain: float = 1.0  # times what he or xavier give
+    beta: float = 0.0  # of every normaliser at the start; the paper gives none
     conv_gain: float = 1.0  # and times this in convolutional layers (Sec. 4.2.3: "larger initial weights" there)
 
 
@@ -116,6 +118,7 @@ class Training:
     batch_size: int = 60  # of each replica
     replicas: int = 1  # processes that torchrun starts, each with its own mini-batch
     precision: str = "float32"  # tf32: products so, on a GPU; bfloat16: mixed, with normalisers in float32
+    stop_at_chance: float = 0.0  # after this share of the steps a network still at chance ends; 0: it never does
     compile: str = _free("none")  # a mode of torch.compile; reduce-overhead records CUDA graphs
 
     @property

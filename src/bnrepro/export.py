@@ -29,6 +29,7 @@ def arguments(network: Trained) -> tuple[str, dict[str, object]]:
         "separable": model.separable,
         "drop_rate": model.dropout,
         "lrn": model.lrn,
+        "lrn_alpha": model.lrn_alpha,
         "aux": model.aux,
     }
     own = own_norm_options(network.config)

@@ -6,6 +6,17 @@ INTERRUPTED = 130
 EXIT_CODES = {"finished": 0, "diverged": 0, "failed": 1, "refused": 2, "locked": 3, "interrupted": INTERRUPTED}
 
 
+def chance_bound(classes: int, images: int) -> float:
+    """The accuracy below which a network counts as at chance: chance and 3 binomial standard deviations.
+
+    Args:
+        classes: that it tells apart, of equal size.
+        images: that the accuracy is measured on.
+    """
+    chance = 1 / classes
+    return chance + 3 * (chance * (1 - chance) / images) ** 0.5
+
+
 @dataclass(frozen=True)
 class Outcome:
     """``state`` is a key of `EXIT_CODES`; ``message`` is the one line that the run ends with."""

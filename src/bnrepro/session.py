@@ -12,7 +12,7 @@ from bnrepro.config import Config, as_yaml
 from bnrepro.data import load
 from bnrepro.evaluation.look import Look
 from bnrepro.models.stacked import split_state
-from bnrepro.outcome import Outcome
+from bnrepro.outcome import Outcome, chance_bound
 from bnrepro.progress import StepProgress
 from bnrepro.records import mirror, mirror_rows, wandb_setup
 from bnrepro.records.identity import PROTOCOL, group_hash
@@ -65,7 +65,7 @@ class Session:
         probe_steps = milestones(total, config.probe.every, config.probe.log_points_per_decade) if probing else []
         self.probe = build.probe(config, self.task, probe_steps)
         prefix = "tune" if config.data.split == "tune" else "val"
-        self.look = Look(self.task, self.probe, wanted, prefix, total, replicas.mean)
+        self.look = Look(self.task, self.probe, wanted, prefix, lambda: self.trainer.steps, replicas.mean)
         self.trainer = Trainer(
             task=self.task,
             optimizer=build.optimizer(config, self.model),
@@ -76,9 +76,11 @@ class Session:
             look=self.look,
             save=self._save,
             save_every=config.checkpoint_seconds,
+            gives_up=self._gives_up,
             replicas=replicas,
         )
         self.written = [0] * len(runs)
+        self.held_out = data.held_out
         self.classes = load.classes(config.data)
         self._begin([state for _, _, state in runs])
         mode = wandb_setup.resolve_mode(config.logger.mode)
@@ -140,6 +142,15 @@ class Session:
                 wandb_id=directory.status().get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
             )
 
+    def _gives_up(self, step: int) -> bool:
+        """Whether every evaluation before this one, the first after ``training.stop_at_chance``, was at chance."""
+        share, bound = self.config.training.stop_at_chance, chance_bound(len(self.classes), self.held_out)
+        first = min(look for look in self.trainer.looks if look >= share * self.config.training.total_steps)
+        if not share or step != first:
+            return False
+        accuracies = [row[f"{self.look.prefix}/top1"] for m in self.members for row in m.rows if row["step"] < step]
+        return all(accuracy < bound for accuracy in accuracies)
+
     def _save(self, step: int) -> None:
         """Make rows, checkpoint, probes and status durable, in this order, then tell W&B.
 
@@ -161,7 +172,7 @@ class Session:
                 state["probe"] = self.probe.state(k)
             if buffers:
                 state["buffers"] = buffers
-            if step == self.config.training.total_steps:
+            if step == self.trainer.steps:
                 state |= {"statistics": statistics[k], "classes": self.classes}
             checkpoint.save(directory.checkpoint, state | {"run": directory.name})
             record = self.probe.record(k) if self.probe else {}
@@ -170,7 +181,9 @@ class Session:
             changes: dict[str, Any] = {"step": step, "seconds": round(self.trainer.seconds, 2)}
             if member.diverged_at is not None:
                 changes |= {"state": "diverged", "diverged_at": member.diverged_at, "ended": now()}
-            elif step == self.config.training.total_steps:
+            elif step == self.trainer.steps:
+                if step < self.config.training.total_steps:
+                    changes["stopped"] = "at chance"
                 changes |= {"state": "finished", "final": self.look.final[k], "ended": now()}
             directory.update(**changes)
             self.mirrors[k].sync(mirror_rows.rows(member.rows, record))

@@ -13,7 +13,7 @@ DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
 CHOICES = {
     "data.split": ("full", "tune"),
     "logger.mode": ("auto", "online", "offline", "disabled"),
-    "model.nonlinearity": ("sigmoid", "relu"),
+    "model.nonlinearity": ("sigmoid", "relu", "leaky_relu"),
     "probe.name": ("percentiles", "none"),
     "data.inputs": KINDS,
     "data.name": ("mnist", "tiny_imagenet", "imagenet"),
@@ -70,6 +70,8 @@ def typed(composed: DictConfig) -> Config:
     for key, value in positive.items():
         if not value > 0:
             raise UserError(f"configuration: {key}={value} must be above 0")
+    if not 0 <= config.training.stop_at_chance < 1:
+        raise UserError("configuration: training.stop_at_chance is a share of the steps: at least 0, below 1")
     name = config.model.name
     if name in DIGITS and config.data.name != "mnist":
         raise UserError(f"configuration: model={name} is for MNIST; data.name={config.data.name} needs inception")
@@ -96,6 +98,12 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
             raise UserError(f"configuration: model={name} has no training.{key}; leave it at {getattr(usual, key)}")
     if config.norm.sync and (config.norm.name != "bn" or config.norm.last or training.replicas == 1):
         raise UserError("configuration: norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more")
+    if training.stop_at_chance and config.model.name in DIGITS:
+        raise UserError(f"configuration: model={config.model.name} has no training.stop_at_chance; leave it at 0")
+    if config.model.name in DIGITS and config.model.nonlinearity == "leaky_relu":
+        raise UserError(f"configuration: model={config.model.name} has no leaky_relu; take sigmoid or relu")
+    if config.init.beta and config.norm.name == "none":
+        raise UserError("configuration: norm=none has no beta; leave init.beta at 0")
     if config.norm.last and config.model.name != "inception":
         raise UserError(f"configuration: norm.last is for model=inception, not {config.model.name}")
     defaults, norms = vars(Norm()), [name for name in (config.norm.name, config.norm.last) if name]

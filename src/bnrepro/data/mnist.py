@@ -86,6 +86,7 @@ class MNIST:
 
         self.train_images, self.train_labels = binary(train_x), labels(train_y)
         self.eval_images, self.eval_labels = binary(test_x), labels(test_y)
+        self.held_out = len(test_y)
         if kind != "raw":
             prepare = inputs.transform(kind, self.train_images)
             self.train_images, self.eval_images = prepare(self.train_images), prepare(self.eval_images)

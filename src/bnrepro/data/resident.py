@@ -45,6 +45,7 @@ class ResidentImages:
         self.classes = int(train[1].max()) + 1
         self.train_images, self.train_labels = resident(train[0]), resident(train[1].astype(np.int64))
         self.eval_images, self.eval_labels = resident(held_out[0]), resident(held_out[1].astype(np.int64))
+        self.held_out = len(self.eval_labels)
         self.batch_size, self.pixels, self.augmentation, self.device = batch_size, pixels, augmentation, device
         self.rank, self.replicas = replica
         self.order = Order(len(train[0]), batch_size * self.replicas, shuffle)

@@ -140,7 +140,7 @@ class StreamedImages:
         self.mine = slice(replica[0] * batch_size, (replica[0] + 1) * batch_size)  # of a step's images
         self.order = Order(len(train.labels), batch_size * replica[1], shuffle)
         self.steps_per_epoch = self.order.steps_per_epoch
-        self.eval_images = len(held_out.labels)
+        self.held_out = len(held_out.labels)
         self.training = _Maker(train, pixels, augmentation, replica)
         self.evaluation = _Maker(held_out, pixels, None)
         self.corrupt: set[str] = set()  # training images met so far that cannot be decoded
@@ -203,7 +203,7 @@ class StreamedImages:
         Raises:
             UserError: one of them cannot be decoded.
         """
-        index = np.split(np.arange(self.eval_images), range(EVALUATION_BATCH, self.eval_images, EVALUATION_BATCH))
+        index = np.split(np.arange(self.held_out), range(EVALUATION_BATCH, self.held_out, EVALUATION_BATCH))
         for made in self._make(self.evaluation, (Job(part, None) for part in index)):
             if made.faults:
                 raise UserError(f"{made.faults[0]}; {REPAIR}")

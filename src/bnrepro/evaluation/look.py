@@ -20,8 +20,8 @@ class Look:
         probe: looks inside at the steps that it knows, or None.
         wanted: how to take statistics.
         prefix: of the columns: ``val``, or ``tune`` on a split of the training images.
-        last: the step at which the ways to take statistics are compared; ``final`` then holds what they gave, and
-            ``statistics`` the buffers of Alg. 2 by name, with which the network is to be used.
+        last: gives the run's last step, at which the ways to take statistics are compared; ``final`` then holds what
+            they gave, and ``statistics`` the buffers of Alg. 2 by name, with which the network is to be used.
         share: the mean of a buffer over replicas.
     """
 
@@ -31,7 +31,7 @@ class Look:
         probe: Callable[[int], None] | None,
         wanted: Evaluation,
         prefix: str,
-        last: int,
+        last: Callable[[], int],
         share: Callable[[Tensor], Tensor],
     ):
         self.task, self.probe, self.wanted = task, probe, wanted
@@ -49,7 +49,7 @@ class Look:
             if self.probe:
                 self.probe(step)
         networks = range(self.task.stack)
-        if step == self.last:
+        if step == self.last():
             ways = {"": found}
             if batch_norms(self.task.model):
                 ways |= self._other_statistics(found)

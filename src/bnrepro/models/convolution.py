@@ -1,6 +1,7 @@
 """What the convolutional networks are made of: convolution, normaliser, nonlinearity; stems; auxiliary heads."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +10,11 @@ from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.models.placement import complete, needs_bias
 
 NormLayer = Callable[..., nn.Module | None]  # norm_layer(channels, spatial=(h, w)); None: no normaliser
-NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
+NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": partial(nn.LeakyReLU, 0.5),  # of a slope so large that little of a ReLU's bend is left
+}
 
 
 class ConvUnit(nn.Sequential):
@@ -66,15 +71,15 @@ class Stem(nn.Module):
     small images the second pool has stride 1 (``reduction=4``): 32 px become 8, 64 px become 16.
     """
 
-    def __init__(self, in_chans: int, pixels: int, build: Build, separable: bool, lrn: bool, reduction: int):
+    def __init__(self, in_chans: int, pixels: int, build: Build, separable: bool, lrn: float, reduction: int):
         super().__init__()
         first, out = build.channels(64), build.channels(192)
         self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
         size = (self.conv1.size_out - 1) // 2 + 1
-        self.lrn1 = LocalResponseNorm(first) if lrn else nn.Identity()
+        self.lrn1 = LocalResponseNorm(first, alpha=lrn) if lrn else nn.Identity()
         self.conv2_reduce = ConvUnit(first, first, 1, size, build)
         self.conv2 = ConvUnit(first, out, 3, size, build)
-        self.lrn2 = LocalResponseNorm(out) if lrn else nn.Identity()
+        self.lrn2 = LocalResponseNorm(out, alpha=lrn) if lrn else nn.Identity()
         self.last_stride = {8: 2, 4: 1}[reduction]
         self.size_out, self.channels_out = (size - 1) // self.last_stride + 1, out
 

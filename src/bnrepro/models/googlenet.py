@@ -84,10 +84,11 @@ class GoogLeNet(Trunk):
         stem_reduction: int = 8,
         drop_rate: float = 0.0,
         lrn: bool = True,
+        lrn_alpha: float = 1e-4,
         aux: bool = False,
     ):
         build = Build(norm_layer, nonlinearity, width, norm_placement)
-        stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
+        stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
         for row in TABLE_1:

@@ -79,7 +79,7 @@ class Inception(Trunk):
         norm_layer: builds the normaliser of every convolution, or None.
         last_norm_layer: builds those of 5b, if others (Sec. 4.2.3).
         norm_placement: of all of them, ``before`` the nonlinearity or ``after``.
-        nonlinearity: ``relu`` or ``sigmoid``.
+        nonlinearity: ``relu``, ``sigmoid`` or ``leaky_relu``.
         pixels: width of the images; the network itself takes any, per-activation normalisers and the head do not.
         width: multiplies every printed number of channels.
         separable: the first convolution is separable with multiplier 8, as the appendix says; else a full 7x7.
@@ -87,6 +87,7 @@ class Inception(Trunk):
         stem_reduction: 8, or 4 for small images.
         drop_rate: dropout before the linear layer.
         lrn: local response normalisation in the stem.
+        lrn_alpha: its strength.
         aux: an auxiliary head after 4d; in training mode forward then returns the logits and a list of the head's.
     """
 
@@ -106,10 +107,11 @@ class Inception(Trunk):
         stem_reduction: int = 8,
         drop_rate: float = 0.0,
         lrn: bool = False,
+        lrn_alpha: float = 1e-4,
         aux: bool = False,
     ):
         build = Build(norm_layer, nonlinearity, width, norm_placement)
-        stem = Stem(in_chans, pixels, build, separable, lrn, stem_reduction)
+        stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
         last = Build(last_norm_layer or norm_layer, nonlinearity, width, norm_placement)

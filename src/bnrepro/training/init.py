@@ -6,8 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.config import Init
+from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.stacked import StackedLinear
 from bnrepro.seeding import torch_rng
+
+NORMALISERS = (BatchNorm, GroupNorm)
 
 
 def _std(init: Init, weight: Tensor) -> float:
@@ -28,11 +32,14 @@ def _std(init: Init, weight: Tensor) -> float:
 
 @torch.no_grad()
 def initialise(model: nn.Module, init: Init, seeds: list[int]) -> None:
-    """Every weight normal with mean 0, biases 0; gamma and beta keep their 1 and 0.
+    """Every weight normal with mean 0, biases 0; gamma keeps its 1, and beta is ``init.beta``.
 
     A seed's draws are the same in every arm and only their scale differs: network k of a stack draws from seed k's own
     stream, layer by layer; the layers of a convolutional network have a stream each, by name.
     """
+    for layer in model.modules():
+        if isinstance(layer, NORMALISERS) and layer.bias is not None:
+            layer.bias.fill_(init.beta)
     for k, seed in enumerate(seeds):
         generator = torch_rng(seed, "init")
         for name, layer in model.named_modules():

@@ -37,6 +37,7 @@ class Trainer:
         looks: steps after which ``look(step)`` evaluates, giving each network's values by column.
         save: called with the number of steps done whenever the state must become durable.
         save_every: seconds between such calls.
+        gives_up: called at a look with the number of steps done; true ends the run here, with this look as its last.
         tick: called now and then with the number of steps done, for a progress display.
         replicas: with several, each has its own batches, and they stop, save and diverge together.
     """
@@ -50,6 +51,7 @@ class Trainer:
     look: Callable[[int], list[dict[str, float]]]
     save: Callable[[int], None] = lambda done: None
     save_every: float = float("inf")
+    gives_up: Callable[[int], bool] = lambda done: False
     tick: Callable[[int], None] = lambda done: None
     replicas: Replicas = ALONE
     step: int = 0
@@ -66,6 +68,7 @@ class Trainer:
     def train(self, stop: StopRequest) -> None:
         """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
         seeds = [member.seed for member in self.members]
+        self._end_here_if_it_gives_up()
         if self.step == self.steps:  # killed between its last checkpoint and its last word
             self.look(self.step)
             self.save(self.step)
@@ -86,6 +89,7 @@ class Trainer:
             if self.step % 50 == 0:
                 self.tick(self.step)
             looking = self.step in self.looks
+            self._end_here_if_it_gives_up()
             overdue = time.monotonic() - saved > self.save_every
             stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
             saving = stopping or overdue or self.step == self.steps
@@ -103,6 +107,10 @@ class Trainer:
                 saved = time.monotonic()
             if stopping or everyone_diverged:
                 return
+
+    def _end_here_if_it_gives_up(self) -> None:
+        if self.step in self.looks and self.gives_up(self.step):
+            self.steps = self.step
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
