@@ -8,12 +8,13 @@ from torch import nn
 
 from bnrepro import build
 from bnrepro.benchmarks import mnist
+from bnrepro.errors import UserError
 from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.cost import Cost, cost
 from bnrepro.models.inception import FIGURE_5
 from bnrepro.validation import typed
-from conftest import ROOT, compose_config
+from conftest import ROOT, compose_config, config_of
 
 importlib.import_module("bnrepro.models.registered")  # makes timm importable, and the names below known to it
 timm = importlib.import_module("timm")
@@ -218,6 +219,28 @@ def test_lrn_is_torchs():
     torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-8)
 
 
+def test_beta_starts_where_the_configuration_says():
+    def betas(*overrides: str) -> set[float]:
+        model = build.network(config_of(*overrides, "scale=smoke"), [0, 1], torch.device("cpu"))
+        names = [name for name, module in model.named_modules() if hasattr(module, "running_mean")]
+        return {value for name in names for value in model.get_submodule(name).bias.tolist()}
+
+    assert betas("experiment=figure2/bn_x5") == {0.0} and betas("experiment=figure2/bn_x5", "init.beta=1") == {1.0}
+    assert betas("experiment=figure1/bn", "init.beta=0.5") == {0.5}
+    with pytest.raises(UserError, match="has no beta"):
+        betas("experiment=figure2/inception", "init.beta=1")
+
+
+def test_a_leaky_unit_keeps_half_of_what_is_negative():
+    model = build.network(
+        config_of("experiment=figure2/bn_x5", "scale=smoke", "model.nonlinearity=leaky_relu"), [0], torch.device("cpu")
+    )
+    unit = model.stem.conv2.nonlinearity
+    torch.testing.assert_close(unit(torch.tensor([-2.0, 3.0])), torch.tensor([-1.0, 3.0]))
+    with pytest.raises(UserError, match="leaky_relu"):
+        config_of("experiment=figure1/bn", "model.nonlinearity=leaky_relu")
+
+
 def test_timms_interface():
     model = timm.create_model("bn_inception", num_classes=7, width=0.25)
     x = torch.randn(2, 3, 64, 64)
@@ -249,6 +272,8 @@ def test_variants_build_what_they_say():
     assert plain.drop_rate == baseline.drop_rate == 0.4 and x5.drop_rate == 0
     lrns = [sum(isinstance(m, LocalResponseNorm) for m in model.modules()) for model in (plain, baseline, x5)]
     assert lrns == [2, 2, 0]
+    strengths = [float(m.band.max()) for m in plain.modules() if isinstance(m, LocalResponseNorm)]
+    assert strengths == pytest.approx([0.5 / 5] * 2)  # the scale's alpha over the neighbours
     units = [sum(hasattr(m, "num_batches_tracked") for m in model.modules()) for model in (plain, baseline, x5)]
     assert units == [0, 69, 69]
     assert (ROOT / "configs" / "experiment" / "googlenet" / "bn.yaml").exists()

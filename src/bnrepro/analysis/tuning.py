@@ -1,6 +1,7 @@
 """The tuning sweeps: which rate and initialisation suit each arm, on a split of the training set."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,22 +12,23 @@ from bnrepro.analysis.statistics import Estimate
 from bnrepro.analysis.text import paragraph
 
 ACCURACY = "tune/top1"
-CELL = ["rate", "init", "std", "aux"]
-ARMS = {"plain": "Without BN", "bn": "With BN"}
+CELL = ["rate", "init", "std", "aux", "l2"]
+ARMS = {"plain": "Without BN", "bn": "With BN", "bn_beta1": "With BN, beta starts at 1"}
 
 
 def cells(records: list[Record]) -> pd.DataFrame:
-    """One row a run: arm, rate, initialisation and its std, auxiliary head, seed, final held-out accuracy, state.
+    """One row per run: arm, rate, initialisation and its std, auxiliary head, L2, seed, final held-out accuracy, state.
 
-    The accuracy of a run that diverged is 0.
+    The accuracy of a run that diverged is 0. Where beta starts at 1 the arm is one of its own.
     """
     rows = [
         {
-            "arm": record.variant.removeprefix("tune_"),
+            "arm": record.variant.removeprefix("tune_") + ("_beta1" if record.config["init"].get("beta") else ""),
             "rate": record.config["optimizer"]["base_lr"] * record.config["optimizer"]["lr_multiplier"],
             "init": record.config["init"].get("name", "gaussian"),
             "std": record.config["init"]["std"],
             "aux": record.config.get("model", {}).get("aux", False),
+            "l2": record.config["optimizer"].get("base_l2", 0.0),
             "seed": record.seed,
             "top1": record.status.get("final", {}).get(ACCURACY, 0.0),
             "state": record.status["state"],
@@ -68,11 +70,10 @@ def _figure2_head(records: list[Record], seeds: set[int]) -> list[str]:
     if len(seeds) > 1:
         spread += """. Cells without ± have one seed: only those that one seed put near the best of their arm were given
         more, and only those with most seeds compete"""
-    prose = f"""Accuracy (%) after {first.status["steps"]:,} steps, a quarter of T, on {dataset.held_out(first):,}
-    training images held out of training ({dataset.title(first)}); {spread}. The validation images were not used. The
-    best cell of each arm is bold, and the tuned arms of Figure 2 use it; cells within two standard errors of it are
-    marked ~: {errors}. An auxiliary head was tried on the best cell alone, and is not chosen from: the networks that
-    are compared have none."""
+    prose = f"""Accuracy (%) after {first.status["steps"]:,} steps, all of T, on {dataset.held_out(first):,} training
+    images held out of training ({dataset.title(first)}); {spread}. The validation images were not used. The best
+    rate without BN is the scale's base rate. The best cell of each arm is bold; cells within two standard errors of it
+    are marked ~: {errors}. A network at chance after a tenth of T was ended there."""
     return ["# Tuning of Figures 2 and 3", "", paragraph(prose)]
 
 
@@ -99,6 +100,12 @@ def _text(runs: pd.DataFrame, images: int | None, winner: pd.DataFrame) -> str:
     return f"{text} ~" if top.mean - cell.mean < 2 * (error**2 + its_error**2) ** 0.5 else text
 
 
+def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
+    """The head of a column: the initialisation, and the L2 penalty where there are several."""
+    name = f"init std {init.std:g}" if init.init == "gaussian" else init.init.capitalize()
+    return name + (f", L2 {init.l2:g}" if len({one.l2 for one in inits}) > 1 else "")
+
+
 def table(records: list[Record], figure: str = "figure1") -> str:
     """The whole of table.md."""
     runs = cells(records)
@@ -107,11 +114,12 @@ def table(records: list[Record], figure: str = "figure1") -> str:
     chosen = best(runs)
     for arm, group in runs.groupby("arm", sort=False):
         winner = group[(group[CELL] == chosen.loc[arm, CELL]).all(axis=1)]
-        inits = group[["init", "std"]].drop_duplicates().sort_values(["init", "std"]).itertuples(index=False)
-        columns = [(f"init std {i.std:g}" if i.init == "gaussian" else i.init.capitalize(), i) for i in inits]
+        by = ["init", "std", "l2"]
+        inits = list(group[by].drop_duplicates().sort_values(by).itertuples(index=False))
+        columns = [(_column(i, inits), i) for i in inits]
         lines += ["", f"## {ARMS[arm]}", "", "| rate | " + " | ".join(name for name, _ in columns) + " |"]
         lines.append("|---|" + "---|" * len(columns))
         for (aux, rate), row in group.groupby(["aux", "rate"]):
-            texts = [_text(row[(row["init"] == i.init) & (row["std"] == i.std)], images, winner) for _, i in columns]
+            texts = [_text(row[(row[by] == list(i)).all(axis=1)], images, winner) for _, i in columns]
             lines.append(f"| {rate:g}{', auxiliary head' if aux else ''} | " + " | ".join(texts) + " |")
     return "\n".join([*lines, ""])

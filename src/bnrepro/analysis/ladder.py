@@ -1,0 +1,111 @@
+"""The ladder of rates: how accurate a network gets, and how soon, at each learning rate, with and without BN.
+
+It is drawn from the tuning sweeps, which are scored on training images held out of training.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnrepro.analysis import curves, dataset, style, tuning
+from bnrepro.analysis.load import Record
+from bnrepro.analysis.text import grid, paragraph
+
+SHARE = 0.95  # of the best accuracy without BN: the accuracy whose steps are counted
+NEAR = 0.9  # of its own best: within this an accuracy counts as good
+LOOK = {  # colour and marker of each arm
+    "plain": (style.WITHOUT, "s"),
+    "bn": (style.WITH, "o"),
+    "bn_beta1": (style.X5, "^"),
+}
+
+
+class Ladder(NamedTuple):
+    """One network's rungs.
+
+    ``title`` names the network and its data. ``goal`` is the accuracy whose steps are counted. ``rungs`` has a row per
+    arm and rate, with the columns arm, rate, n, top1 (mean final accuracy), low and high (over seeds), and steps
+    (median; inf where the median seed never gets to the goal).
+    """
+
+    title: str
+    goal: float
+    rungs: pd.DataFrame
+
+
+def ladder(records: list[Record], title: str) -> Ladder:
+    """The rungs of a tuning sweep; of several initialisations or penalties at a rate the best one counts."""
+    runs = tuning.cells(records)
+    chance = dataset.chance(records[0])
+    goal = SHARE * float(tuning.best(runs).loc["plain", "top1"])
+    steps = [curves.crossing(record, goal, tuning.ACCURACY) for record in records]
+    runs = runs.assign(steps=steps, top1=runs["top1"].where(runs["state"] != "diverged", chance))
+    by_cell = runs.groupby(["arm", *tuning.CELL])
+    cells = by_cell.agg(
+        n=("top1", "count"), low=("top1", "min"), high=("top1", "max"), top1=("top1", "mean"), steps=("steps", "median")
+    ).reset_index()
+    best = cells.loc[cells.groupby(["arm", "rate"])["top1"].idxmax()]
+    return Ladder(title, goal, best.sort_values(["arm", "rate"]).reset_index(drop=True))
+
+
+def widths(found: Ladder) -> pd.DataFrame:
+    """Per arm its best rate and accuracy, and the lowest and highest rate tried that is within a tenth of its best.
+
+    ``edge`` says whether the lowest or highest rate tried is among them, so that the range may be wider.
+    """
+    rows = {}
+    for arm, rungs in found.rungs.groupby("arm"):
+        best = rungs.loc[rungs["top1"].idxmax()]
+        good = rungs.loc[rungs["top1"] >= NEAR * best["top1"], "rate"]
+        edge = good.min() == rungs["rate"].min() or good.max() == rungs["rate"].max()
+        rows[arm] = {"rate": best["rate"], "top1": best["top1"], "from": good.min(), "to": good.max(), "edge": edge}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _draw(axes: Axes, found: Ladder, column: str) -> None:
+    for arm, rungs in found.rungs.groupby("arm"):
+        colour, marker = LOOK[arm]
+        known = rungs[np.isfinite(rungs[column])]
+        scale = 100 if column == "top1" else 1
+        axes.plot(known["rate"], scale * known[column], color=colour, marker=marker, ms=4, label=tuning.ARMS[arm])
+        if column == "top1" and (rungs["n"] > 1).any():
+            axes.fill_between(rungs["rate"], 100 * rungs["low"], 100 * rungs["high"], color=colour, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+
+
+def draw(ladders: list[Ladder]) -> Figure:
+    """A column per network: final accuracy above, steps to the goal below, against the learning rate."""
+    figure = Figure(figsize=(4.6 * len(ladders), 5.6), layout="constrained")
+    panels = figure.subplots(2, len(ladders), squeeze=False, sharex="col", height_ratios=[3, 2])
+    for (top, bottom), found in zip(panels.T, ladders, strict=True):
+        _draw(top, found, "top1")
+        _draw(bottom, found, "steps")
+        top.set_title(found.title, fontsize=9)
+        top.set_ylim(0, None)
+        bottom.set_yscale("log")
+        bottom.set_xlabel("learning rate")
+        bottom.set_ylabel(f"steps to {found.goal:.1%}")
+        top.set_ylabel("final accuracy, % (held-out training images)")
+    panels[0, 0].legend(loc="lower left", fontsize=8)
+    return figure
+
+
+def table(found: Ladder) -> str:
+    """Rates within a tenth of the best, per arm, in Markdown."""
+    rows = [
+        [
+            tuning.ARMS[arm],
+            f"{row.rate:g}",
+            f"{100 * row.top1:.2f}",
+            f"{row['from']:g} to {row.to:g}",
+            f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
+        ]
+        for arm, row in widths(found).iterrows()
+    ]
+    prose = f"""How wide a range of rates suits each network. A rate counts if the final accuracy is at least
+    {NEAR:.0%} of the network's own best. Only rates that were tried are named."""
+    head = ["network", "best rate", "its accuracy, %", f"rates within {1 - NEAR:.0%} of it", "factor between them"]
+    return paragraph(prose) + "\n\n" + grid(head, rows)
