@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 from bnrepro.analysis import figure2
 from bnrepro.analysis.curves import paired
 from bnrepro.analysis.figure2 import Arms
-from bnrepro.analysis.figure2_claims import times
+from bnrepro.analysis.figure2_table import points, times
 from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate, geometric
-from bnrepro.analysis.text import grid, interval, paragraph, percent, reached
+from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.text import grid, paragraph, percent, reached
 from bnrepro.config import Config
 from bnrepro.records.identity import canonical
 
@@ -58,14 +58,14 @@ def nearest(ours: Record, arms: Arms) -> dict[str, str]:
 
 
 def reached_table(arms: Arms, goals: Sequence[float]) -> str:
-    """One row a variant: steps to accuracies, the highest accuracy, and that at the end."""
-    head = ["variant", "n", *(f"steps to {goal:.1%}" for goal in goals), "max. top-1, %", "final top-1, %"]
+    """One row per variant: steps to accuracies, and the accuracy at the end."""
+    head = ["variant", "n", *(f"steps to {goal:.1%}" for goal in goals), "final top-1, %"]
     rows = [
         [
             name,
             str(len(records)),
             *(reached(figure2.steps(records, goal)) for goal in goals),
-            *(percent(Estimate.of(measure(records))) for measure in (figure2.maxima, figure2.finals)),
+            percent(Estimate.of(figure2.finals(records))),
         ]
         for name, records in arms.items()
     ]
@@ -74,15 +74,13 @@ def reached_table(arms: Arms, goals: Sequence[float]) -> str:
 
 def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str]:
     if not paired(ours, theirs)[0]:
-        return ["no seed in common", "", ""]
-    measures = (figure2.maxima, figure2.finals)
-    gains = [interval(figure2.gain(theirs, ours, measure), 100, 2, "+") for measure in measures]
-    return [*gains, times(figure2.speed_up(theirs, ours, goal), geometric)]
+        return ["no seed in common", ""]
+    return [points(theirs, ours), times(theirs, ours, goal)]
 
 
 def differences_table(own: Arms, arms: Arms, goal: float) -> str:
     """One row a variant and network near it: in what they differ, and by how much, paired by seed."""
-    head = ["variant", "beside", "what it has instead", "max. top-1, points more", "final top-1, points more"]
+    head = ["variant", "beside", "what it has instead", "final top-1, points more"]
     rows = [
         [name, f"{other} (n = {len(arms[other])})", f"`{told}`", *_compared(records, arms[other], goal)]
         for name, records in own.items()
@@ -104,10 +102,9 @@ def table(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -
     rows = {name: records for name, records in arms.items() if name in near or name in shown} | own
     text = """Each variant stands beside the networks of the figure that are nearest to it. Differences are paired by
     seed: a seed has the same initial draws, order of the images and distortions in all of them. ± is the standard
-    deviation over seeds, brackets are 95 % Student-t intervals, for ratios on logarithms. Steps to an accuracy are the
-    first evaluation that reaches it, median (range); ≥: where only the other network never does, all its steps are
-    taken. The highest of many noisy evaluations is a little too high; final accuracies have, where there is one, the
-    population statistics of Alg. 2."""
+    deviation over seeds, brackets are 95 % Student-t intervals, for ratios on logarithms. Steps to an accuracy are
+    where the running median over three evaluations crosses it, median (range); ≥ and ≤ mark bounds, where a seed never
+    gets there and counts with all steps. Final accuracies have the population statistics of Alg. 2."""
     return "\n".join(
         [
             "# Variants of one's own",

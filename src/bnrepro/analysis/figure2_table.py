@@ -5,24 +5,33 @@ from collections.abc import Iterable
 import numpy as np
 
 from bnrepro.analysis import dataset, figure2
-from bnrepro.analysis.figure2 import BASELINE, EQUAL, PRINTED, Arms, gain, speed_up, steps
-from bnrepro.analysis.figure2_claims import claims_table, times
+from bnrepro.analysis.figure2 import BASELINE, PRINTED, Arms, gain, speed_up
+from bnrepro.analysis.figure2_claims import best_control, claims_table
 from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate, bootstrap
+from bnrepro.analysis.statistics import Estimate, geometric
 from bnrepro.analysis.text import grid, interval, paragraph, percent, reached
 
 PAPER = "paper (ImageNet, 224 px)"
 
 
-def setting(record: Record) -> str:
-    """The first rate, and what else is not as in the main comparison."""
-    init, model = record.config["init"]["name"], record.config["model"]
-    return f"{figure2.rate(record):g}" + (f", {init}" if init != "he" else "") + (", aux. head" if model["aux"] else "")
+def times(slow: list[Record], fast: list[Record], goal: float) -> str:
+    """How many times fewer steps the fast arm takes, with its interval; a bound is marked."""
+    measured = speed_up(slow, fast, goal)
+    if not len(measured.ratios):
+        return "no seed in common"
+    if all(np.isinf(figure2.steps(arm, goal)).all() for arm in (slow, fast)):
+        return "neither gets there"
+    return measured.sign + interval(geometric(measured.ratios))
+
+
+def points(without: list[Record], with_: list[Record]) -> str:
+    """Final accuracy of the second arm minus that of the first."""
+    return interval(gain(without, with_), 100, 2, "+")
 
 
 def _printed(variant: str) -> list[str]:
     """The paper's steps to its own target, and its maximum."""
-    row = PRINTED.get(variant.removesuffix(EQUAL))
+    row = PRINTED.get(figure2.plain_name(variant))
     if row is None:
         return ["", ""]
     ratio = PRINTED[BASELINE].steps / row.steps
@@ -30,21 +39,8 @@ def _printed(variant: str) -> list[str]:
     return [f"{row.steps / 1e6:.1f}M{fewer}" if np.isfinite(row.steps) else "never", f"{100 * row.top1:.1f}"]
 
 
-def _measured(records: list[Record], baseline: list[Record], goal: float) -> list[str]:
-    own = records is baseline
-    return [
-        str(len(records)),
-        reached(steps(records, goal)),
-        "" if own else times(speed_up(baseline, records, goal), bootstrap),
-        percent(Estimate.of(figure2.maxima(records))),
-        f"{np.median(figure2.steps_to_maximum(records)):,.0f}",
-        "" if own else interval(gain(baseline, records), 100, 2, "+"),
-        percent(Estimate.of(figure2.finals(records))),
-    ]
-
-
 def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, printed: bool = False) -> str:
-    """Steps to the baseline's target, and maximum accuracy, of those arms that are there."""
+    """Steps to the baseline's target, and final accuracy, of those arms that are there."""
     first = arms[baseline]
     goal, name = figure2.target(first), figure2.title(baseline)
     head = [
@@ -54,17 +50,19 @@ def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, print
         f"ours ({dataset.title(first[0])}): n",
         f"steps to {goal:.2%}",
         f"times fewer than {name}",
-        "max. top-1, %",
-        "at step",
-        f"max. minus that of {name}, points",
         "final top-1, %",
+        f"minus that of {name}, points",
     ]
     rows = [
         [
             figure2.title(variant),
-            setting(arms[variant][0]),
+            f"{figure2.rate(arms[variant][0]):g}",
             *(_printed(variant) if printed else []),
-            *_measured(arms[variant], first, goal),
+            str(len(arms[variant])),
+            reached(figure2.steps(arms[variant], goal)),
+            "" if variant == baseline else times(first, arms[variant], goal),
+            percent(Estimate.of(figure2.finals(arms[variant]))),
+            "" if variant == baseline else points(first, arms[variant]),
         ]
         for variant in variants
         if variant in arms
@@ -72,135 +70,111 @@ def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, print
     return grid(head, rows)
 
 
-def pairs_table(arms: Arms) -> str:
-    """Networks that differ in nothing but BN."""
+def apart_table(arms: Arms) -> str:
+    """What BN brings, and what the other changes bring: steps and final accuracy, one change at a time."""
+    control = best_control(arms)
+    six = f"the other six changes ({figure2.title(control)}, without BN)"
+    pairs = [
+        (six, BASELINE, control),
+        ("BN alone, nothing else changed", BASELINE, "bn_baseline"),
+        ("BN alone, beta starts at 1", BASELINE, "bn_baseline_beta1"),
+        ("BN and the rate x5, on top of the other changes", control, "bn_x5_equal"),
+        ("the same, beta starts at 1", control, "bn_x5_beta1_equal"),
+        ("BN alone, at x5 with all other changes", "inception_changes_x5_equal", "bn_x5_equal"),
+        ("BN alone, at x30 with all other changes", "inception_changes_x30_equal", "bn_x30_equal"),
+    ]
     goal = figure2.target(arms[BASELINE])
-    rows = []
-    for variant, control in figure2.PAIRS.items():
-        if variant in arms and control in arms:
-            with_, without = arms[variant], arms[control]
-            rows.append(
-                [
-                    figure2.full_title(variant),
-                    *(percent(Estimate.of(figure2.maxima(arm))) for arm in (without, with_)),
-                    interval(gain(without, with_), 100, 2, "+"),
-                    *(reached(steps(arm, goal)) for arm in (without, with_)),
-                    times(speed_up(without, with_, goal), bootstrap),
-                ]
-            )
-    head = ["network", "max. top-1 without BN, %", "with BN, %", "difference, points"]
-    return grid([*head, f"steps to {goal:.2%} without BN", "with BN", "times fewer"], rows)
+    rows = [
+        [
+            what,
+            figure2.title(without),
+            figure2.title(with_),
+            times(arms[without], arms[with_], goal),
+            points(arms[without], arms[with_]),
+        ]
+        for what, without, with_ in pairs
+        if without in arms and with_ in arms
+    ]
+    return grid(["what is added", "from", "to", f"times fewer steps to {goal:.2%}", "final top-1, points"], rows)
 
 
-def matched_table(arms: Arms) -> str:
-    """Accuracy of every arm after the same steps: a quarter of the baseline's."""
-    baseline = arms[BASELINE]
-    quarter = baseline[0].status["steps"] / 4
-
-    def measure(records: list[Record]) -> np.ndarray:
-        return figure2.at_step(records, quarter)
-
-    rows = []
-    for variant in figure2.VARIANTS:
-        if variant in arms:
-            records = arms[variant]
-            decay = "slow" if records[0].config["schedule"]["decay_multiplier"] == 1 else "fast"
-            difference = "" if records is baseline else interval(gain(baseline, records, measure), 100, 2, "+")
-            rows.append(
-                [figure2.title(variant), setting(records[0]), decay, percent(Estimate.of(measure(records))), difference]
-            )
-    head = ["network", "rate", "its decay", f"top-1 after {quarter:,.0f} steps, %", "minus Inception's, points"]
-    return grid(head, rows)
-
-
-def ladder_table(arms: Arms) -> str:
-    """What becomes of Inception without BN as its rate rises."""
+def outcomes_table(arms: Arms) -> str:
+    """What becomes of the networks that the paper says cannot be trained."""
     rows = [
         [
             figure2.title(variant),
             f"{figure2.rate(arms[variant][0]):g}",
             figure2.outcomes(arms[variant]),
-            percent(Estimate.of(figure2.maxima(arms[variant]))),
             percent(Estimate.of(figure2.finals(arms[variant]))),
         ]
-        for variant in figure2.LADDER
+        for variant in (*figure2.FAILING, *figure2.WHOLE)
         if variant in arms
     ]
-    return grid(["network", "rate", "outcome", "max. top-1, %", "final top-1, %"], rows)
+    return grid(["network", "rate", "outcome", "final top-1, %"], rows)
 
 
 def _head(arms: Arms) -> list[str]:
     baseline = arms[BASELINE]
     first = baseline[0]
     missing = ", ".join(f"`{name}`" for name in figure2.VARIANTS if name not in arms)
+    short = [
+        f"{figure2.full_title(name)} {len(records)} of {figure2.seeds_wanted(name)}"
+        for name, records in arms.items()
+        if len(records) < figure2.seeds_wanted(name) and name not in figure2.WHOLE
+    ]
     parts = [
         f"""Measured on {dataset.title(first)}, {dataset.held_out(first):,} validation images; T =
-        {first.status["steps"]:,} steps of {first.config["training"]["batch_size"]} images. Columns headed *{PAPER}*
-        are what the paper prints: another experiment, of which only order and ratios can be set beside ours.""",
-        f"""The target, {figure2.target(baseline):.2%}, is the maximum of Inception's seed-mean curve after a running
-        median of 3 evaluations. T, and not convergence, sets it: another T, with its own decay, would set another
-        target, and other ratios of steps. *Steps* to it are the first evaluation at or above
-        it, on each seed's own raw curve: median (range).""",
-        """*Times fewer* is the geometric mean over seeds of the baseline's steps over the arm's, paired by seed; ≥
-        means that a seed of the baseline does not get to the mean's target itself, and that all its steps were taken
-        for it. Its brackets are the percentile bootstrap over seeds. Three seeds leave the bootstrap little to do:
-        its interval is then the range of the three ratios, and would hold the true median three times in four, not 95
-        times in 100. Verdicts therefore go by 95 % Student-t intervals, on logarithms for ratios; brackets on
-        differences are such intervals too, paired by seed. ± is the standard deviation over seeds.""",
-        """*Max. top-1* is the highest point of each seed's curve, *at step* the median over seeds of where it is. The
-        curve uses moving averages of BN's statistics, and the highest of many noisy points is a little too high, the
-        more so the longer an arm trains. *Final top-1* is taken at the end of training, with the population
-        statistics of Alg. 2.""",
-        *([f"Not among these records: {missing}."] if missing else []),
+        {first.status["steps"]:,} steps of {first.config["training"]["batch_size"]} images. The rules are older than the
+        runs: docs/figure2-rules.md. Columns headed *{PAPER}* are what the paper prints: another experiment, of which
+        only order and ratios can be set beside ours.""",
+        f"""*Final top-1* is taken at the end with the population statistics of Alg. 2; ± is the standard deviation over
+        seeds. The target, {figure2.target(baseline):.2%}, is {figure2.SHARE:g} times the mean final accuracy of
+        Inception. *Steps* to it are where the running median over three evaluations of a seed's curve crosses it:
+        median (range). *Times fewer* is the geometric mean over paired seeds of the ratio of steps. A seed that never
+        crosses counts with T steps; ≥ and ≤ then mark a bound. Brackets are 95 % Student-t intervals over paired
+        seeds, on logarithms for ratios.""",
+        *([f"Seeds so far, where the rules ask for more: {'; '.join(short)}."] if short else []),
+        *([f"Not trained yet: {missing}."] if missing else []),
+        "The verdicts are in results/claims.md: their p-values are adjusted over the endpoints of all figures.",
     ]
     return ["# Figures 2 and 3: Inception with and without BN, measured", *(paragraph(part) for part in parts)]
 
 
 def sections(arms: Arms) -> dict[str, tuple[str, str]]:
     """By title what a table shows, and the table; for what is there."""
-    (paper, its_arms), (equal, equal_arms) = figure2.READINGS.items()
-    found = {
-        paper: (
-            """BN-x* decay six times faster than Inception and train for T/4: in the paper BN-x30 is at its maximum
-            after 6M of Inception's 31M steps.""",
-            reading(arms, its_arms, printed=True),
-        ),
-        equal: (
-            "Every arm trains for T, and decays to the same share of its first rate.",
-            reading(arms, equal_arms, printed=True),
-        ),
-        "BN and nothing else": (
-            """BN-x5 and BN-x30 change seven things at once. Here each network with BN stands beside the one that
-            differs from it in BN alone, and the target is Inception's as before.""",
-            pairs_table(arms),
-        ),
+    texts = {
+        "Equal budget": "Every arm trains for T steps, and its rate decays to the same share of its first value.",
+        "Equal budget, beta starts at 1": """The same networks, but every beta starts at 1 and not at 0. The paper
+        gives no initial beta.""",
+        "The paper's reading": """BN-x* decay six times faster than Inception and train for T/4: in the paper BN-x30
+        is at its maximum after 6M of Inception's 31M steps.""",
     }
-    found |= {
-        f"Controls without BN, {name}": (
-            "All changes of Sec. 4.2.1 but BN, at three rates.",
-            reading(arms, (BASELINE, *group)),
+    parts = {
+        name: (texts[name], reading(arms, variants, printed=True))
+        for name, variants in figure2.READINGS.items()
+        if any(variant in arms for variant in variants[1:])
+    }
+    if any(name in arms for name in figure2.CONTROLS):
+        parts["All changes but BN"] = (
+            "All changes of Sec. 4.2.1 but BN, at three rates, for all of T.",
+            reading(arms, (BASELINE, *figure2.CONTROLS)),
         )
-        for name, group in (("T/4 steps", figure2.CONTROLS), ("T steps", figure2.CONTROLS_EQUAL))
-        if set(group) & set(arms)
-    }
-    found["After the same steps"] = (
-        """At a quarter of T those whose decay is fast are at the end of their training, and the others, their rate
-        still high, on their way.""",
-        matched_table(arms),
-    )
-    found["How fast can Inception without BN go?"] = (
-        """Without BN, everything else as Inception. A run stays at chance if its maximum is less than 3 binomial
-        standard deviations above 1 / classes.""",
-        ladder_table(arms),
-    )
-    if figure2.TUNED[0] in arms:
-        text = """Rate and initialisation of each arm are those that a split of the training set chose
-        (results/figure2_tuning); the target is now the tuned Inception's, and the untuned stand below."""
-        found["Each at its own best"] = (text, reading(arms, (*figure2.TUNED, *figure2.REQUIRED), figure2.TUNED[0]))
+        parts["What BN brings, taken apart"] = (
+            """BN-x5 and BN-x30 change seven things at once. Each row adds one thing to the network on its left. The
+            other six changes stand at the rate that suits them best without BN.""",
+            apart_table(arms),
+        )
+    if any(name in arms for name in (*figure2.FAILING, *figure2.WHOLE)):
+        parts["What the paper says cannot be trained"] = (
+            """A run stays at chance if its highest accuracy is less than 3 binomial standard deviations above
+            1 / classes. A run that is at chance after a tenth of T ends there; two were trained to the end to check
+            this.""",
+            outcomes_table(arms),
+        )
     if figure2.GOOGLENET[0] in arms:
-        text = "The network of arXiv:1409.4842, its own accuracy as the target."
-        found["GoogLeNet"] = (text, reading(arms, figure2.GOOGLENET, figure2.GOOGLENET[0]))
-    return {title: (paragraph(prose), grid_of) for title, (prose, grid_of) in found.items()}
+        text = "The network of arXiv:1409.4842 at its own best rate; its own accuracy is the target."
+        parts["GoogLeNet"] = (text, reading(arms, figure2.GOOGLENET, figure2.GOOGLENET[0]))
+    return {title: (paragraph(prose), grid_of) for title, (prose, grid_of) in parts.items()}
 
 
 def table(arms: Arms) -> str:

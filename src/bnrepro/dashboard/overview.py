@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bnrepro import report
 from bnrepro.analysis import figure2, sources
 from bnrepro.analysis.claims import table
@@ -30,15 +32,15 @@ def ledger_rows(results: Path) -> list[Row]:
 
 
 def curves(arms: figure2.Arms) -> Rows:
-    """Figure 2 as rows to log, a step each: mean curves, the target, and where each mean first gets there."""
+    """Figure 2 as rows to log, a step each: mean curves, the target, and where each median seed gets there."""
     goal = figure2.target(arms[figure2.BASELINE])
     looks: dict[int, dict[str, float]] = {}
     for variant, records in arms.items():
         found = figure2.until_divergence(records)
         for step, value in found.mean(axis=1).dropna().items():
             looks.setdefault(int(step), {})[f"figure2/curve/{variant}"] = float(value)
-        if (step := figure2.mean_reaches(found, goal)) is not None:
-            looks[step][f"figure2/crossing/{variant}"] = goal
+        if np.isfinite(step := np.median(figure2.steps(records, goal))):
+            looks.setdefault(round(step), {})[f"figure2/crossing/{variant}"] = goal
     for step in (min(looks), max(looks)):
         looks[step]["figure2/target"] = goal
     return sorted(looks.items())

@@ -53,18 +53,18 @@ def _band(title: str, place: str, **options: Any) -> wr.LinePlot:
 def of_figures(run: str) -> dict[str, Any]:
     """Colours and marks of Figure 2's curves and crossings, in the run of this id that holds them."""
     colours, marks = {f"{run}:figure2/target": "#000000"}, {f"{run}:figure2/target": "dotted"}
-    for name, colour in COLOURS.items():
-        for variant in (name, name + figure2.EQUAL):
-            colours |= {f"{run}:figure2/{kind}/{variant}": colour for kind in ("curve", "crossing")}
-            marks[f"{run}:figure2/crossing/{variant}"] = "points"
+    for variant in {name for variants in figure2.READINGS.values() for name in variants}:
+        colour = COLOURS[figure2.plain_name(variant)]
+        colours |= {f"{run}:figure2/{kind}/{variant}": colour for kind in ("curve", "crossing")}
+        marks[f"{run}:figure2/crossing/{variant}"] = "points"
     return {"line_colors": colours, "line_marks": marks}
 
 
 def _readings(run: str, logged: Iterable[str]) -> Panels:
-    """Figure 2 (a) and (b): the mean curves, and a point where each first gets as far as Inception ever does."""
+    """The panels of Figure 2: the mean curves, and a point where each gets to 95 % of Inception's final accuracy."""
     logged = set(logged)
     found = []
-    for letter, (reading, variants) in zip("ab", figure2.READINGS.items(), strict=True):
+    for letter, (reading, variants) in zip("abc", figure2.READINGS.items(), strict=True):
         named = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
         found.append(
             wr.LinePlot(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis import figure1, figure2, figure4, layers_plot
+from bnrepro.analysis import figure1, figure2, figure2_plot, figure4, layers_plot
 from bnrepro.analysis.drift import typical_unit
 from bnrepro.analysis.figure1_table import VIEWS
-from bnrepro.analysis.figure2 import BASELINE, EQUAL, Arms
+from bnrepro.analysis.figure2 import BASELINE, Arms
 from bnrepro.analysis.figure4 import MOST, Evaluation
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate
@@ -26,11 +26,10 @@ COLOURS = {  # of Figure 2's networks: names of the style sheet; a control has t
     "inception_changes": "without",
     "inception_changes_x5": "x5",
     "inception_changes_x30": "x30",
-    "inception_best": "without",
-    "bn_best": "with",
     "googlenet": "without",
     "bn_googlenet": "with",
 }
+DASHES = {"-": "solid", "--": "dash", ":": "dot"}  # matplotlib's names of line styles, and Plotly's
 ACCURACY = {"tickformat": ".0%"}
 
 
@@ -117,53 +116,49 @@ def inputs(without: list[Record], with_: list[Record]) -> Chart:
 def _reading2(arms: Arms, variants: Sequence[str], reading: str, goal: float) -> list:
     traces = []
     for variant in variants:
-        name, records = variant.removesuffix(EQUAL), arms[variant]
-        title, tags, curves = (
-            figure2.title(variant),
-            {"reading": reading, "arm": name},
-            figure2.until_divergence(records),
-        )
-        dash = "dash" if name in figure2.CONTROLS else "dot" if name in figure2.FAILING else "solid"
-        traces += _arm(curves, title, tags, COLOURS[name], dash)
-        of_mean = tags | {"line": "mean"}
-        if (step := figure2.mean_reaches(curves, goal)) is not None:
-            said = f"the mean is at {goal:.2%} by step {step:,}"
-            traces.append(mark(step, goal, title, of_mean, COLOURS[name], "circle-open", said))
+        name, records = figure2.plain_name(variant), arms[variant]
+        title, curves = figure2.title(variant), figure2.until_divergence(records)
+        tags = {"reading": reading, "arm": name}
+        traces += _arm(curves, title, tags, COLOURS[name], DASHES[figure2_plot.line_style(variant)])
+        if np.isfinite(step := np.median(figure2.steps(records, goal))):
+            label = f"the median seed is at {goal:.2%} by step {step:,.0f}"
+            traces.append(mark(step, goal, title, tags | {"line": "mean"}, COLOURS[name], "circle-open", label))
         for record in records:
             if record.diverged:
-                at, top1 = record.status["diverged_at"], curves.mean(axis=1).iloc[-1] if len(curves) else 0.0
-                said = f"seed {record.seed} diverges at step {at:,}"
-                traces.append(mark(at, top1, title, tags, COLOURS[name], "x", said))
+                step, top1 = record.status["diverged_at"], curves.mean(axis=1).iloc[-1] if len(curves) else 0.0
+                label = f"seed {record.seed} diverges at step {step:,}"
+                traces.append(mark(step, top1, title, tags, COLOURS[name], "x", label))
     return traces
 
 
-def _network(name: str, readings: list[str]) -> Option:
-    control = name in figure2.CONTROLS
+def _network(variant: str, readings: list[str]) -> Option:
+    name, control = figure2.plain_name(variant), variant in figure2.CONTROLS
     tags = {"reading": readings}
-    return Option(name, figure2.title(name), COLOURS[name], "dash" if control else "", on=not control, tags=tags)
+    return Option(name, figure2.TITLES[name], COLOURS[name], "dash" if control else "", on=not control, tags=tags)
 
 
 def speed(arms: Arms) -> Chart:
-    """Figure 2 in both readings, each network to be taken out or in; the controls without BN are out at first."""
-    goal, traces, shown = figure2.target(arms[BASELINE]), [], {}
-    (paper, its), (equal, its_equal) = figure2.READINGS.items()
-    groups = {paper: (*its, *figure2.CONTROLS), equal: (*its_equal, *figure2.CONTROLS_EQUAL)}
-    pairs = {"each at its own best": figure2.TUNED, "GoogLeNet": figure2.GOOGLENET}
-    groups |= {name: pair for name, pair in pairs.items() if set(pair) <= arms.keys()}
-    goals = {name: figure2.target(arms[pair[0]]) if name in pairs else goal for name, pair in groups.items()}
+    """Figure 2 in its readings, each network to be taken out or in; the controls without BN are out at first."""
+    groups = {name: (*variants, *figure2_plot.EXTRA.get(name, ())) for name, variants in figure2.READINGS.items()}
+    if set(figure2.GOOGLENET) <= arms.keys():
+        groups["GoogLeNet"] = figure2.GOOGLENET
+    traces, shown = [], {}
     for reading, variants in groups.items():
         present = [name for name in variants if name in arms]
-        traces += _reading2(arms, present, reading, goals[reading])
-        last = max(record.status["steps"] for name in present for record in arms[name])
-        said = f"the baseline's maximum, {goals[reading]:.2%}"
-        target = line([1, last], [goals[reading]] * 2, said, {"reading": reading}, "ink", width=1, dash="dash")
-        traces.append(target)
+        baseline = arms[variants[0]]
+        goal, last = figure2.target(baseline), baseline[0].status["steps"]
+        traces += _reading2(arms, present, reading, goal)
+        label = f"95 % of the final accuracy of {figure2.title(variants[0])}, {goal:.2%}"
+        traces.append(line([1, last], [goal] * 2, label, {"reading": reading}, "ink", width=1, dash="dash"))
         for name in present:
-            shown.setdefault(name.removesuffix(EQUAL), []).append(reading)
-    options = [_network(name, where) for name, where in shown.items()]
-    readings = [Option(name, name[0].lower() + name[1:] if name in (paper, equal) else name) for name in groups]
+            shown.setdefault(name, {}).setdefault(reading)
+    readings_of: dict[str, list[str]] = {}
+    for name, readings in shown.items():
+        readings_of.setdefault(figure2.plain_name(name), []).extend(readings)
+    first = {figure2.plain_name(name): name for name in reversed(shown)}
+    options = [_network(first[name], readings) for name, readings in readings_of.items()]
     controls = (
-        Control("reading", "Reading", readings),
+        Control("reading", "Reading", [Option(name, name) for name in groups]),
         Control("arm", "Networks", options, many=True),
         _seeds([record for records in arms.values() for record in records]),
         STEPS,
