@@ -2,7 +2,7 @@
 
 import pytest
 
-from bnrepro.analysis.claims.definitions import CLAIMS, load_claims, load_experiments
+from bnrepro.analysis.claims.definitions import load_claims, load_experiments
 from bnrepro.errors import UserError
 from conftest import CONFIGS, config_of
 from fake_claims import part_of
@@ -13,8 +13,8 @@ OWN = [name for name, found in load_experiments(RULES).items() if not found.comm
 
 def test_every_claim_has_a_rule_and_every_rule_records_that_a_command_makes():
     claims, experiments = load_claims(RULES), load_experiments(RULES)
-    assert list(claims) == CLAIMS and len(claims) >= 58
-    assert {path.stem for path in RULES.glob("*.yaml")} == {*CLAIMS, "experiments"}
+    assert list(claims)[:48] == [f"C{k:02}" for k in range(1, 49)] and len(claims) >= 58
+    assert {path.stem for path in RULES.glob("*.yaml")} == {*claims, "experiments"}
     for claim in claims.values():
         assert set(claim.experiments) <= set(experiments) and set(claim.all_of) <= set(claims)
         directional = [part for part in claim.parts if part.experiment]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnrepro.analysis.claims.definitions import Rule
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
-from fake_claims import part_of, two_arms
+from bnrepro.analysis.claims.rules import Rule
+from fake_claims import RATIO, part_of, two_arms
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
 
 def test_ratios_are_averaged_as_logarithms_and_contrasts_are_sums(tmp_path):
     records = two_arms(tmp_path, [0.1, 0.2, 0.4], [0.2, 0.4, 0.8])
-    ratio = gather(records, part_of(tmp_path / "rules", compare="bn / plain", above=1))
+    ratio = gather(records, part_of(tmp_path / "rules", **RATIO, above=1))
     assert ratio.estimate.mean == pytest.approx(2) and ratio.values == pytest.approx([2, 2, 2])
     contrast = gather(records, part_of(tmp_path / "rules", compare={"bn": 0.5, "plain": -1}))
     assert contrast.values == pytest.approx([0, 0, 0])

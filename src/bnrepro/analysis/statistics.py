@@ -1,5 +1,6 @@
 """Means, spreads and intervals over seeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,34 @@ def bootstrap(ratios: np.ndarray) -> Estimate:
     draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
     low, high = np.exp(np.quantile(logs[draws].mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     return Estimate(float(np.exp(logs.mean())), float(logs.std(ddof=1)), float(low), float(high), n)
+
+
+def p_value(estimate: Estimate, *edges: float, ratio: bool = False) -> float | None:
+    """Two-sided, by Student's t, that a mean lies on the nearest of some edges; None without a spread to go by.
+
+    It is at most 5 % if, and only if, the 95 % interval has no edge inside. Of two edges with the mean between them it
+    is twice the p-value of two one-sided tests (TOST), which a 90 % interval would go with.
+
+    Args:
+        estimate: of values, or of a ratio as `geometric` gives it, whose sd is that of the logarithms.
+        edges: what the mean is tested against.
+        ratio: whether it is a ratio, so that logarithms are tested.
+    """
+    if estimate.n < 2 or not np.isfinite([estimate.mean, estimate.sd]).all():
+        return None
+    mean, *where = np.log([estimate.mean, *edges]) if ratio else np.array([estimate.mean, *edges])
+    distance = min(abs(mean - edge) for edge in where)
+    if estimate.sd == 0:
+        return float(distance == 0)
+    return 2 * float(stats.t.sf(distance / (estimate.sd / estimate.n**0.5), estimate.n - 1))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p-values adjusted so that the chance of any false one is bounded (Holm 1979), in the order given."""
+    order, m = np.argsort(p), len(p)
+    adjusted = np.empty(m)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(m, 0, -1)))
+    return adjusted
 
 
 def verdict(estimate: Estimate, threshold: float, above: bool) -> str:

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from plotly.subplots import make_subplots
 
 from bnrepro.analysis.claims import table as ledger
-from bnrepro.analysis.claims.definitions import UNITS, Claim, Part
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.claims.rules import UNITS, Claim, Part
 from bnrepro.site import markup
 from bnrepro.site.charts import numbers
 from bnrepro.site.links import Links

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bnrepro.analysis.claims.arms import Records, value
-from bnrepro.analysis.claims.definitions import Part, Rule
-from bnrepro.analysis.claims.measures import across, measure, varied
-from bnrepro.analysis.statistics import LEVEL, Estimate
+from bnrepro.analysis.claims.arms import Records
+from bnrepro.analysis.claims.measures import across, cells, measure, varied
+from bnrepro.analysis.claims.rules import Part, Rule
+from bnrepro.analysis.statistics import LEVEL, Estimate, geometric, p_value
 
 SIGNIFICANT = 1 - LEVEL
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
@@ -36,15 +36,11 @@ class Judged:
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
     """A number a seed of one arm, and the runs that it is from."""
     spec = part.measure
-    key = varied(spec)
-    if not key:
-        found = records.arm(part.experiment, overrides)
-        return {r.seed: measure(r, spec) for r in found}, [r.path.name for r in found]
-    found = records.arm(part.experiment, overrides, varied=key)
-    cells: dict[Any, dict[int, float]] = {}
-    for record in found:
-        cells.setdefault(value(record.config, key), {})[record.seed] = measure(record, spec["of"])
-    return across(cells, spec), [r.path.name for r in found]
+    found = records.arm(part.experiment, overrides, varied=varied(spec))
+    names = [record.path.name for record in found]
+    if varied(spec):
+        return across(cells(found, spec), spec), names
+    return {record.seed: measure(record, spec) for record in found}, names
 
 
 def gather(records: Records, part: Part) -> Judged:
@@ -57,45 +53,18 @@ def gather(records: Records, part: Part) -> Judged:
         return Judged(part, runs=runs)
     table = np.array([[arms[name][0][seed] for seed in seeds] for name in part.weights])
     weights = np.array(list(part.weights.values()))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        combined = weights @ np.log(table) if part.ratio else weights @ table
     note = ""
-    if part.ratio and np.isinf(combined).any():
-        combined = np.clip(combined, -np.log(ENDLESS), np.log(ENDLESS))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.exp(weights @ np.log(table)) if part.ratio else weights @ table
+    if part.ratio and not ((values > 0) & np.isfinite(values)).all():
+        values = np.clip(values, 1 / ENDLESS, ENDLESS)
         note = f"a diverged run counts as a ratio of {ENDLESS:g}"
-    values = np.exp(combined) if part.ratio else combined
-    return Judged(
-        part,
-        estimate=_estimate(combined, part),
-        values=values.tolist(),
-        p=_p(combined, part),
-        seeds=seeds,
-        runs=runs,
-        note=note,
-    )
-
-
-def _estimate(values: np.ndarray, part: Part) -> Estimate:
-    """Mean and interval over seeds; back from logarithms if it is a ratio (its sd stays that of the logarithms)."""
-    found = Estimate.of(values)
-    if part.ratio:
-        mean, low, high = (float(np.exp(v)) for v in (found.mean, found.low, found.high))
-        found = Estimate(mean, found.sd, low, high, found.n)
-    return found
-
-
-def _p(values: np.ndarray, part: Part) -> float | None:
-    """Two-sided, against the rule's edge; of ``within``, the larger of the two one-sided ones (TOST)."""
-    rule, n = part.rule, len(values)
-    if n < 2 or not np.isfinite(values).all():
-        return None
-    edges = np.log(rule.edges) if part.ratio else np.array(rule.edges)
-    sd = values.std(ddof=1)
-    distances = [abs(values.mean() - edge) for edge in edges]
-    if sd == 0:
-        return float(min(distances) == 0)
-    tails = [float(stats.t.sf(distance / (sd / n**0.5), n - 1)) for distance in distances]
-    return max(tails) if rule.bound == "within" else 2 * tails[0]
+    if lost := int((~np.isfinite(values)).sum()):
+        note = f"no mean: {lost} of {len(seeds)} seeds have no finite value"
+    with np.errstate(invalid="ignore"):
+        estimate = geometric(values) if part.ratio else Estimate.of(values)
+    p = p_value(estimate, *part.rule.edges, ratio=part.ratio)
+    return Judged(part, estimate=estimate, values=values.tolist(), p=p, seeds=seeds, runs=runs, note=note)
 
 
 def holds(rule: Rule, low: float, high: float) -> str:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
-from bnrepro.analysis.claims.definitions import SCALE, Claim, Part, load_claims, load_experiments
+from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
+from bnrepro.analysis.claims.rules import Claim, Part
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
@@ -173,7 +174,7 @@ def _reported(one: Reported) -> Row:
         "what": one.ours,
         "reading": one.reading,
         "rule": one.rule,
-        "unit": "",
+        "unit": "number",
         "family": "reported",
         "verdict": one.verdict,
         "n": one.n,

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bnrepro.analysis import style
-from bnrepro.analysis.claims.definitions import UNITS
 from bnrepro.analysis.claims.judge import Judged
+from bnrepro.analysis.claims.rules import UNITS
 from bnrepro.analysis.claims.table import MARKS
 
 COLOURS = {"holds": style.WITH, "fails": style.WITHOUT}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from bnrepro.analysis.claims.definitions import UNITS, VERDICTS
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.claims.rules import UNITS, VERDICTS
 from bnrepro.analysis.text import grid, paragraph
 
 PLOTS = "claims/plots"
