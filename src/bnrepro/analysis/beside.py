@@ -16,7 +16,7 @@ from bnrepro.analysis.curves import paired
 from bnrepro.analysis.figure2 import Arms
 from bnrepro.analysis.figure2_claims import times
 from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate, geometric
+from bnrepro.analysis.statistics import Estimate
 from bnrepro.analysis.text import grid, interval, paragraph, percent, reached
 from bnrepro.config import Config
 from bnrepro.records.identity import canonical
@@ -77,7 +77,7 @@ def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str
         return ["no seed in common", "", ""]
     measures = (figure2.maxima, figure2.finals)
     gains = [interval(figure2.gain(theirs, ours, measure), 100, 2, "+") for measure in measures]
-    return [*gains, times(figure2.speed_up(theirs, ours, goal), geometric)]
+    return [*gains, times(figure2.speed_up(theirs, ours, goal))]
 
 
 def differences_table(own: Arms, arms: Arms, goal: float) -> str:

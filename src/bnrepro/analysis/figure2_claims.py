@@ -1,9 +1,5 @@
 """The paper's claims about Figures 2 and 3 beside what was measured."""
 
-from collections.abc import Callable
-
-import numpy as np
-
 from bnrepro.analysis import figure2
 from bnrepro.analysis.figure2 import BASELINE, EQUAL, Arms, SpeedUp, gain, speed_up
 from bnrepro.analysis.figure2_verdicts import CLAIMS, FEW_POINTS, HALF, UNTESTED, judge, readings
@@ -30,10 +26,10 @@ RULES = {
 }
 
 
-def times(found: SpeedUp, average: Callable[[np.ndarray], Estimate]) -> str:
-    """The mean ratio with its interval, or how many seeds have one."""
+def times(found: SpeedUp) -> str:
+    """The mean ratio with its interval, the same wherever it is shown, or how many seeds have one."""
     if found.known:
-        return ("≥ " if found.bound else "") + interval(average(found.ratios))
+        return ("≥ " if found.bound else "") + interval(geometric(found.ratios))
     there = int((found.ratios > 0).sum())
     return f"{there} of {len(found.ratios)} seeds get there" if there else "never gets there"
 
@@ -48,7 +44,7 @@ def ours(claim: str, arms: Arms, suffix: str) -> str:
     x5, x30, sigmoid = (arms.get(f"{name}{suffix}", []) for name in ("bn_x5", "bn_x30", "bn_x5_sigmoid"))
 
     def ratio(slow: list[Record], fast: list[Record]) -> str:
-        return times(speed_up(slow, fast, goal), geometric)
+        return times(speed_up(slow, fast, goal))
 
     if claim == "C33":
         bn = arms["bn_baseline"]

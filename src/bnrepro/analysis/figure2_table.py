@@ -8,7 +8,7 @@ from bnrepro.analysis import dataset, figure2
 from bnrepro.analysis.figure2 import BASELINE, EQUAL, PRINTED, Arms, gain, speed_up, steps
 from bnrepro.analysis.figure2_claims import claims_table, times
 from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate, bootstrap
+from bnrepro.analysis.statistics import Estimate
 from bnrepro.analysis.text import grid, interval, paragraph, percent, reached
 
 PAPER = "paper (ImageNet, 224 px)"
@@ -35,7 +35,7 @@ def _measured(records: list[Record], baseline: list[Record], goal: float) -> lis
     return [
         str(len(records)),
         reached(steps(records, goal)),
-        "" if own else times(speed_up(baseline, records, goal), bootstrap),
+        "" if own else times(speed_up(baseline, records, goal)),
         percent(Estimate.of(figure2.maxima(records))),
         f"{np.median(figure2.steps_to_maximum(records)):,.0f}",
         "" if own else interval(gain(baseline, records), 100, 2, "+"),
@@ -85,7 +85,7 @@ def pairs_table(arms: Arms) -> str:
                     *(percent(Estimate.of(figure2.maxima(arm))) for arm in (without, with_)),
                     interval(gain(without, with_), 100, 2, "+"),
                     *(reached(steps(arm, goal)) for arm in (without, with_)),
-                    times(speed_up(without, with_, goal), bootstrap),
+                    times(speed_up(without, with_, goal)),
                 ]
             )
     head = ["network", "max. top-1 without BN, %", "with BN, %", "difference, points"]
@@ -143,10 +143,8 @@ def _head(arms: Arms) -> list[str]:
         it, on each seed's own raw curve: median (range).""",
         """*Times fewer* is the geometric mean over seeds of the baseline's steps over the arm's, paired by seed; ≥
         means that a seed of the baseline does not get to the mean's target itself, and that all its steps were taken
-        for it. Its brackets are the percentile bootstrap over seeds. Three seeds leave the bootstrap little to do:
-        its interval is then the range of the three ratios, and would hold the true median three times in four, not 95
-        times in 100. Verdicts therefore go by 95 % Student-t intervals, on logarithms for ratios; brackets on
-        differences are such intervals too, paired by seed. ± is the standard deviation over seeds.""",
+        for it. Brackets are 95 % Student-t intervals, paired by seed, on logarithms for ratios; verdicts go by them. ±
+        is the standard deviation over seeds.""",
         """*Max. top-1* is the highest point of each seed's curve, *at step* the median over seeds of where it is. The
         curve uses moving averages of BN's statistics, and the highest of many noisy points is a little too high, the
         more so the longer an arm trains. *Final top-1* is taken at the end of training, with the population

@@ -130,7 +130,7 @@ def chart(row: Row, claim: Claim) -> go.Figure:
         drawn.add_scatter(
             x=numbers(values),
             y=[0] * len(values),
-            text=["exact"] if exact else [f"seed {seed}" for seed in told["seeds"]],
+            text=["exact"] if exact else [f"seed {seed}" for seed in told.get("seeds", [])] or "repetition",
             mode="markers",
             marker={"size": 9, "line": {"width": 1}},
             hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",

@@ -65,41 +65,45 @@ def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
     return Rule(bound, edges if bound == "between" else edges[0], ratio)
 
 
-def _statistic(raw: dict[str, Any], seeds: Any, where: str) -> dict[str, Any]:
+def _quantity(raw: dict[str, Any], where: str) -> dict[str, str]:
+    """What a part compares with its edge, and in which unit; an exact number need not say."""
+    kind = _one_of(raw.get("is", "value"), COMPARED, "is", where)
+    unit = _one_of(raw.get("unit", "number"), tuple(UNITS), "unit", where)
+    if (kind == "ratio") != (unit == "times"):
+        raise UserError(f"{where}: the unit of a ratio, and of nothing else, is times; this {kind} has {unit}")
+    return {"kind": kind, "unit": unit}
+
+
+def _statistic(raw: dict[str, Any], kind: str, seeds: Any, where: str) -> dict[str, Any]:
     """The fields of a part that is measured over seeds, checked."""
-    kind, unit = _one_of(raw["is"], COMPARED, "is", where), _one_of(raw["unit"], tuple(UNITS), "unit", where)
     compare = raw["compare"]
     said = "difference" if isinstance(compare, dict) else next((SIGNS[sign] for sign in SIGNS if sign in compare), kind)
     if said != kind:
         raise UserError(f"{where}: compare: {compare} is a {said}, and the part says that it is a {kind}")
-    if (kind == "ratio") != (unit == "times"):
-        raise UserError(f"{where}: the unit of a ratio, and of nothing else, is times; this {kind} has {unit}")
     if raw.get("equals") is not None:
         raise UserError(f"{where}: equals is for exact numbers; no interval over seeds shows it: use within")
     check_measure(raw["measure"], where)
     for settings in raw["arms"].values():
         check_settings(settings, where)
-    names = ("experiment", "arms", "measure", "compare")
-    return {name: raw[name] for name in names} | {"kind": kind, "unit": unit, "seeds": _seeds(seeds, where)}
+    return {name: raw[name] for name in ("experiment", "arms", "measure", "compare")} | {"seeds": _seeds(seeds, where)}
 
 
 def _part(raw: dict[str, Any], seeds: Any, where: str) -> Part:
-    kinds = [key for key in PARTS if key in raw]
+    kinds = [key for key in PARTS if isinstance(raw, dict) and key in raw]
     if len(kinds) != 1:
         raise UserError(f"{where}: a part needs one of number, report and experiment")
     check_keys(raw, *PARTS[kinds[0]], where)
     if kinds[0] == "report":
         return Part("", "", None, report=raw["report"])
+    quantity = _quantity(raw, where)
     part = Part(
-        what=raw.get("what", ""),
+        what=raw["what"],
         reading=raw.get("reading", ""),
-        rule=_rule(raw, raw.get("is") == "ratio", where),
+        rule=_rule(raw, quantity["kind"] == "ratio", where),
+        number=raw.get("number"),
         check=raw.get("check", False),
-        **(
-            _statistic(raw, raw.get("seeds", seeds), where)
-            if kinds[0] == "experiment"
-            else {"number": raw["number"], "unit": _one_of(raw.get("unit", "number"), tuple(UNITS), "unit", where)}
-        ),
+        **quantity,
+        **(_statistic(raw, quantity["kind"], raw.get("seeds", seeds), where) if kinds[0] == "experiment" else {}),
     )
     if part.experiment and (strangers := sorted(set(part.weights) - set(part.arms))):
         raise UserError(f"{where}: compare names {strangers[0]}, which is no arm; they are {', '.join(part.arms)}")

@@ -28,7 +28,7 @@ CLAIM = ("place", "claim", "measurement", "paper", "seeds", *SETTLED, "untested"
 MEASURED = ("experiment", "arms", "measure", "compare", "is", "unit")
 PARTS = {  # the keys of the three kinds of part: those that it needs, and those that it may have
     "experiment": (("what", *MEASURED), ("reading", "check", "seeds", *BOUNDS)),
-    "number": (("what", "number"), ("reading", "check", "unit", *BOUNDS)),
+    "number": (("what", "number"), ("reading", "check", "is", "unit", *BOUNDS)),
     "report": (("report",), ()),
 }
 CONFIGURED = [
