@@ -90,8 +90,8 @@ display(figure2_plot.draw(arms))
 # so that the seeds are pairs.
 #
 # With three seeds, be careful with intervals. A bootstrap over three seeds has ten different resamples, and its 95 %
-# interval is simply the range of the three ratios; the true median lies in such a range three times in four. The verdicts
-# below use Student's t, which with three seeds is wide, and deservedly so. And steps are known to the grid
+# interval is simply the range of the three ratios; the true median lies in such a range three times in four. Tables and
+# verdicts use Student's t, which with three seeds is wide, and deservedly so. And steps are known to the grid
 # of evaluations only: three seeds that cross between the same two evaluations look more alike than they are.
 
 # %%

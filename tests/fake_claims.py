@@ -5,7 +5,8 @@ from pathlib import Path
 import yaml
 
 from bnrepro.analysis.claims.arms import Records
-from bnrepro.analysis.claims.definitions import CLAIMS, Experiment, Part, load_claims
+from bnrepro.analysis.claims.definitions import load_claims
+from bnrepro.analysis.claims.rules import Experiment, Part
 from bnrepro.analysis.load import Record
 from fake_records import write_record
 
@@ -16,6 +17,8 @@ GAIN = {  # a part that compares the two arms
     "arms": {"bn": {}, "plain": {"norm.name": "none"}},
     "measure": {"final": "val/top1"},
     "compare": "bn - plain",
+    "is": "difference",
+    "unit": "points",
     "above": 0,
 }
 
@@ -41,12 +44,15 @@ def two_arms(folder: Path, plain: list[float], bn: list[float]) -> Records:
     return Records(folder, {EXPERIMENT: Experiment(EXPERIMENT, EXPERIMENT, {"norm.name": "bn"})})
 
 
+RATIO = {"compare": "bn / plain", "is": "ratio", "unit": "times"}  # changes that make it a ratio
+USUAL = {"place": "here", "claim": "c", "measurement": "m", "literature": {"stance": "none", "says": ""}}
+
+
 def definitions(folder: Path, first: dict) -> Path:
-    """A folder of definitions in which C01 is this and all others are settled by a text."""
-    usual = {"place": "here", "claim": "c", "measurement": "m", "literature": {"stance": "none", "says": ""}}
+    """A folder of definitions in which C01 is this, and C02 settled by a text."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CLAIMS:
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(usual | (first if name == "C01" else {"text": "fails"})))
+    for name, own in (("C01", first), ("C02", {"text": "fails"})):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(USUAL | own))
     return folder
 
 

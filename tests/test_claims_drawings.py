@@ -184,7 +184,7 @@ def test_what_is_not_measured_is_said_and_nothing_else(arm, measured):
 
 def test_a_verdict_is_told_by_part_or_by_reading():
     part = {"reading": "a", "what": "a gain", "family": "exact", "verdict": "holds", "n": 5, "rule": "above 1"}
-    part |= {"value": 2.5, "interval": [2.0, 3.0], "unit": ""}
+    part |= {"value": 2.5, "interval": [2.0, 3.0], "is": "value", "unit": "number"}
     missing = part | {"reading": "b", "verdict": "untested", "n": 0, "value": None}
     row = {"id": "C01", "verdict": "holds", "claim": "It works.", "ours": [part, missing]}
     row["readings"] = {"a": "holds", "b": "untested"}

@@ -1,12 +1,18 @@
 """Intervals, corrections and verdicts on records whose answers are known."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from bnrepro.analysis.claims.definitions import Rule
+from bnrepro.analysis.claims import ledger, table
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
-from fake_claims import part_of, two_arms
+from bnrepro.analysis.claims.measures import across
+from bnrepro.analysis.claims.rules import Rule
+from bnrepro.analysis.statistics import p_value
+from fake_claims import EXPERIMENT, RATIO, part_of, two_arms
 
 
 @pytest.mark.parametrize(
@@ -43,7 +49,7 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
 
 def test_ratios_are_averaged_as_logarithms_and_contrasts_are_sums(tmp_path):
     records = two_arms(tmp_path, [0.1, 0.2, 0.4], [0.2, 0.4, 0.8])
-    ratio = gather(records, part_of(tmp_path / "rules", compare="bn / plain", above=1))
+    ratio = gather(records, part_of(tmp_path / "rules", **RATIO, above=1))
     assert ratio.estimate.mean == pytest.approx(2) and ratio.values == pytest.approx([2, 2, 2])
     contrast = gather(records, part_of(tmp_path / "rules", compare={"bn": 0.5, "plain": -1}))
     assert contrast.values == pytest.approx([0, 0, 0])
@@ -70,6 +76,59 @@ def test_many_tests_make_each_harder_to_pass(tmp_path):
     assert among[0].p == alone.p < 0.05 < among[0].q and among[0].verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("bound", ["between", "within"])
+def test_both_edges_are_tested(tmp_path, bound):
+    """The upper edge is the near one: the lower one alone would give a tiny p-value."""
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.54, 0.55, 0.57, 0.56])
+    edges = {"between": [-0.06, 0.06], "within": 0.06}[bound]
+    judged = gather(records, part_of(tmp_path / "rules", **{"above": None, bound: edges}))
+    assert judged.p == pytest.approx(stats.ttest_1samp([0.04, 0.05, 0.07, 0.06], 0.06).pvalue)
+    decide([judged])
+    assert judged.verdict == "inconclusive"
+
+
+def test_within_of_a_ratio_is_a_factor(tmp_path):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.5, 0.51, 0.49])
+    near = gather(records, part_of(tmp_path / "r", **RATIO, above=None, within=1.25))
+    assert near.part.rule.edges == (0.8, 1.25) and near.part.rule.text("times") == "within a factor of 1.25"
+    logs = np.log([1, 1.02, 0.98])
+    assert near.p == pytest.approx(max(stats.ttest_1samp(logs, np.log(edge)).pvalue for edge in (0.8, 1.25)))
+    decide([near])
+    assert near.verdict == "holds"
+
+
+@pytest.mark.parametrize("compare", ["bn", "bn - plain"])
+def test_a_run_that_diverged_leaves_no_mean_and_a_ledger(tmp_path, compare):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+    kind = "difference" if " - " in compare else "value"
+    measured = {"measure": {"probe": "a/b", "sites": "last", "at": "last"}, "unit": "number"}
+    part = part_of(tmp_path / "rules", compare=compare, **measured | {"is": kind})
+    for record in records.of(EXPERIMENT):
+        record.__dict__["probes"] = {"a/b": np.array([[1.0 + record.seed]])}
+        if record.seed == 1:
+            record.status["state"] = "diverged"
+    judged = gather(records, part)
+    decide([judged])
+    assert judged.verdict == "inconclusive" and judged.p is judged.q is None and judged.value is None
+    assert judged.note == "no mean: 1 of 3 seeds have no finite value" and seeds_to_decide(judged) is None
+    row = ledger._part(judged)
+    assert json.loads(json.dumps(row, allow_nan=False))["value"] is None and table.number(row) == "no finite mean"
+
+
+def test_the_best_of_several_cells_is_called_better_no_more_often_than_it_may_be():
+    """Of two arms that are alike, each with one cell or the best of five, 2.5 % of draws may call the second better."""
+    draws, spec = 1500, {"best": "lr", "cells": 5, "choose_on": [0, 1, 2, 3, 4]}
+    one, many = np.random.default_rng(0).normal(size=(draws, 10)), np.random.default_rng(1).normal(size=(draws, 5, 10))
+    better = {}
+    for tested in ([5, 6, 7, 8, 9], [0, 1, 2, 3, 4]):
+        cells = [{lr: dict(enumerate(cell)) for lr, cell in enumerate(arm)} for arm in many]
+        best = np.array([list(across(arm, spec | {"test_on": tested}).values()) for arm in cells])
+        found = stats.ttest_rel(best, one[:, tested], axis=1)
+        better[tested[0]] = ((found.pvalue < 0.05) & (found.statistic > 0)).mean()
+    error = (0.025 * 0.975 / draws) ** 0.5
+    assert abs(better[5] - 0.025) < 3 * error and better[0] > 0.025 + 6 * error
+
+
 def test_the_n_that_would_decide_puts_the_edge_outside_the_interval(tmp_path):
     judged = gather(two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54]), part_of(tmp_path / "rules"))
     n, mean, sd = seeds_to_decide(judged), judged.estimate.mean, judged.estimate.sd
@@ -78,6 +137,30 @@ def test_the_n_that_would_decide_puts_the_edge_outside_the_interval(tmp_path):
         return stats.t.ppf(0.975, n - 1) * sd / n**0.5
 
     assert half(n) < mean <= half(n - 1)
+
+
+def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.53, 0.55, 0.54])
+    judged = gather(records, part_of(tmp_path / "rules"))
+    decide([judged, *(Judged(judged.part, estimate=judged.estimate, p=0.9) for _ in range(9))])
+    assert judged.estimate.low > 0 and judged.p < 0.05 < judged.q and judged.verdict == "inconclusive"
+    n = seeds_to_decide(judged)
+    assert n > 3  # and not the three that there are
+    again = p_value(replace(judged.estimate, n=n), 0.0)
+    assert again * judged.q / judged.p <= 0.05 < p_value(replace(judged.estimate, n=n - 1), 0.0) * judged.q / judged.p
+    row = {"ours": [ledger._part(judged)]}
+    head, (cells,) = table.parts(row)
+    assert cells[head.index("adjusted p")] == f"{judged.q:.2g}"
+    said = f"inconclusive; by its interval alone it holds; the adjusted p decides; {n} seeds would decide"
+    assert cells[head.index("verdict")] == said
+
+
+@pytest.mark.parametrize("within", [0.005, 0.03])
+def test_the_n_that_would_decide_of_an_equivalence_is_of_its_nearest_edge(tmp_path, within):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54])
+    judged = gather(records, part_of(tmp_path / "rules", above=None, within=within))
+    n = seeds_to_decide(judged)
+    assert p_value(replace(judged.estimate, n=n), within) <= 0.05 < p_value(replace(judged.estimate, n=n - 1), within)
 
 
 def test_equivalence_needs_the_interval_on_both_sides(tmp_path):

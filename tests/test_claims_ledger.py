@@ -10,8 +10,9 @@ import yaml
 
 from bnrepro import report
 from bnrepro.analysis.claims import ledger, table
-from bnrepro.analysis.claims.definitions import CLAIMS, VERDICTS, load_claims
+from bnrepro.analysis.claims.definitions import load_claims
 from bnrepro.analysis.claims.judge import Judged
+from bnrepro.analysis.claims.rules import VERDICTS
 from bnrepro.records.identity import group_hash
 from conftest import CONFIGS, ROOT, config_of
 from fake_claims import EXPERIMENT, GAIN, definitions, part_of, two_arms
@@ -25,7 +26,9 @@ FINGERPRINTS = {  # of the data sets that the committed records were made on
 
 def test_the_committed_ledger_is_complete_and_reaches_everything():
     rows = json.loads((RESULTS / "claims.json").read_text())
-    assert [row["id"] for row in rows] == CLAIMS and {row["verdict"] for row in rows} <= set(VERDICTS)
+    assert [row["id"] for row in rows] == list(load_claims(CONFIGS / "claims")) and {
+        row["verdict"] for row in rows
+    } <= set(VERDICTS)
     page = (RESULTS / "claims.md").read_text()
     runs = {path.name for path in RESULTS.glob("**/runs/*")}
     for row in rows:
@@ -99,6 +102,28 @@ def test_a_verdict_follows_the_records_and_not_a_list(tmp_path):
         row = json.loads((results / "claims.json").read_text())[0]
         assert row["verdict"] == expected and row["n"] == 3 and len(row["runs"]) == 6
         assert (results / table.PLOTS / "C01.png").stat().st_size > 1000
+
+
+def test_a_time_is_judged_by_the_interval_over_its_repetitions(tmp_path):
+    """Its mean is above the edge, and some of its interval is not."""
+    rules = tmp_path / "configs" / "claims"
+    part = {"what": "time", "number": "time", "is": "ratio", "unit": "times", "at_least": 10}
+    definitions(rules, {"parts": [part]})
+    (rules / "experiments.yaml").write_text("{}")
+    timed = {"n": 3, "low": 9.0, "high": 16.0, "sd_of_logs": 0.1, "values": [11.0, 12.0, 13.0]}
+    timed |= {"processor": "a processor", "threads": 1}
+    (tmp_path / "claims").mkdir()
+    for intervals, expected in (({"C01": {"time": timed}}, "inconclusive"), ({}, "holds")):
+        found = {"numbers": {"C01": {"time": 12.0}}, "intervals": intervals}
+        (tmp_path / ledger.IDENTITIES).write_text(json.dumps(found))
+        assert ledger.build(tmp_path, rules).rows[0]["verdict"] == expected
+    (tmp_path / ledger.IDENTITIES).write_text(
+        json.dumps({"numbers": found["numbers"], "intervals": {"C01": {"time": timed}}})
+    )
+    row = ledger.build(tmp_path, rules).rows[0]
+    (told,) = row["ours"]
+    assert (told["n"], told["interval"], told["family"], row["n"]) == (3, [9.0, 16.0], "timed", 3)
+    assert told["note"] == "3 repetitions on one a processor, threads: 1" and told["q"] is None
 
 
 def test_the_ledger_says_what_it_lacks(tmp_path, capsys):

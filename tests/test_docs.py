@@ -133,7 +133,6 @@ def test_the_claim_is_one_of_records_that_its_command_makes(added, monkeypatch):
     (entry,) = re.findall(r"```yaml\n(other_norms:\n.*?)```", text_of("add-a-claim"), re.DOTALL)
     path = added / "claims" / "experiments.yaml"
     path.write_text(path.read_text() + entry)
-    monkeypatch.setattr(definitions, "CLAIMS", [*definitions.CLAIMS, "S11"])
     claim, found = definitions.load_claims(added / "claims")["S11"], definitions.load_experiments(added / "claims")
     (part,) = claim.parts
     assert part.weights == {"layer_norm": 1.0, "none": -1.0} and part.unit == "points" and part.seeds == 5

@@ -6,9 +6,11 @@ import runpy
 import sys
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 
+from bnrepro.analysis.statistics import geometric
 from bnrepro.errors import UserError
 from bnrepro.identities import convolution, record, scaling, statistics, toys, whitening
 from bnrepro.identities.common import difference, generator, randn
@@ -75,8 +77,9 @@ def test_c08_whitening_is_singular_and_has_no_gradient_where_eigenvalues_meet():
 
 
 def test_c08_times_are_ratios_by_width():
-    found = whitening.time_ratios((8, 16), rounds=2)
-    assert set(found) == {"time_ratio_8", "time_ratio_16"} and all(ratio > 0 for ratio in found.values())
+    found = whitening.time_ratios((8, 16), repetitions=3, passes=2)
+    assert set(found) == {"time_ratio_8", "time_ratio_16"}
+    assert all(len(ratios) == 3 and min(ratios) > 0 for ratios in found.values())
 
 
 def test_c09_statistics_of_one_example_lose_its_scale():
@@ -235,6 +238,21 @@ def test_the_record_keeps_what_is_not_measured_again(tmp_path, monkeypatch):
     second = json.loads(out.read_text())
     assert second["numbers"] == first["numbers"] | {"C02": {"c": 2.0}} and second["command"] == "second"
     assert second["earlier"] == {"C01": {name: first[name] for name in record.ORIGIN}}
+
+
+def test_a_time_has_its_repetitions_an_interval_and_the_machine(tmp_path, monkeypatch):
+    ratios = [1.0, 2.0, 4.0]
+    monkeypatch.setattr(record, "PROGRAMS", {"C01": lambda: {"time": ratios, "rank": 3.0}, "C02": lambda: {"c": 1.0}})
+    out = tmp_path / "identities.json"
+    record.run(out, "first")
+    found = json.loads(out.read_text())
+    assert found["numbers"]["C01"] == {"rank": 3.0, "time": pytest.approx(2.0)} and set(found["intervals"]) == {"C01"}
+    (timed,) = found["intervals"]["C01"].values()
+    low, high = geometric(np.array(ratios)).low, geometric(np.array(ratios)).high
+    assert (timed["n"], timed["low"], timed["high"], timed["values"]) == (3, low, high, ratios) and low < 2 < high
+    assert timed["processor"] and timed["threads"] and timed["cores"]
+    record.run(out, "second", ["C02"])
+    assert json.loads(out.read_text())["intervals"] == found["intervals"]
 
 
 def test_the_record_says_what_is_wrong(tmp_path):

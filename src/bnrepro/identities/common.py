@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bnrepro.layers.batch_norm import BatchNorm
 
-Numbers = dict[str, float]
+Numbers = dict[str, float | list[float]]  # a list: what was timed, a number for each repetition
 EPS = 1e-5
 NO_EPS = 1e-300  # PyTorch wants a positive one; in float64 this adds nothing to a variance
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from bnrepro.identities import convolution, counts, gradients, inference, scaling, statistics, toys, whitening
+from bnrepro.identities.common import Numbers
 
-PROGRAMS: dict[str, Callable[[], dict[str, float]]] = {
+PROGRAMS: dict[str, Callable[[], Numbers]] = {
     "C03": gradients.upper_network,
     "C06": toys.bias_growth,
     "C07": toys.scale_growth,

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from bnrepro.analysis.statistics import geometric
 from bnrepro.errors import UserError, suggest
 from bnrepro.identities.programs import PROGRAMS
 from bnrepro.records.files import write_json
@@ -21,6 +23,21 @@ ORIGIN = ("measured", "commit", "commit_dirty")
 def plain(value: float) -> float | str:
     """The number, or "nan", "inf", "-inf": JSON has none of them."""
     return float(value) if math.isfinite(value) else str(float(value))
+
+
+def interval(values: list[float]) -> dict[str, Any]:
+    """What a ratio of times is known to: its repetitions, their 95 % interval, and the machine that it holds for."""
+    found, machine = geometric(np.array(values)), provenance()
+    return {
+        "n": found.n,
+        "low": found.low,
+        "high": found.high,
+        "sd_of_logs": found.sd,
+        "values": values,
+        "processor": machine["processor"],
+        "cores": machine["cores"],
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _existing(path: Path) -> dict[str, Any]:
@@ -44,8 +61,9 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
     """Run all programs, print their numbers, and write them with where they come from.
 
     Args:
-        out: JSON: command, measured, provenance, threads; numbers by claim and name; earlier: of claims whose numbers
-            this run has kept, when and at which commit they were measured.
+        out: JSON: command, measured, provenance, threads; numbers by claim and name; intervals: of numbers that were
+            timed, whose number is the geometric mean, see `interval`; earlier: of claims whose numbers this run has
+            kept, when and at which commit they were measured.
         command: what was typed.
         only: the claims to measure; all other numbers in ``out`` stay.
 
@@ -57,14 +75,20 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     old = _existing(out) if only else {"numbers": {}}
     table = Table("claim", "number", "value", box=None, header_style="bold")
-    measured = {}
+    measured, timed = {}, {}
     for claim in only or PROGRAMS:
-        measured[claim] = {name: plain(value) for name, value in PROGRAMS[claim]().items()}
+        found = PROGRAMS[claim]()
+        timed[claim] = {name: interval(values) for name, values in found.items() if isinstance(values, list)}
+        measured[claim] = {
+            name: plain(geometric(np.array(value)).mean if isinstance(value, list) else value)
+            for name, value in found.items()
+        }
         for name, value in measured[claim].items():
             table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
     origin = {name: old.get(name) for name in ORIGIN}
     earlier = {claim: old.get("earlier", {}).get(claim, origin) for claim in old["numbers"] if claim not in measured}
-    numbers = {"numbers": old["numbers"] | measured, "earlier": earlier}
+    intervals = {claim: of for claim, of in (old.get("intervals", {}) | timed).items() if of}
+    numbers = {"numbers": old["numbers"] | measured, "intervals": intervals, "earlier": earlier}
     header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
     write_json(out, header | numbers)
     Console(width=140).print(table)

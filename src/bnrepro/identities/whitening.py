@@ -1,16 +1,18 @@
 """Full whitening (Sec. 2 and 3): what it gives, where it breaks, and what it costs beside batch normalisation."""
 
 import functools
+import statistics
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from bnrepro.benchmarks.common import alternate, median_ratio, seconds
+from bnrepro.benchmarks.common import alternate, seconds
 from bnrepro.identities.common import EPS, Numbers, generator, randn
 from bnrepro.layers.batch_norm import BatchNorm
 
 WIDTHS = (32, 64, 128, 256, 512)
+REPETITIONS, PASSES = 10, 15  # of a timing, and in each of them
 TIMED_EXAMPLES = 1024  # more than units, so that the covariance can be inverted
 
 
@@ -89,10 +91,13 @@ def differentiability() -> Numbers:
     return found | {"singular_smallest_eigenvalue": (values[0].abs() / values[-1]).item()}
 
 
-def time_ratios(widths: Sequence[int] = WIDTHS, rounds: int = 5) -> Numbers:
+def time_ratios(
+    widths: Sequence[int] = WIDTHS, repetitions: int = REPETITIONS, passes: int = PASSES
+) -> dict[str, list[float]]:
     """time_ratio_*: forward and backward pass of `zca` over that of BN for so many units, 1,024 examples, float32.
 
-    The median over rounds of the ratio within a round.
+    A number for each repetition: the median of its passes through one over the median of its passes through the other.
+    The passes of all widths take turns.
     """
     rng = generator()
     work = {}
@@ -104,8 +109,12 @@ def time_ratios(widths: Sequence[int] = WIDTHS, rounds: int = 5) -> Numbers:
             step = functools.partial(_training_step, normalise, x, dy)
             step()
             work[f"{name}_{width}"] = functools.partial(_seconds_a_step, step, repeats=20 if name == "bn" else 1)
-    found = alternate(work, rounds)
-    return {f"time_ratio_{width}": median_ratio(found[f"zca_{width}"], found[f"bn_{width}"]) for width in widths}
+    found: dict[str, list[float]] = {f"time_ratio_{width}": [] for width in widths}
+    for _ in range(repetitions):
+        seconds_a_step = {name: statistics.median(of) for name, of in alternate(work, passes).items()}
+        for width in widths:
+            found[f"time_ratio_{width}"].append(seconds_a_step[f"zca_{width}"] / seconds_a_step[f"bn_{width}"])
+    return found
 
 
 def _training_step(normalise: Callable[[Tensor], Tensor], x: Tensor, dy: Tensor) -> None:

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from plotly.subplots import make_subplots
 
 from bnrepro.analysis.claims import table as ledger
-from bnrepro.analysis.claims.definitions import UNITS, Claim, Part
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.claims.rules import UNITS, Claim, Part
 from bnrepro.site import markup
 from bnrepro.site.charts import numbers
 from bnrepro.site.links import Links
@@ -130,7 +130,7 @@ def chart(row: Row, claim: Claim) -> go.Figure:
         drawn.add_scatter(
             x=numbers(values),
             y=[0] * len(values),
-            text=["exact"] if exact else [f"seed {seed}" for seed in told["seeds"]],
+            text=["exact"] if exact else [f"seed {seed}" for seed in told.get("seeds", [])] or "repetition",
             mode="markers",
             marker={"size": 9, "line": {"width": 1}},
             hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",

@@ -8,7 +8,7 @@ import pandas as pd
 from bnrepro.analysis import figure1, figure2, figure2_plot, figure4, layers_plot
 from bnrepro.analysis.drift import typical_unit
 from bnrepro.analysis.figure1_table import VIEWS
-from bnrepro.analysis.figure2 import BASELINE, Arms
+from bnrepro.analysis.figure2 import Arms
 from bnrepro.analysis.figure4 import MOST, Evaluation
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.statistics import Estimate

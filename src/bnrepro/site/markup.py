@@ -8,7 +8,7 @@ from itertools import groupby
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from bnrepro.analysis.claims.definitions import VERDICTS
+from bnrepro.analysis.claims.rules import VERDICTS
 
 GROUP = re.compile(r"((?:paper|ours) \(.*?\)): ")  # begins the head of a column that is the paper's, or ours
 NUMBER = re.compile(r"(never|≥? ?[-+]?[\d,.]+M?( ± [\d.]+)?( ~)?)?")

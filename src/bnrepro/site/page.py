@@ -12,7 +12,8 @@ from plotly.offline import get_plotlyjs
 
 from bnrepro.analysis import figure2, figure4, style
 from bnrepro.analysis.claims import table as ledger
-from bnrepro.analysis.claims.definitions import VERDICTS, load_claims
+from bnrepro.analysis.claims.definitions import load_claims
+from bnrepro.analysis.claims.rules import VERDICTS
 from bnrepro.analysis.load import by_variant, load_records
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text

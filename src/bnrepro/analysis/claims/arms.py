@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bnrepro.analysis import sources
-from bnrepro.analysis.claims.definitions import Experiment
+from bnrepro.analysis.claims.rules import Experiment
 from bnrepro.analysis.load import Record
 from bnrepro.config import Config
 from bnrepro.records.files import read_json

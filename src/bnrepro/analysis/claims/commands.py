@@ -4,21 +4,34 @@ import shlex
 from typing import Any
 
 from bnrepro.analysis.claims.arms import Records, value
-from bnrepro.analysis.claims.definitions import Experiment, Part
-from bnrepro.analysis.claims.measures import varied
+from bnrepro.analysis.claims.measures import best, cells, varied
+from bnrepro.analysis.claims.rules import Experiment, Part
 from bnrepro.analysis.load import Record
 
 Choices = dict[str, list[Any]]  # by key, the values that a sweep goes through
 SWEEP = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]
+SEED = "seed"
 PAPER = "paper"  # the scale of an experiment unless another is asked for
 
 
-def _choices(part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records) -> Choices:
-    """What one arm chooses; a key that its measure goes over has all the values that there are records of."""
+def _choices(
+    part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records, seeds: int
+) -> list[Choices]:
+    """What one arm chooses, a sweep each.
+
+    A key that its measure goes over has all the values that there are records of; where the best of them is tested on
+    seeds of their own, that one has these in a second sweep.
+    """
     chosen = {key: [one] for key, one in (experiment.usual | overrides).items() if one != experiment.base.get(key)}
-    if key := varied(part.measure):
-        chosen[key] = sorted({value(r.config, key) for r in records.arm(part.experiment, overrides, varied=key)})
-    return chosen
+    if not (key := varied(part.measure)):
+        return [chosen | {SEED: list(range(seeds))}]
+    found = records.arm(part.experiment, overrides, varied=key)
+    values = sorted({value(r.config, key) for r in found})
+    if "best" not in part.measure:
+        return [chosen | {key: values, SEED: list(range(seeds))}]
+    sweeps = [chosen | {key: values, SEED: part.measure["choose_on"]}]
+    winner = best(cells(found, part.measure), part.measure)
+    return sweeps if winner is None else [*sweeps, chosen | {key: [winner], SEED: part.measure["test_on"]}]
 
 
 def _merge(arms: list[Choices]) -> list[Choices]:
@@ -55,11 +68,12 @@ def commands(parts: list[Part], experiments: dict[str, Experiment], records: Rec
         if experiment.command:
             lines.append(experiment.command)
             continue
-        arms = [_choices(part, part.arms[arm], experiment, records) for part in own for arm in part.weights]
-        seeds = ",".join(map(str, range(max(part.seeds for part in own))))
-        for choices in _merge(arms):
-            chosen = [_override(key, values) for key, values in sorted(choices.items(), key=_group_first)]
-            lines.append(shlex.join([*SWEEP, "scale=mini", f"experiment=claims/{name}", *chosen, f"seed={seeds}"]))
+        seeds = max(part.seeds for part in own)
+        arms = [(part, part.arms[arm]) for part in own for arm in part.weights]
+        sweeps = [sweep for part, overrides in arms for sweep in _choices(part, overrides, experiment, records, seeds)]
+        for choices in _merge(sweeps):
+            chosen = [_override(key, values) for key, values in sorted(choices.items(), key=_order)]
+            lines.append(shlex.join([*SWEEP, "scale=mini", f"experiment=claims/{name}", *chosen]))
     return lines
 
 
@@ -73,10 +87,12 @@ def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[s
         together.setdefault(tuple(sorted(its_seeds)) if seeds else (), []).append(experiment)
     start = [*SWEEP, *([] if scale == PAPER else [f"scale={scale}"])]
     return [
-        shlex.join([*start, _override("experiment", names), *([_override("seed", list(chosen))] if chosen else [])])
+        shlex.join([*start, _override("experiment", names), *([_override(SEED, list(chosen))] if chosen else [])])
         for chosen, names in together.items()
     ]
 
 
-def _group_first(item: tuple[str, list[Any]]) -> tuple[bool, str]:
-    return not item[0].endswith(".name"), item[0]
+def _order(item: tuple[str, list[Any]]) -> tuple[bool, bool, str]:
+    """Groups come first, and seeds last."""
+    key, _ = item
+    return key == SEED, not key.endswith(".name"), key

@@ -2,199 +2,180 @@
 
 A claim's file says where it stands, what it says in our words, the paper's number if there is one, how it is measured,
 and in ``parts`` what has to hold. A part is one of three: a ``number`` of the exact identities, a verdict of another
-``report``, or a statistic over the seeds of arms of an ``experiment``. Parts of one ``reading`` must hold together; a
-claim with several readings is judged in each. Instead of parts a claim may follow from others (``all_of``) or from
-reading alone (``text``).
+``report``, or a statistic over the seeds of arms of an ``experiment``. Such a statistic says what it ``is``, a ratio
+(whose logarithms are averaged), a difference or a value, and of which ``unit``. Parts of one ``reading`` must hold
+together; a claim with several readings is judged in each. Instead of parts a claim may follow from others (``all_of``)
+or from reading alone (``text``). The claims are the files that there are.
 """
 
 import re
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bnrepro.errors import UserError
+from bnrepro.analysis.claims.rules import STANCES, UNITS, VERDICTS, Claim, Experiment, Part, Rule
+from bnrepro.analysis.claims.schema import (
+    BOUNDS,
+    CLAIM,
+    COMPARED,
+    PARTS,
+    SETTLED,
+    check_keys,
+    check_measure,
+    check_settings,
+)
+from bnrepro.errors import UserError, suggest
 
-CLAIMS = [*(f"C{k:02}" for k in range(1, 49)), *(f"S{k}" for k in range(1, 11))]
 EXPERIMENTS = "experiments"  # the file that says where the records of each experiment are
+ID = re.compile(r"([CS])(\d+)")  # of a claim: C is the paper's, S a note's on it
 SCALE = "mini"  # of the claims' own experiments
-BOUNDS = ("above", "below", "at_least", "at_most", "within", "equals", "between")
-AS_GIVEN = {"number", "report", "experiment", "arms", "measure", "compare", "check"}  # fields of a part
-STANCES = ("supports", "contradicts", "mixed", "none")
-UNITS = {"": (1, ""), "points": (100, " points"), "nats": (1, " nats")}  # what a value is shown times, and of what
-VERDICTS = ("holds", "fails", "inconclusive", "contested", "untested")
+SIGNS = {" / ": "ratio", " - ": "difference"}
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a number, or the whole of an interval, must do to hold; one of `BOUNDS` and its value."""
-
-    bound: str
-    value: Any
-
-    @property
-    def edges(self) -> tuple[float, ...]:
-        """Where it changes from obeyed to not."""
-        if self.bound == "between":
-            return tuple(self.value)
-        return (-self.value, self.value) if self.bound == "within" else (self.value,)
-
-    def text(self, unit: str = "") -> str:
-        """In words."""
-        if self.bound == "between":
-            return "between {:g} and {:g}".format(*self.value)
-        words = {"within": "within ±", "at_least": "at least ", "at_most": "at most "}
-        times, name = UNITS[unit]
-        return f"{words.get(self.bound, self.bound + ' ')}{times * self.value:g}{name}"
+def _one_of(word: Any, known: tuple[str, ...], key: str, where: str) -> str:
+    if word not in known:
+        raise UserError(f"{where}: {key}: {word} is not one of {', '.join(known)}")
+    return word
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """Where records are below results/ and what their arms have in common.
-
-    ``base`` is what its configuration says by itself, ``usual`` what its arms choose instead; an arm's own choices go
-    over both. ``command`` is the one that made the records, where it cannot be put together from these.
-    """
-
-    name: str
-    records: str
-    base: dict[str, Any]
-    usual: dict[str, Any] = field(default_factory=dict)
-    command: str = ""
+def _seeds(value: Any, where: str) -> int:
+    if not isinstance(value, int) or value < 2:
+        raise UserError(f"{where}: seeds: {value} is not a number of seeds; a statistic needs two at least")
+    return value
 
 
-@dataclass(frozen=True)
-class Part:
-    """One thing that has to hold; see the module."""
-
-    what: str
-    reading: str
-    rule: Rule | None
-    number: str | None = None
-    report: str | None = None
-    experiment: str | None = None
-    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
-    measure: dict[str, Any] = field(default_factory=dict)
-    compare: str | dict[str, float] = ""
-    seeds: int = 0
-    check: bool = False  # not part of the claim: without it the reading says nothing
-
-    @cached_property
-    def weights(self) -> dict[str, float]:
-        """The arms that are compared and their weights in a sum; of their logarithms if it is a `ratio`."""
-        if isinstance(self.compare, dict):
-            return self.compare
-        one, *other = re.split(" [-/] ", self.compare)
-        return {one: 1.0} | dict.fromkeys(other, -1.0)
-
-    @property
-    def ratio(self) -> bool:
-        """Whether arms are divided, or one is a ratio itself, so that logarithms are averaged."""
-        return isinstance(self.compare, str) and (" / " in self.compare or "/" in str(self.measure.get("sites", "")))
-
-    @property
-    def unit(self) -> str:
-        """Of the value, a key of `UNITS`: accuracies are fractions, and shown in points."""
-        if "gap" in self.measure:
-            return "nats"
-        asked = str(self.measure)
-        return (
-            "points"
-            if not self.ratio and "largest" not in asked and ("top1" in asked or "statistics/" in asked)
-            else ""
-        )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the ledger before it is judged."""
-
-    id: str
-    place: str
-    claim: str
-    measurement: str
-    paper: str | None
-    parts: list[Part]
-    all_of: list[str]
-    text: str | None
-    untested: str | None
-    stance: str
-    says: str
-
-    @property
-    def experiments(self) -> list[str]:
-        """The experiments whose records it needs, in the order of the parts."""
-        return list(dict.fromkeys(part.experiment for part in self.parts if part.experiment))
-
-
-def _rule(raw: dict[str, Any], where: str) -> Rule | None:
+def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
     given = [bound for bound in BOUNDS if raw.get(bound) is not None]
-    if "report" in raw:
-        return None
     if len(given) != 1:
         raise UserError(f"{where}: a part needs one of {', '.join(BOUNDS)}; it has {', '.join(given) or 'none'}")
-    value = raw[given[0]]
-    return Rule(given[0], [float(v) for v in value] if isinstance(value, list) else float(value))
+    bound, value = given[0], raw[given[0]]
+    try:
+        edges = [float(edge) for edge in (value if bound == "between" else [value])]
+        ordered = bound != "between" or (edges[0] < edges[1] and len(edges) == 2)
+    except (TypeError, ValueError, IndexError):
+        ordered = False
+    if not ordered:
+        needs = "two numbers, the lower first" if bound == "between" else "a number"
+        raise UserError(f"{where}: {bound}: {value} is not {needs}")
+    if ratio and min(edges) <= (1 if bound == "within" else 0):
+        needs = "a factor above 1" if bound == "within" else "above 0"
+        raise UserError(f"{where}: {bound}: {value} is no edge of a ratio, which needs to be {needs}")
+    return Rule(bound, edges if bound == "between" else edges[0], ratio)
 
 
-def _part(raw: dict[str, Any], seeds: int, where: str) -> Part:
-    known = {*Part.__dataclass_fields__, *BOUNDS} - {"rule"}
-    if unknown := sorted(set(raw) - known):
-        raise UserError(f"{where}: unknown key {unknown[0]}; a part has {', '.join(sorted(known))}")
-    if sum(key in raw for key in ("number", "report", "experiment")) != 1:
+def _quantity(raw: dict[str, Any], where: str) -> dict[str, str]:
+    """What a part compares with its edge, and in which unit; an exact number need not say."""
+    kind = _one_of(raw.get("is", "value"), COMPARED, "is", where)
+    unit = _one_of(raw.get("unit", "number"), tuple(UNITS), "unit", where)
+    if (kind == "ratio") != (unit == "times"):
+        raise UserError(f"{where}: the unit of a ratio, and of nothing else, is times; this {kind} has {unit}")
+    return {"kind": kind, "unit": unit}
+
+
+def _statistic(raw: dict[str, Any], kind: str, seeds: Any, where: str) -> dict[str, Any]:
+    """The fields of a part that is measured over seeds, checked."""
+    compare = raw["compare"]
+    said = "difference" if isinstance(compare, dict) else next((SIGNS[sign] for sign in SIGNS if sign in compare), kind)
+    if said != kind:
+        raise UserError(f"{where}: compare: {compare} is a {said}, and the part says that it is a {kind}")
+    if raw.get("equals") is not None:
+        raise UserError(f"{where}: equals is for exact numbers; no interval over seeds shows it: use within")
+    check_measure(raw["measure"], where)
+    for settings in raw["arms"].values():
+        check_settings(settings, where)
+    return {name: raw[name] for name in ("experiment", "arms", "measure", "compare")} | {"seeds": _seeds(seeds, where)}
+
+
+def _part(raw: dict[str, Any], seeds: Any, where: str) -> Part:
+    kinds = [key for key in PARTS if isinstance(raw, dict) and key in raw]
+    if len(kinds) != 1:
         raise UserError(f"{where}: a part needs one of number, report and experiment")
+    check_keys(raw, *PARTS[kinds[0]], where)
+    if kinds[0] == "report":
+        return Part("", "", None, report=raw["report"])
+    quantity = _quantity(raw, where)
     part = Part(
-        what=raw.get("what", ""),
+        what=raw["what"],
         reading=raw.get("reading", ""),
-        rule=_rule(raw, where),
-        seeds=raw.get("seeds", seeds),
-        **{key: raw[key] for key in AS_GIVEN & raw.keys()},
+        rule=_rule(raw, quantity["kind"] == "ratio", where),
+        number=raw.get("number"),
+        check=raw.get("check", False),
+        **quantity,
+        **(_statistic(raw, quantity["kind"], raw.get("seeds", seeds), where) if kinds[0] == "experiment" else {}),
     )
     if part.experiment and (strangers := sorted(set(part.weights) - set(part.arms))):
         raise UserError(f"{where}: compare names {strangers[0]}, which is no arm; they are {', '.join(part.arms)}")
     return part
 
 
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _claim(path: Path) -> Claim:
+    raw, where = _read(path), str(path)
+    needed = ("place", "claim", "measurement", "literature")
+    check_keys(raw, needed, [key for key in CLAIM if key not in needed], where)
+    if sum(key in raw for key in SETTLED) != 1:
+        raise UserError(f"{where}: a claim needs one of parts, all_of and text")
+    literature = raw["literature"]
+    check_keys(literature, ("stance", "says"), (), f"{where}: literature")
+    return Claim(
+        id=path.stem,
+        place=raw["place"],
+        claim=" ".join(raw["claim"].split()),
+        measurement=" ".join(raw["measurement"].split()),
+        paper=raw.get("paper"),
+        parts=[_part(part, raw.get("seeds"), where) for part in raw.get("parts", [])],
+        all_of=raw.get("all_of", []),
+        text=_one_of(raw["text"], VERDICTS, "text", where) if "text" in raw else None,
+        untested=raw.get("untested"),
+        stance=_one_of(literature["stance"], STANCES, "stance", where),
+        says=literature["says"],
+    )
+
+
 def load_claims(folder: Path) -> dict[str, Claim]:
-    """All claims by id, in the order of `CLAIMS`.
+    """All claims by id: those whose files are in the folder, the paper's first, by number.
 
     Raises:
-        UserError: a file is missing, or says something that is not understood.
+        UserError: there is none, or a file says something that is not understood.
     """
-    found = {}
-    for name in CLAIMS:
-        path = folder / f"{name}.yaml"
-        if not path.is_file():
-            raise UserError(f"no {path}")
-        raw = yaml.safe_load(path.read_text())
-        if sum(key in raw for key in ("parts", "all_of", "text")) != 1:
-            raise UserError(f"{path}: a claim needs one of parts, all_of and text")
-        literature = raw["literature"]
-        if literature["stance"] not in STANCES:
-            raise UserError(f"{path}: stance={literature['stance']} is not one of {', '.join(STANCES)}")
-        found[name] = Claim(
-            id=name,
-            place=raw["place"],
-            claim=" ".join(raw["claim"].split()),
-            measurement=" ".join(raw["measurement"].split()),
-            paper=raw.get("paper"),
-            parts=[_part(part, raw.get("seeds", 0), str(path)) for part in raw.get("parts", [])],
-            all_of=raw.get("all_of", []),
-            text=raw.get("text"),
-            untested=raw.get("untested"),
-            stance=literature["stance"],
-            says=literature["says"],
-        )
-    return found
+    paths = {path.stem: path for path in folder.glob("*.yaml") if path.stem != EXPERIMENTS}
+    if wrong := sorted(name for name in paths if not ID.fullmatch(name)):
+        raise UserError(f"{paths[wrong[0]]}: a claim's file is named C or S and a number, as S11.yaml")
+    if not paths:
+        raise UserError(f"no claim in {folder}; there is one file each, as C01.yaml")
+    claims = {name: _claim(paths[name]) for name in sorted(paths, key=_order)}
+    for claim in claims.values():
+        if strangers := [name for name in claim.all_of if name not in claims]:
+            raise UserError(f"{paths[claim.id]}: all_of names {strangers[0]}; {suggest(strangers[0], claims)}")
+    return claims
+
+
+def _order(name: str) -> tuple[str, int]:
+    letter, number = ID.fullmatch(name).groups()
+    return letter, int(number)
 
 
 def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
-    """Where the records of each experiment are; those of the claims' own at this scale."""
-    raw = yaml.safe_load((folder / f"{EXPERIMENTS}.yaml").read_text())
+    """Where the records of each experiment are; those of the claims' own at this scale.
+
+    Raises:
+        UserError: the file says something that is not understood.
+    """
+    path = folder / f"{EXPERIMENTS}.yaml"
+    raw, own = _read(path), f"/{SCALE}"
+    for name, entry in raw.items():
+        where = f"{path}: {name}"
+        check_keys(entry, ("records", "base"), ("usual", "command"), where)
+        check_settings(entry["base"] | entry.get("usual", {}), where)
     found = {name: Experiment(name, **entry) for name, entry in raw.items()}
-    own = f"/{SCALE}"
     return {
         name: replace(one, records=one.records.removesuffix(own) + f"/{scale}") if one.records.endswith(own) else one
         for name, one in found.items()

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bnrepro.analysis.claims.arms import Records, value
-from bnrepro.analysis.claims.definitions import Part, Rule
-from bnrepro.analysis.claims.measures import across, measure, varied
-from bnrepro.analysis.statistics import LEVEL, Estimate
+from bnrepro.analysis.claims.arms import Records
+from bnrepro.analysis.claims.measures import across, cells, measure, varied
+from bnrepro.analysis.claims.rules import Part, Rule
+from bnrepro.analysis.endpoints import SIGNIFICANT, Endpoint, adjust, blocked
+from bnrepro.analysis.statistics import Estimate, distance, geometric, p_value
 
-SIGNIFICANT = 1 - LEVEL
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
 MOST_SEEDS = 1000  # that are worth naming as what would decide
 
@@ -32,19 +32,21 @@ class Judged:
     runs: list[str] = field(default_factory=list)
     note: str = ""
 
+    @property
+    def value(self) -> float | None:
+        """The mean, or the exact number; None where there is none, or it is not finite."""
+        value = self.estimate.mean if self.estimate else self.number
+        return value if value is not None and np.isfinite(value) else None
+
 
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
     """A number a seed of one arm, and the runs that it is from."""
     spec = part.measure
-    key = varied(spec)
-    if not key:
-        found = records.arm(part.experiment, overrides)
-        return {r.seed: measure(r, spec) for r in found}, [r.path.name for r in found]
-    found = records.arm(part.experiment, overrides, varied=key)
-    cells: dict[Any, dict[int, float]] = {}
-    for record in found:
-        cells.setdefault(value(record.config, key), {})[record.seed] = measure(record, spec["of"])
-    return across(cells, spec), [r.path.name for r in found]
+    found = records.arm(part.experiment, overrides, varied=varied(spec))
+    names = [record.path.name for record in found]
+    if varied(spec):
+        return across(cells(found, spec), spec), names
+    return {record.seed: measure(record, spec) for record in found}, names
 
 
 def gather(records: Records, part: Part) -> Judged:
@@ -57,45 +59,18 @@ def gather(records: Records, part: Part) -> Judged:
         return Judged(part, runs=runs)
     table = np.array([[arms[name][0][seed] for seed in seeds] for name in part.weights])
     weights = np.array(list(part.weights.values()))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        combined = weights @ np.log(table) if part.ratio else weights @ table
     note = ""
-    if part.ratio and np.isinf(combined).any():
-        combined = np.clip(combined, -np.log(ENDLESS), np.log(ENDLESS))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.exp(weights @ np.log(table)) if part.ratio else weights @ table
+    if part.ratio and not ((values > 0) & np.isfinite(values)).all():
+        values = np.clip(values, 1 / ENDLESS, ENDLESS)
         note = f"a diverged run counts as a ratio of {ENDLESS:g}"
-    values = np.exp(combined) if part.ratio else combined
-    return Judged(
-        part,
-        estimate=_estimate(combined, part),
-        values=values.tolist(),
-        p=_p(combined, part),
-        seeds=seeds,
-        runs=runs,
-        note=note,
-    )
-
-
-def _estimate(values: np.ndarray, part: Part) -> Estimate:
-    """Mean and interval over seeds; back from logarithms if it is a ratio (its sd stays that of the logarithms)."""
-    found = Estimate.of(values)
-    if part.ratio:
-        mean, low, high = (float(np.exp(v)) for v in (found.mean, found.low, found.high))
-        found = Estimate(mean, found.sd, low, high, found.n)
-    return found
-
-
-def _p(values: np.ndarray, part: Part) -> float | None:
-    """Two-sided, against the rule's edge; of ``within``, the larger of the two one-sided ones (TOST)."""
-    rule, n = part.rule, len(values)
-    if n < 2 or not np.isfinite(values).all():
-        return None
-    edges = np.log(rule.edges) if part.ratio else np.array(rule.edges)
-    sd = values.std(ddof=1)
-    distances = [abs(values.mean() - edge) for edge in edges]
-    if sd == 0:
-        return float(min(distances) == 0)
-    tails = [float(stats.t.sf(distance / (sd / n**0.5), n - 1)) for distance in distances]
-    return max(tails) if rule.bound == "within" else 2 * tails[0]
+    if lost := int((~np.isfinite(values)).sum()):
+        note = f"no mean: {lost} of {len(seeds)} seeds have no finite value"
+    with np.errstate(invalid="ignore"):
+        estimate = geometric(values) if part.ratio else Estimate.of(values)
+    p = p_value(estimate, *part.rule.edges, ratio=part.ratio)
+    return Judged(part, estimate=estimate, values=values.tolist(), p=p, seeds=seeds, runs=runs, note=note)
 
 
 def holds(rule: Rule, low: float, high: float) -> str:
@@ -113,36 +88,40 @@ def holds(rule: Rule, low: float, high: float) -> str:
     return "holds" if inside else "fails" if outside else "inconclusive"
 
 
-def decide(found: Iterable[Judged]) -> None:
-    """Give every part with an estimate its adjusted p-value (Benjamini & Hochberg 1995) and its verdict.
+def decide(found: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
+    """Give every part with a p-value, and every endpoint of a figure, its adjusted one and its verdict.
 
-    The parts given are one family. A part holds, or fails, if its whole interval lies on one side of the edge and its
-    adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
+    The parts are one family, adjusted by Benjamini & Hochberg (1995) together with the endpoints that are no headlines;
+    see `bnrepro.analysis.endpoints` for these. A part holds, or fails, if its whole interval lies on one side of the
+    edge and its adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
     """
-    tested = [judged for judged in found if judged.estimate is not None]
+    tested = [judged for judged in found if judged.estimate is not None and not judged.part.number]
     known = [judged for judged in tested if judged.p is not None]
-    if known:
-        for judged, q in zip(known, stats.false_discovery_control([j.p for j in known]), strict=True):
-            judged.q = float(q)
+    for judged, q in zip(known, adjust(endpoints, [judged.p for judged in known]), strict=True):
+        judged.q = q
     for judged in tested:
         estimate = judged.estimate
         judged.verdict = "inconclusive"
         if estimate.n < judged.part.seeds:
             judged.note = f"{estimate.n} of {judged.part.seeds} seeds"
-        elif judged.q is not None and judged.q <= SIGNIFICANT:
-            judged.verdict = holds(judged.part.rule, estimate.low, estimate.high)
+        elif judged.q is not None:
+            verdict = holds(judged.part.rule, estimate.low, estimate.high)
+            if judged.q <= SIGNIFICANT:
+                judged.verdict = verdict
+            elif verdict != "inconclusive":
+                judged.note = blocked(verdict)
 
 
 def seeds_to_decide(judged: Judged) -> int | None:
-    """How many seeds would put the interval on one side of the edge, if mean and spread stay; None beyond 1,000."""
-    estimate, rule = judged.estimate, judged.part.rule
-    if estimate is None or estimate.n < 2 or not estimate.sd > 0 or not isinstance(rule.value, float):
+    """How many seeds would decide, if mean, spread and what the adjustment makes of p stay; None beyond 1,000.
+
+    With so many the interval lies on one side of the nearest edge at the level that the adjustment leaves of 5 %.
+    """
+    estimate, part = judged.estimate, judged.part
+    if judged.p is None or not estimate.sd > 0:
         return None
-    edge, mean = rule.value, estimate.mean
-    if rule.bound == "within":
-        distance = abs(edge - abs(mean))
-    else:
-        distance = abs(np.log(mean / edge)) if judged.part.ratio else abs(mean - edge)
-    n = np.arange(2, MOST_SEEDS + 1)
-    enough = stats.t.ppf((1 + LEVEL) / 2, n - 1) * estimate.sd / np.sqrt(n) < distance
+    away = distance(estimate, *part.rule.edges, ratio=part.ratio)
+    n = np.arange(max(2, part.seeds), MOST_SEEDS + 1)
+    left = SIGNIFICANT * (judged.p / judged.q if judged.q else 1)
+    enough = 2 * stats.t.sf(away / (estimate.sd / np.sqrt(n)), n - 1) <= left
     return int(n[enough][0]) if enough.any() else None

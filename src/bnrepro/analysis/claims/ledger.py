@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
-from bnrepro.analysis.claims.definitions import SCALE, Claim, Part, load_claims, load_experiments
+from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
+from bnrepro.analysis.claims.rules import Claim, Part
+from bnrepro.analysis.endpoints import Endpoint, together
+from bnrepro.analysis.statistics import Estimate
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
@@ -38,13 +41,15 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():
         raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
-    numbers = read_json(results / IDENTITIES)["numbers"]
+    identities = read_json(results / IDENTITIES)
     records = Records(source or results, experiments)
     found = {
-        claim.id: [_judge(claim, part, records, numbers, results) for part in claim.parts] for claim in claims.values()
+        name: [_judge(name, part, records, identities, results) for part in claim.parts]
+        for name, claim in claims.items()
     }
     judged = {name: [one for one in parts if isinstance(one, Judged)] for name, parts in found.items()}
-    decide(one for parts in judged.values() for one in parts)
+    readings = [one for parts in found.values() for group in parts if not isinstance(group, Judged) for one in group]
+    decide((one for parts in judged.values() for one in parts), (e for one in readings for e in one.endpoints))
     rows: dict[str, Row] = {}
     for claim in sorted(claims.values(), key=lambda one: bool(one.all_of)):
         rows[claim.id] = _row(claim, found[claim.id], rows, records)
@@ -52,21 +57,27 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
 
 
 def _judge(
-    claim: Claim, part: Part, records: Records, numbers: dict[str, Any], results: Path
+    claim: str, part: Part, records: Records, identities: dict[str, Any], results: Path
 ) -> Judged | list[Reported]:
     if part.report:
-        return reported(part.report, claim.id, results)
+        return reported(part.report, claim, results)
     if part.number:
-        found = numbers.get(claim.id, {}).get(part.number)
-        if found is None:
-            raise UserError(f"{IDENTITIES} has no {part.number} of {claim.id}; run: python scripts/identities.py")
-        return Judged(part, verdict=holds(part.rule, found, found), number=found)
+        return _exact(claim, part, identities)
     return gather(records, part)
 
 
-def together(verdicts: list[str]) -> str:
-    """The verdict on things that must all hold."""
-    return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in verdicts), "holds")
+def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
+    """A number of the exact claims; or a time, which is judged by the interval over its repetitions."""
+    number = identities["numbers"].get(claim, {}).get(part.number)
+    if number is None:
+        raise UserError(f"{IDENTITIES} has no {part.number} of {claim}; run: python scripts/identities.py")
+    timed = identities.get("intervals", {}).get(claim, {}).get(part.number)
+    if timed is None:
+        return Judged(part, verdict=holds(part.rule, number, number), number=number)
+    estimate = Estimate(number, timed["sd_of_logs"], timed["low"], timed["high"], timed["n"])
+    verdict = holds(part.rule, estimate.low, estimate.high)
+    note = f"{timed['n']} repetitions on one {timed['processor']}, threads: {timed['threads']}"
+    return Judged(part, verdict=verdict, estimate=estimate, values=timed["values"], number=number, note=note)
 
 
 def _reading(parts: list[Judged]) -> str:
@@ -135,7 +146,17 @@ def _commands(claim: Claim, found: list[Judged | list[Reported]], records: Recor
 
 
 def _number(value: float | None, digits: int = 6) -> float | None:
-    return None if value is None or math.isnan(value) else float(f"{value:.{digits}g}")
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
+
+
+def _measured(estimate: Estimate, p: float | None, q: float | None) -> Row:
+    return {
+        "n": estimate.n,
+        "value": _number(estimate.mean),
+        "interval": [_number(estimate.low), _number(estimate.high)],
+        "p": _number(p, 3),
+        "q": _number(q, 3),
+    }
 
 
 def _part(one: Judged) -> Row:
@@ -144,23 +165,20 @@ def _part(one: Judged) -> Row:
         "what": part.what,
         "reading": part.reading,
         "rule": part.rule.text(part.unit),
+        "is": part.kind,
         "unit": part.unit,
-        "family": "exact" if part.number else "directional",
+        "family": "directional" if part.experiment else "timed" if estimate else "exact",
         "verdict": one.verdict,
-        "n": estimate.n if estimate else 1 if part.number else 0,
-        "value": _number(estimate.mean if estimate else one.number),
+        "n": 1 if part.number else 0,
+        "value": _number(one.value),
         "runs": one.runs,
     }
     if part.check:
         row["check"] = True
     if estimate:
-        row |= {
-            "interval": [_number(estimate.low), _number(estimate.high)],
-            "seeds": one.seeds,
-            "values": [_number(value) for value in one.values],
-            "p": _number(one.p, 3),
-            "q": _number(one.q, 3),
-        }
+        row |= _measured(estimate, one.p, one.q) | {"values": [_number(value) for value in one.values]}
+    if part.experiment and estimate:
+        row["seeds"] = one.seeds
         if one.verdict == "inconclusive":
             row["n_to_decide"] = seeds_to_decide(one)
     if one.note:
@@ -173,10 +191,18 @@ def _reported(one: Reported) -> Row:
         "what": one.ours,
         "reading": one.reading,
         "rule": one.rule,
-        "unit": "",
+        "is": "value",
+        "unit": "number",
         "family": "reported",
         "verdict": one.verdict,
         "n": one.n,
         "value": None,
         "runs": sorted({record.path.name for record in one.records}),
+        "endpoints": [_endpoint(endpoint) for endpoint in one.endpoints],
     }
+
+
+def _endpoint(one: Endpoint) -> Row:
+    row = {"what": one.what, "is": one.kind, "unit": one.unit, "verdict": one.verdict, "note": one.note}
+    row |= {"family": "headline" if one.headline else "directional"}
+    return row | (_measured(one.estimate, one.p, one.q) if one.estimate else {"value": None, "p": None, "q": None})

@@ -5,6 +5,8 @@ over the run's steps, a measure of speed; ``{difference: [column, column]}`` of 
 test minus training loss where the latter first falls so far; ``{drift: view, layer: k}`` see `bnrepro.analysis.drift`;
 ``{probe: quantity, sites: ..., at: ...}`` what an instrument saw. A run that diverged has the accuracy of guessing, and
 an infinite weight norm or whatever else an instrument would have seen.
+
+Other measures are over several cells of an arm, each a value of one key: see `across`.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from bnrepro.analysis import dataset
+from bnrepro.analysis.claims.arms import value
+from bnrepro.analysis.claims.schema import ACROSS, KINDS
 from bnrepro.analysis.drift import layer_drift
 from bnrepro.analysis.load import Record
 
@@ -73,7 +77,7 @@ def _probe(record: Record, quantity: str | list[str], sites: str, at: str) -> fl
 
 def measure(record: Record, spec: dict[str, Any]) -> float:
     """The number that a specification asks of a record; nan where it has none."""
-    kind = next(iter(spec))
+    kind = next(key for key in KINDS if key in spec)
     if kind == "final":
         return _final(record, spec["final"])
     if kind == "highest":
@@ -87,12 +91,10 @@ def measure(record: Record, spec: dict[str, Any]) -> float:
         return _gap(record, spec["gap"])
     if kind == "drift":
         return np.inf if record.diverged else layer_drift(record.probes, spec["layer"], spec["drift"])
-    if kind == "probe":
-        return _probe(record, spec["probe"], spec["sites"], spec["at"])
-    raise ValueError(f"unknown measure {spec}")
+    return _probe(record, spec["probe"], spec["sites"], spec["at"])
 
 
-ACROSS = ("best", "largest", "spread")  # measures of an arm with several cells, each a value of the named key
+Cells = dict[Any, dict[int, float]]  # of an arm that has several: value of the key -> seed -> number
 
 
 def varied(spec: dict[str, Any]) -> str:
@@ -100,24 +102,44 @@ def varied(spec: dict[str, Any]) -> str:
     return next((spec[name] for name in ACROSS if name in spec), "")
 
 
-def across(cells: dict[Any, dict[int, float]], spec: dict[str, Any]) -> dict[int, float]:
+def cells(records: list[Record], spec: dict[str, Any]) -> Cells:
+    """What such a measure is over: the cells of an arm's records, in the order of the key's values.
+
+    A number that a record does not have (nan) is left out, like a seed of which there is no record.
+    """
+    found: Cells = {}
+    for record in records:
+        if not np.isnan(number := measure(record, spec["of"])):
+            found.setdefault(value(record.config, varied(spec)), {})[record.seed] = number
+    return dict(sorted(found.items()))
+
+
+def best(found: Cells, spec: dict[str, Any]) -> Any:
+    """The value of the key whose cell has the highest mean over the seeds to choose on; the first of several.
+
+    None before all cells with all of these seeds are there.
+    """
+    seeds = spec["choose_on"]
+    if len(found) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in found.values()):
+        return None
+    return max(found, key=lambda value: np.mean([found[value][seed] for seed in seeds]))
+
+
+def across(found: Cells, spec: dict[str, Any]) -> dict[int, float]:
     """One number a seed from an arm's cells, by the value of the key that differs between them.
 
-    ``best`` is the cell of the highest mean over seeds; ``largest`` the largest value of the key at which a seed gets
-    to ``share`` of its own best; ``spread`` a seed's best minus its worst. Only seeds that every cell has are used,
-    and there is nothing before all ``cells`` are there.
-
-    Args:
-        cells: value of the key -> seed -> number.
-        spec: the specification.
+    ``best`` is the cell of the highest mean over the seeds ``choose_on``, and its numbers are those of other seeds,
+    ``test_on``: the highest of several means is too high on the seeds that it was chosen on. ``largest`` is the
+    largest value of the key at which a seed gets to ``share`` of its own best; ``spread`` a seed's best minus its
+    worst. These two use only seeds that every cell has. There is nothing before all ``cells`` are there.
     """
-    if len(cells) < spec["cells"]:
+    if len(found) < spec["cells"]:
         return {}
-    seeds = sorted(set.intersection(*(set(cell) for cell in cells.values())))
     if "best" in spec:
-        chosen = max(cells, key=lambda value: np.mean([cells[value][seed] for seed in seeds]))
-        return {seed: cells[chosen][seed] for seed in seeds}
-    table = {seed: {value: cell[seed] for value, cell in cells.items()} for seed in seeds}
+        chosen = found.get(best(found, spec), {})
+        return {seed: chosen[seed] for seed in spec["test_on"] if seed in chosen}
+    seeds = sorted(set.intersection(*(set(cell) for cell in found.values())))
+    table = {seed: {value: cell[seed] for value, cell in found.items()} for seed in seeds}
     if "spread" in spec:
         return {seed: max(row.values()) - min(row.values()) for seed, row in table.items()}
     return {s: max(v for v, got in row.items() if got >= spec["share"] * max(row.values())) for s, row in table.items()}

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bnrepro.analysis import style
-from bnrepro.analysis.claims.definitions import UNITS
 from bnrepro.analysis.claims.judge import Judged
+from bnrepro.analysis.claims.rules import UNITS
 from bnrepro.analysis.claims.table import MARKS
 
 COLOURS = {"holds": style.WITH, "fails": style.WITHOUT}
@@ -57,7 +57,7 @@ def _draw(axes: Axes, one: Judged) -> None:
 
 def draw(parts: list[Judged]) -> Figure:
     """The measured and exact parts of a claim; blue is where the rule is obeyed, the dashed line its edge."""
-    shown = [one for one in parts if one.estimate is not None or one.number is not None]
+    shown = [one for one in parts if one.value is not None]
     figure = Figure(figsize=(8, 0.3 + 0.55 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axes, one in zip(panels, shown, strict=True):

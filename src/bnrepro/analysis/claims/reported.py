@@ -1,25 +1,33 @@
-"""The claims that a figure's own report judges, C31 to C38, C45 and C46: readings, verdicts, numbers and records."""
+"""The claims that a figure's own report judges, C31 to C38, C45 and C46: readings, endpoints, numbers and records."""
 
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from bnrepro.analysis import figure1, figure1_table, figure2, figure2_claims, figure2_verdicts, figure4, figure4_table
+from bnrepro.analysis import figure1_table, figure2, figure2_claims, figure4, figure4_table
 from bnrepro.analysis.claims.commands import commands_of
+from bnrepro.analysis.claims.readings import ENDPOINTS
+from bnrepro.analysis.endpoints import Endpoint, together
 from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.errors import UserError, suggest
 
 HOMES = {"figure1": "figure1/paper", "figure2": "figure2/laptop", "figure4": "figure4/laptop"}
 
 
 class Reported(NamedTuple):
-    """One reading of a claim."""
+    """One reading of a claim: what was measured in words, by which rule it is judged, and the endpoints judged."""
 
     reading: str
-    verdict: str
     ours: str
     rule: str
     n: int
     records: list[Record]
+    endpoints: list[Endpoint]  # none: untested
+
+    @property
+    def verdict(self) -> str:
+        """All endpoints together, as they stand."""
+        return together(one.verdict for one in self.endpoints) if self.endpoints else "untested"
 
 
 @cache
@@ -37,21 +45,21 @@ def _arms2(results: Path) -> dict[str, list[Record]]:
 def _figure1(claim: str, results: Path) -> list[Reported]:
     arms = _arms1(results)
     plain, bn = arms["plain"], arms["bn"]
-    verdict, ours = figure1.verdicts(plain, bn)[claim], figure1_table.ours(plain, bn)[claim]
-    return [Reported("", verdict, ours, figure1_table.RULES[claim], min(len(plain), len(bn)), [*plain, *bn])]
+    endpoints = ENDPOINTS["figure1"][claim](plain, bn)
+    ours, rule = figure1_table.ours(plain, bn)[claim], figure1_table.RULES[claim]
+    return [Reported("", ours, rule, min(len(plain), len(bn)), [*plain, *bn], endpoints)]
 
 
-def _figure2(claim: str, results: Path) -> list[Reported]:
-    arms, found = _arms2(results), []
-    suffixes = figure2_verdicts.readings(claim)
-    for suffix in suffixes:
-        verdict = figure2_verdicts.judge(claim, arms, suffix)
-        used = [arms.get(name.replace("*", suffix), []) for name in figure2_verdicts.CLAIMS[claim][1]]
-        reading = figure2_claims.WORDS[suffix] if len(suffixes) > 1 else ""
-        ours = "" if verdict == figure2_verdicts.UNTESTED else figure2_claims.ours(claim, arms, suffix)
-        rule = figure2_claims.RULES[claim]
-        found.append(Reported(reading, verdict, ours, rule, min(map(len, used)), [one for arm in used for one in arm]))
-    return found
+def _figure2(name: str, results: Path) -> list[Reported]:
+    arms, claim, readings = _arms2(results), figure2_claims.CLAIMS[name], []
+    for beta in claim.betas:
+        used = [arms.get(variant, []) for variant in claim.arms(beta)]
+        endpoints = ENDPOINTS["figure2"][name](arms, beta)
+        ours = "; ".join(map(figure2_claims.words, endpoints))
+        reading = figure2_claims.BETAS[beta] if len(claim.betas) > 1 else ""
+        records = [record for arm in used for record in arm]
+        readings.append(Reported(reading, ours, claim.rule, min(map(len, used)), records, endpoints))
+    return readings
 
 
 def _figure4(claim: str, results: Path) -> list[Reported]:
@@ -59,14 +67,22 @@ def _figure4(claim: str, results: Path) -> list[Reported]:
     found = figure4.load_evaluation(home)
     records = [record for record in load_records(home / "runs") if record.path.name in found.info["runs"]]
     ours, rule = figure4_table.ours(found)[claim], figure4_table.RULES[claim]
-    return [Reported("", figure4.verdicts(found)[claim], ours, rule, found.count, records)]
+    return [Reported("", ours, rule, found.count, records, ENDPOINTS["figure4"][claim](found))]
 
 
 _FIGURES = {"figure1": _figure1, "figure2": _figure2, "figure4": _figure4}
 
 
 def reported(figure: str, claim: str, results: Path) -> list[Reported]:
-    """What a figure's report says of a claim, a reading at a time."""
+    """What a figure's report says of a claim, a reading at a time.
+
+    Raises:
+        UserError: there is no such report, or it judges no such claim.
+    """
+    if figure not in ENDPOINTS:
+        raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, ENDPOINTS)}")
+    if claim not in ENDPOINTS[figure]:
+        raise UserError(f"{claim}: the report {figure} does not judge it; it judges {', '.join(ENDPOINTS[figure])}")
     return _FIGURES[figure](claim, results)
 
 

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterable
 
-from bnrepro.analysis.claims.definitions import UNITS, VERDICTS
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.claims.rules import UNITS, VERDICTS
 from bnrepro.analysis.text import grid, paragraph
 
 PLOTS = "claims/plots"
 INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and whether it is true here. Each was given a
 rule before its records were made, but where it reads records of Figures 1 to 4 or says otherwise: a statistic
 over seeds, paired by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A
-claim *holds* or *fails* if the interval, and the p-value adjusted by Benjamini and Hochberg over all such
-statistics, say so; else it is *inconclusive*. It is *contested* if readings of it contradict each other, or the
-literature what holds here. Exact claims are identities, checked in float64 against a tolerance, which was set when
-the program had been seen to run. Scale `mini` is 20 classes of
-Tiny-ImageNet at 32 px, a quarter of the width and 700 steps, or 5,000 steps of the MNIST network; a number at
-one scale never stands for one at another."""
+statistic *holds* or *fails* if its interval and its adjusted p-value say so; else it is *inconclusive*. p-values
+are two-sided, against the edge, and adjusted in two families: the headline endpoints of Figures 1 to 4 by Holm, so
+that the chance of any false one is at most 5 %, and all other statistics over seeds together by Benjamini and
+Hochberg, so that at most 5 % of what is found is expected to be false. What has no p-value, as a count of runs or a
+time that is censored, is in no adjustment, and its row says so. A figure's own table gives its verdicts before the
+adjustment. A claim is *contested* if readings of it contradict each other, or the literature what holds here. Exact
+claims are identities, checked in float64 against a tolerance, which was set when the program had been seen to run; a
+ratio of times is judged by its interval over repetitions on one machine, and is in no adjustment either. Scale `mini`
+is 20 classes of Tiny-ImageNet at 32 px, a quarter of the width and 700 steps, or 5,000 steps of the MNIST network; a
+number at one scale never stands for one at another."""
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
 
 
@@ -30,9 +34,9 @@ def number(part: Row) -> str:
     if part["family"] == "reported":
         return part["what"]
     if part["value"] is None:
-        return ""
+        return "no finite mean" if part["n"] else ""
     times, unit = UNITS[part["unit"]]
-    sign = "+" if unit else ""
+    sign = "+" if unit and part["is"] == "difference" else ""
     shown = [times * v for v in (part["value"], *(part.get("interval") or [])) if v is not None]
     texts = [f"{v:{sign}.2f}" if unit else figure(v) for v in shown]
     return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
@@ -93,7 +97,7 @@ def _links(row: Row) -> str:
         found.append(f"[plot]({PLOTS}/{row['id']}.png)")
     if any(part["family"] == "reported" for part in row["ours"]):
         found += [f"[plot](../{folder}/figure.png)" for folder in row["records"]]
-    if any(part["family"] == "exact" for part in row["ours"]):
+    if any(part["family"] in ("exact", "timed") for part in row["ours"]):
         found.append("[numbers](claims/identities.json)")
     return " ".join(found)
 
@@ -118,20 +122,37 @@ def overview(rows: list[Row]) -> str:
     return grid([*HEAD, ""], lines)
 
 
+def _adjusted(part: Row) -> str:
+    """The adjusted p-value of a part, or of each endpoint of a figure's reading, or why there is none."""
+    if part["family"] != "reported":
+        return f"{part['q']:.2g}" if part.get("q") is not None else ""
+    several = len(part["endpoints"]) > 1
+    return "; ".join(
+        (f"{one['what']}: " if several else "") + (f"{one['q']:.2g}" if one["q"] is not None else one["note"])
+        for one in part["endpoints"]
+    )
+
+
+def _said(part: Row) -> str:
+    """A part's verdict, and what else there is to say of it."""
+    notes = [part["note"]] if part.get("note") else []
+    for one in part.get("endpoints", []):
+        notes += [f"{one['what']}: {one['note']}"] if one["note"] and one["q"] is not None else []
+    if "n_to_decide" in part and part["n"] > 1:
+        notes.append(f"{part['n_to_decide'] or 'more than 1,000'} seeds would decide")
+    return part["verdict"] + "".join(f"; {note}" for note in notes)
+
+
 def parts(row: Row) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of the table of what was measured for a claim."""
     readings = any(part["reading"] for part in row["ours"])
     lines = []
     for part in row["ours"]:
-        told = part["verdict"]
-        if part["verdict"] == "inconclusive" and "n_to_decide" in part:
-            told += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide" if part["n"] > 1 else ""
-        if note := part.get("note"):
-            told += f" ({note})"
         what = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
-        cells = [what, number(part) or "not measured", part["rule"], str(part["n"]) if part["n"] > 1 else "", told]
+        n = str(part["n"]) if part["n"] > 1 else ""
+        cells = [what, number(part) or "not measured", part["rule"], n, _adjusted(part), _said(part)]
         lines.append([part["reading"], *cells] if readings else cells)
-    head = ["measured", "ours", "holds if", "n", "verdict"]
+    head = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"]
     return ["reading", *head] if readings else head, lines
 
 

@@ -1,0 +1,93 @@
+"""What figures hand to the ledger: two families of p-values, and verdicts that stand only once adjusted."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bnrepro import report
+from bnrepro.analysis import figure2_claims, figure2_table
+from bnrepro.analysis.claims import reported, table
+from bnrepro.analysis.endpoints import Endpoint, adjust
+from bnrepro.analysis.load import load_records
+from bnrepro.analysis.statistics import Estimate, geometric, holm, p_value
+from bnrepro.errors import UserError
+from conftest import ROOT
+
+RESULTS = ROOT / "results"
+SURE = Estimate(0.5, 0.1, 0.4, 0.6, 3)
+
+
+def test_holm_is_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1, 1]) and len(holm([])) == 0
+
+
+def test_headlines_are_one_family_and_all_else_another():
+    def endpoints() -> list[Endpoint]:
+        found = [Endpoint("a", "holds", SURE, p, headline=headline) for p, headline in FOUND]
+        return [*found, Endpoint("censored", "fails", note="no p-value: censored")]
+
+    found, others = endpoints(), [0.2, 0.04]
+    assert adjust(found, others) == pytest.approx(stats.false_discovery_control([0.2, 0.04, 0.03])[:2].tolist())
+    assert [one.q for one in found[:3]] == pytest.approx([0.02, 0.045, 0.06]) and found[3].q is None
+    assert [one.verdict for one in found] == ["holds", "holds", "inconclusive", "fails"]
+    assert found[2].note == "by its interval alone it holds; the adjusted p decides"
+    assert found[3].note == "no p-value: censored" and adjust([], []) == []
+
+
+FOUND = ((0.01, True), (0.045, True), (0.03, False))
+
+
+def test_the_p_value_goes_with_the_interval():
+    values = np.array([0.1, 0.4, 0.3])
+    low = Estimate.of(values).low
+    assert p_value(Estimate.of(values), low) == pytest.approx(0.05)
+    assert p_value(Estimate.of(values), low, 99.0) == pytest.approx(0.05)  # the nearest edge
+    assert p_value(geometric(values), geometric(values).high, ratio=True) == pytest.approx(0.05)
+    assert p_value(Estimate.of(values[:1]), 0.0) is None and p_value(Estimate(np.inf, np.nan, 0, 0, 3), 0.0) is None
+
+
+@cache
+def rows() -> dict[str, dict]:
+    return {row["id"]: row for row in json.loads((RESULTS / "claims.json").read_text())}
+
+
+def test_every_reading_of_a_figure_is_in_an_adjustment_or_says_why_not():
+    endpoints = [one for row in rows().values() for part in row["ours"] for one in part.get("endpoints", [])]
+    assert len(endpoints) >= 13
+    for one in endpoints:
+        assert (one["q"] is None) == (one["p"] is None) == one["note"].startswith("no p-value: ")
+        assert one["q"] is None or (one["p"] <= one["q"] and len(one["interval"]) == 2 and one["n"] > 1)
+    headlines = [one for one in endpoints if one["family"] == "headline" and one["p"] is not None]
+    assert [one["q"] for one in headlines] == pytest.approx(holm([one["p"] for one in headlines]), rel=0.01)
+    directional = [one for row in rows().values() for one in row["ours"] if one["family"] == "directional"]
+    rest = [one for one in [*directional, *endpoints] if one["family"] == "directional" and one.get("p") is not None]
+    expected = stats.false_discovery_control([one["p"] for one in rest])
+    assert [one["q"] for one in rest] == pytest.approx(expected, rel=0.01)
+
+
+def test_the_ledger_shows_the_adjusted_p_or_why_there_is_none():
+    head, lines = table.parts(rows()["C33"])
+    steps, maxima = lines[0][head.index("adjusted p")].split("; ")
+    (_, censored), (_, measured) = ((one["what"], one) for one in rows()["C33"]["ours"][0]["endpoints"])
+    assert steps == f"steps: {censored['note']}" and maxima == f"maxima: {measured['q']:.2g}"
+
+
+def test_a_ratio_of_steps_has_one_interval():
+    """The line of a claim and that of the table are of the same two arms."""
+    found = load_records(RESULTS / "figure2" / "laptop" / "runs")
+    arms = report._arms("figure2", found, RESULTS / "figure2" / "laptop" / "runs")
+    (said,) = [part for part in figure2_claims.ours("C34", arms, "_equal").split("; ") if "Inception" in part]
+    interval = said.split(": ")[1]
+    (line,) = [row for row in figure2_table.reading(arms, ["bn_x5_equal"]).splitlines() if "BN-x5" in row]
+    assert "[" in interval and f"| {interval} |" in line
+
+
+def test_a_report_that_judges_no_such_claim_is_one_line():
+    with pytest.raises(UserError, match="C99: the report figure1 does not judge it; it judges C31, C32"):
+        reported.reported("figure1", "C99", RESULTS)
+    with pytest.raises(UserError, match="no report figure11 judges claims; did you mean figure1"):
+        reported.reported("figure11", "C31", RESULTS)
