@@ -19,7 +19,7 @@ Arms = dict[str, list[Record]]  # the records of each variant, by seed
 Measure = Callable[[list[Record]], np.ndarray]  # one number per seed
 
 BASELINE = "inception"
-REQUIRED = (BASELINE,)
+REQUIRED = (BASELINE, "bn_baseline")
 SHARE = 0.95  # of the baseline's mean final accuracy: the target
 EQUAL = "_equal"  # ends the name of a variant that trains for all of T, and decays as slowly as Inception
 BETA1 = "_beta1"  # stands in the name of a variant whose every beta starts at 1
