@@ -151,7 +151,7 @@ def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
     row = {"ours": [ledger._part(judged)]}
     head, (cells,) = table.parts(row)
     assert cells[head.index("adjusted p")] == f"{judged.q:.2g}"
-    said = f"inconclusive; by its interval alone it holds; the adjusted p decides; {n} seeds would decide"
+    said = f"inconclusive; {n} seeds would decide (by its interval alone it holds; the adjusted p decides)"
     assert cells[head.index("verdict")] == said
 
 

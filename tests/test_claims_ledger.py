@@ -113,15 +113,15 @@ def test_a_time_is_judged_by_the_interval_over_its_repetitions(tmp_path):
     timed = {"n": 3, "low": 9.0, "high": 16.0, "sd_of_logs": 0.1, "values": [11.0, 12.0, 13.0]}
     timed |= {"processor": "a processor", "threads": 1}
     (tmp_path / "claims").mkdir()
-    for intervals, expected in (({"C01": {"time": timed}}, "inconclusive"), ({}, "holds")):
+
+    def judged(intervals: dict) -> dict:
         found = {"numbers": {"C01": {"time": 12.0}}, "intervals": intervals}
         (tmp_path / ledger.IDENTITIES).write_text(json.dumps(found))
-        assert ledger.build(tmp_path, rules).rows[0]["verdict"] == expected
-    (tmp_path / ledger.IDENTITIES).write_text(
-        json.dumps({"numbers": found["numbers"], "intervals": {"C01": {"time": timed}}})
-    )
-    row = ledger.build(tmp_path, rules).rows[0]
+        return ledger.build(tmp_path, rules).rows[0]
+
+    row = judged({"C01": {"time": timed}})
     (told,) = row["ours"]
+    assert row["verdict"] == "inconclusive" and judged({})["verdict"] == "holds"
     assert (told["n"], told["interval"], told["family"], row["n"]) == (3, [9.0, 16.0], "timed", 3)
     assert told["note"] == "3 repetitions on one a processor, threads: 1" and told["q"] is None
 

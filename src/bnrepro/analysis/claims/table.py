@@ -135,12 +135,12 @@ def _adjusted(part: Row) -> str:
 
 def _said(part: Row) -> str:
     """A part's verdict, and what else there is to say of it."""
-    notes = [part["note"]] if part.get("note") else []
-    for one in part.get("endpoints", []):
-        notes += [f"{one['what']}: {one['note']}"] if one["note"] and one["q"] is not None else []
+    said = part["verdict"]
     if "n_to_decide" in part and part["n"] > 1:
-        notes.append(f"{part['n_to_decide'] or 'more than 1,000'} seeds would decide")
-    return part["verdict"] + "".join(f"; {note}" for note in notes)
+        said += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
+    notes = [part["note"]] if part.get("note") else []
+    notes += [f"{one['what']}: {one['note']}" for one in part.get("endpoints", []) if one["note"] and one["q"]]
+    return said + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def parts(row: Row) -> tuple[list[str], list[list[str]]]:
