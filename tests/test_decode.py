@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import simplejpeg
 import torch
 from PIL import Image
 
@@ -35,6 +36,20 @@ def test_odd_files_decode_to_the_pixels_they_show(odd):
     assert shown.shape == expected.shape and shown.dtype == np.uint8
     assert np.abs(shown.astype(int) - expected).max() <= (0 if odd in ("png", "16 bit") else 4)
     assert kind(content) == ("rgb" if odd == "png" else odd)
+
+
+def bomb(**options) -> bytes:
+    """A small JPEG whose header promises 3.6 gigapixels."""
+    content = encoded(Image.fromarray(HALVES), **options)
+    size = content.index(b"\xff\xc0") + 5  # in the frame's header
+    return content[:size] + 2 * (60_000).to_bytes(2, "big") + content[size + 4 :]
+
+
+@pytest.mark.parametrize("options", [{}, {"exif": Image.Exif()}], ids=["plain", "exif"])
+def test_a_decompression_bomb_is_a_corrupt_file_and_is_not_decoded(options, monkeypatch):
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
+    with pytest.raises(CorruptImage, match="decompression bomb"):
+        decode(bomb(**options))
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", jpeg(1)[:700], jpeg(1)[:20]])

@@ -3,7 +3,9 @@
 import torch
 from torch import nn
 
+from bnrepro.config import Evaluation
 from bnrepro.evaluation.accuracy import evaluate
+from bnrepro.evaluation.look import Look
 from bnrepro.evaluation.population import batch_norms, population_statistics
 from bnrepro.layers import build_norm
 from bnrepro.layers.fold import fold
@@ -67,6 +69,34 @@ def test_inference_is_one_fixed_affine_map_and_folds_into_the_weights():
             layer.norm = nn.Identity()
         folded = model(x)
     assert (folded - expected).abs().max() < 1e-10
+
+
+class Statistics:
+    """A task whose measures are the statistics that the first normaliser has when it is evaluated."""
+
+    stack = 1
+
+    def __init__(self):
+        self.model = self.predict = network().train()
+        for batch in batches(2):
+            self.model(batch)
+
+    def population(self, count: int) -> list[torch.Tensor]:
+        return batches(3)
+
+    def evaluate(self) -> dict[str, torch.Tensor]:
+        norm = batch_norms(self.model)[0]
+        return {"mean": norm.running_mean[:1].clone(), "var": norm.running_var[:1].clone()}
+
+
+def test_the_moving_average_is_the_same_whichever_statistics_are_asked_for():
+    finals = []
+    for statistics in ("population", "moving_average"):
+        look = Look(Statistics(), None, Evaluation(statistics=statistics), "val", 2, lambda own: own)
+        look(2)
+        finals.append(look.final[0])
+    for name in ("val/mean_moving_average", "val/var_moving_average"):
+        assert finals[0][name] == finals[1][name] != finals[0][name.removesuffix("_moving_average")]
 
 
 class Fixed(nn.Module):

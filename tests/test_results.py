@@ -1,6 +1,7 @@
 """What is committed under results/ and notebooks/ follows from the committed records."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -67,6 +68,15 @@ def test_records_are_small_and_complete_and_name_no_folder_of_a_machine():
             steps, units = len(arrays["steps"]), len(arrays["units"])
             assert arrays["percentiles"].shape == (steps, units, 3) == (steps, 300, 3)
             assert arrays["percentiles"].dtype == np.float16
+
+
+def test_a_run_that_claims_share_has_one_record():
+    """Two experiments may need the same configuration; the second has a link to the record of the first."""
+    records = [path for path in RESULTS.glob("claims/*/*/runs/*") if not path.is_symlink()]
+    runs = Counter(path.name.partition("-")[2] for path in records)  # seed and hash of the configuration
+    assert len(records) > 900 and runs.most_common(1)[0][1] == 1
+    links = [path for path in RESULTS.glob("claims/*/*/runs/*") if path.is_symlink()]
+    assert links and all(path.resolve() in records for path in links)
 
 
 def test_the_readme_quotes_the_tables():

@@ -1,12 +1,15 @@
 """What scripts/status.py says of runs in every state."""
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
 import pytest
 
 from bnrepro import status
+from bnrepro.records.run import RunDirectory
 
 
 @pytest.fixture
@@ -49,6 +52,13 @@ def test_states_are_what_the_locks_say(capsys, runs):
 def test_committed_records_are_counted_and_listed_on_request(capsys, runs):
     assert "and 1 committed records" in say(capsys, runs)
     assert "e-s0-1" in say(capsys, runs, "--committed")
+
+
+def test_lookers_at_a_dead_run_do_not_take_each_other_for_its_trainer(runs):
+    """Eight look at once, many times; none of them trains it."""
+    with ThreadPoolExecutor(8) as pool:
+        states = list(pool.map(lambda _: RunDirectory(runs / "c-s0-1").state(), range(1000)))
+    assert Counter(states) == {"interrupted": 1000}
 
 
 @pytest.mark.parametrize(("publish", "lacking"), [(False, ["b-s0-1", "e-s0-1"]), (True, ["b-s0-1"])])

@@ -71,11 +71,10 @@ def decode(content: bytes) -> np.ndarray:
     """
     if content[:2] == JPEG:
         try:
-            if _upright(content):
+            height, width, *_ = simplejpeg.decode_jpeg_header(content)
+            if height * width <= 2 * Image.MAX_IMAGE_PIXELS and _upright(content):  # Pillow's own limit
                 return simplejpeg.decode_jpeg(content, "RGB")
-        except ValueError:  # CMYK, or a fault that Pillow names better
-            pass
-        except (OSError, SyntaxError):
+        except UNREADABLE:  # CMYK, or a fault that Pillow names better
             pass
     return _with_pillow(content)
 

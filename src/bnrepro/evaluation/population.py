@@ -53,19 +53,21 @@ def population_statistics(
 
 @contextmanager
 @torch.no_grad()
-def moving_average(model: nn.Module, share: Callable[[Tensor], Tensor] = lambda own: own) -> Iterator[None]:
+def moving_average(
+    model: nn.Module, share: Callable[[Tensor], Tensor] = lambda own: own, negligible: float = 0.0
+) -> Iterator[None]:
     """Inside, the network is in evaluation mode with its moving averages, corrected for where they began.
 
     After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1); without that
     share, and scaled up by 1 / (1 - d^t), they are averages of what was seen. ``share`` gives the mean of a buffer over
-    replicas, each of which has seen other mini-batches.
+    replicas, each of which has seen other mini-batches. A d^t of ``negligible`` or less is not corrected for.
     """
     with _untouched(model) as norms:
         for norm in norms:
             norm.running_mean.copy_(share(norm.running_mean))
             norm.running_var.copy_(share(norm.running_var))
-            if seen := int(norm.num_batches_tracked):
-                left = (1 - norm.momentum) ** seen
+            left = (1 - norm.momentum) ** int(norm.num_batches_tracked)
+            if negligible < left < 1:
                 norm.running_mean.div_(1 - left)
                 norm.running_var.sub_(left).div_(1 - left).clamp_(min=0)
         model.eval()

@@ -10,6 +10,7 @@ lock           held by the process that trains it, and by no dead one (an adviso
 """
 
 import csv
+import fcntl
 import filecmp
 import io
 import os
@@ -67,15 +68,14 @@ class RunDirectory:
         """Whether a live process trains this run now."""
         if self._lock.is_locked:
             return True
-        if not (self.path / "lock").exists():
-            return False
         try:
-            free = self.acquire(timeout=0)
-        except OSError:  # a directory that is only read here
+            with open(self.path / "lock", "rb") as file:  # a shared lock: those who look do not see each other
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock, or one that may not be read here
             return False
-        if free:
-            self.release()
-        return not free
+        return False
 
     def status(self) -> dict[str, Any]:
         """What status.json says, or an empty dict before the run has begun."""
