@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from bnrepro import command_line, launch
+from bnrepro import command_line, completion, launch
 from bnrepro.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -23,10 +23,13 @@ def main(composed: DictConfig) -> None:
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
     try:
+        if sys.argv[1:2] and sys.argv[1] in completion.FLAGS:
+            print(completion.answer(" ".join(sys.argv[2:]), CONFIGS))
+            sys.exit()
         command_line.check(sys.argv[1:], CONFIGS)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
+        print("error:", command_line.in_one_line(error), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before there is anything to save
         sys.exit(130)

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from bnrepro.command_line import USUAL_NAMES, check, keys
+from bnrepro.completion import endings
+from bnrepro.config import Config
 from bnrepro.data.idx import read_idx
 from bnrepro.errors import UserError
-from conftest import ROOT
+from conftest import CONFIGS, ROOT
 
 MNIST = ROOT / "data" / "mnist"
 SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
@@ -47,7 +50,7 @@ def mnist_copy(tmp_path: Path) -> Path:
         ),
         (("experiment=figure1/bn", "seed="), "seed"),
         ((), "which experiment?"),
-        (("experiment=figure1/plain", "norm.eps=1"), "norm.eps"),
+        (("experiment=figure1/plain", "norm.eps=1"), "error: norm.eps: the chosen norm has no eps; leave it out"),
         (("experiment=figure1/bn", "norm.name=bm"), "unknown normaliser norm.name=bm; did you mean bn?"),
         (("experiment=figure1/bn", "device=cuda:99"), "try device=cpu"),
         (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),
@@ -55,11 +58,65 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("sweep=figure1",), "sweep=NAME is many runs; add -m"),
         (("-m", "sweep=figure1", "--cfg", "job"), "--cfg shows what one run would be; leave -m out"),
         (("-m", "experiment=figure1/bn", "hydra/launcher=gpu_queue"), "finds no GPU here"),
+        (("experiment=figure1/bn", "training.batch_size=700"), "such as evaluation.population_batches=85"),
         (("-m", "experiment=figure1/bn", "init.std=0.1,0.2", "hydra/sweeper=optuna"), "data.split=tune"),
     ],
 )
 def test_slips_on_the_command_line(door, arguments, said):
     assert said in only_line(door("train.py", *arguments))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lr=1", "unknown key lr; did you mean optimizer.base_lr?"),
+        ("epochs=3", "unknown key epochs; did you mean training.steps?"),
+        ("batch_size=32", "unknown key batch_size; did you mean training.batch_size?"),
+        ("seed=0,1", "seed=0,1 is several runs; add -m"),
+        ("scale.mnist.steps=1,2", "scale.mnist.steps=1,2 is several runs; add -m"),
+        ("-m hydra/launcher=jblib", "did you mean joblib? known: basic, gpu_queue, joblib, slurm, submitit_local"),
+        ("claims=C01", "unknown key claims"),
+    ],
+)
+def test_slips_in_names(words, said):
+    with pytest.raises(UserError) as error:
+        check(["experiment=figure1/bn", *words.split()], CONFIGS)
+    assert said in str(error.value)
+
+
+def test_usual_names_are_names_of_keys():
+    assert set(USUAL_NAMES.values()) <= set(keys(Config()))
+
+
+def test_help_lists_what_a_run_can_choose_and_no_claims(door):
+    told = door("train.py", "--help").stdout
+    assert "\nnorm: batch_renorm, bn, " in told and "figure1/plain_best" in told and "\n  base_lr: " in told
+    assert "C01" not in told and "\nclaims:" not in told
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        ("experiment=figure1/pl", ["experiment=figure1/plain", "experiment=figure1/plain_at_bn_best"]),
+        ("experiment=figure1/bn,figure4/member6", ["experiment=figure1/bn,figure4/member6"]),
+        ("hydra/launcher=j", ["hydra/launcher=joblib"]),
+        ("exp", ["experiment="]),
+        ("optimizer.base", ["optimizer.base_l2=", "optimizer.base_lr="]),
+        ("claims=", []),
+    ],
+)
+def test_what_a_word_may_become(word, becomes):
+    assert endings(word, CONFIGS)[:2] == becomes
+
+
+def test_tab_completes_in_bash():
+    """As bash does it: evaluate what is to be installed, ask its function about a line, and look at its answers."""
+    for word, answers in (("scripts/train.py experiment=figure1/bn", "bn bn_best"), ("scripts/report.py fig", "")):
+        line = f"{sys.executable} {word}"
+        ask = f'COMP_LINE="{line}"; _bnrepro_train; echo ${{COMPREPLY[@]#*/}}'
+        install = f'eval "$({sys.executable} scripts/train.py -sc install=bash)"'
+        told = subprocess.run(["bash", "-c", f"{install}; {ask}"], cwd=ROOT, capture_output=True, text=True)
+        assert told.stdout.strip() == answers, told.stderr
 
 
 def test_data_missing(door, mnist_copy):
