@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bnrepro import report
 from bnrepro.command_line import USUAL_NAMES, check, keys
 from bnrepro.completion import endings
 from bnrepro.config import Config
@@ -245,4 +246,36 @@ def test_a_full_disk_fails_the_run_and_keeps_what_there_was(environment):
 
 def test_report_without_records(door, tmp_path):
     line = only_line(door("report.py", "figure1", "--records", str(tmp_path), "--out", str(tmp_path / "out")))
-    assert "no complete record of plain" in line and "scripts/train.py experiment=figure1/plain" in line
+    assert "no complete record of plain" in line and "scripts/train.py experiment=figure1/plain scale=paper" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "figure2 {}",
+            "no complete record of inception; run python scripts/train.py experiment=figure2/inception scale=laptop",
+        ),
+        ("figure2 --records {} --scale tiny64", "experiment=figure2/inception scale=tiny64"),
+        ("figure2_tuning {}", "run python scripts/train.py -m sweep=figure2_tuning scale=laptop"),
+        ("figure4 {} --scale mini", "run: python scripts/evaluate.py scale=mini"),
+        ("figure3", "figure3 is the table of figure2; run python scripts/report.py figure2"),
+        ("C99", "C99: claims are judged together, by python scripts/report.py claims; and there is no such claim"),
+        ("c07", "it is in results/claims.md#c07"),
+        ("figure11", "no report and no run figure11; did you mean figure1? known: figure1, figure1_tuning, figure2"),
+        ("'bn-s*x'", "no run is called 'bn-s*x'"),
+    ],
+)
+def test_reports_that_cannot_be(words, said, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out")] if "{}" in words else []
+    assert report.main([*words.format(tmp_path).split(), *out]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1 and not (tmp_path / "out").exists(), told
+
+
+def test_the_notebooks_door_helps_before_it_runs_anything(door):
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "notebooks").iterdir()}
+    helped, wrong = door("notebooks.py", "--help"), door("notebooks.py", "figure9")
+    assert helped.returncode == 0 and "figure1, figure2_3" in " ".join(helped.stdout.split())
+    assert wrong.returncode == 2 and "no notebook figure9; there are claims, figure1" in wrong.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (ROOT / "notebooks").iterdir()}
