@@ -1,12 +1,14 @@
 """What scripts/status.py says of runs in every state."""
 
+import csv
 import json
 from pathlib import Path
 
 import filelock
 import pytest
 
-from bnrepro import status
+from bnrepro import experiment, progress, status
+from conftest import config_of
 
 
 @pytest.fixture
@@ -60,6 +62,25 @@ def test_what_the_last_sweep_lacks(capsys, runs, publish, lacking):
     (folder / "plan.json").write_text(json.dumps(plan))
     assert json.loads(say(capsys, runs, "--json"))["last_sweep"]["lacking"] == lacking
     assert f"still lacks: {', '.join(lacking)}" in say(capsys, runs)
+
+
+SHORT = ("experiment=figure1/bn", "scale=smoke", "training.steps=60", "seeds=[0,1]", "logger.mode=disabled")
+
+
+@pytest.mark.parametrize(("period", "lines"), [(0.0, True), (3600.0, False)])
+def test_without_a_terminal_a_run_says_now_and_then_how_far_it_is(period, lines, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(progress, "PERIOD", period)
+    looks = ("evaluation.log_points_per_decade=1", "evaluation.every=20", "probe=none")
+    experiment.run(config_of(*SHORT, *looks, f"runs_dir={tmp_path}"), "python ...")
+    said = capsys.readouterr().out.splitlines()
+    assert bool(said) == lines
+    rows = [list(csv.DictReader(path.open())) for path in tmp_path.glob("bn-s*/metrics.csv")]
+    steps = [row["step"] for row in rows[0]][:-1]  # the last one is the result, which the run ends with
+    assert len(said) in (0, len(steps))
+    for k, (line, step) in enumerate(zip(said, steps, strict=False)):
+        top1 = sum(float(own[k]["val/top1"]) for own in rows) / 2
+        assert " and 1 more: step " + step + " of 60" in line and f"top-1 {top1:.4f}, loss " in line
+        assert line.endswith(" left") and " steps/s, 0:" in line
 
 
 def test_no_runs_says_how_to_start_one(capsys, tmp_path):

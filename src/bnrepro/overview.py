@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from bnrepro.progress import clock
 from bnrepro.records.run import RunDirectory
 
 STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}
@@ -37,13 +38,6 @@ def _latest(history: Path) -> dict[str, str]:
     return {name: value for name, value in rows[-1].items() if value} if rows else {}
 
 
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
 def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
     """Runs as `describe` gives them, one a row: state, step, top-1 accuracy, time, time left, and where they are."""
     found = Table(box=None, header_style="bold")
@@ -54,6 +48,6 @@ def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
         state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
         step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
         top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
-        cells = (run["name"], state, step, top1, _clock(run["seconds"]), _clock(run["seconds_left"]))
+        cells = (run["name"], state, step, top1, clock(run["seconds"]), clock(run["seconds_left"]))
         found.add_row(*cells, *([str(Path(run["path"]).parent)] if where else []))
     return found

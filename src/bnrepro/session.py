@@ -180,7 +180,8 @@ class Session:
         title = self.directories[0].name + (f" and {len(self.members) - 1} more" if len(self.members) > 1 else "")
         code = 1
         try:
-            with StepProgress(title, self.trainer.steps, self.trainer.step, shown=self.replicas.leads) as progress:
+            steps, leads = (self.trainer.steps, self.trainer.step), self.replicas.leads
+            with StepProgress(title, *steps, shown=leads, latest=self._latest_rows) as progress:
                 self.trainer.tick = progress.tick
                 self.trainer.train(stop)
             outcomes = {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}
@@ -188,6 +189,10 @@ class Session:
         finally:
             self._close_mirrors(code)
         return outcomes
+
+    def _latest_rows(self) -> list[dict[str, Any]]:
+        """The latest evaluation of each network that has not diverged."""
+        return [member.rows[-1] for member in self.members if member.rows and member.diverged_at is None]
 
     def _close_mirrors(self, code: int) -> None:
         """Close all, then wait for all against one deadline; a run that was asked to stop does not wait long."""
