@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bnrepro import evaluate
+from bnrepro.command_line import in_one_line
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import typed_command
 
@@ -26,5 +27,5 @@ if __name__ == "__main__":
     try:
         main()
     except (UserError, HydraException) as error:
-        print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
+        print("error:", in_one_line(error), file=sys.stderr)
         sys.exit(2)

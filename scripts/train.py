@@ -4,13 +4,17 @@ import os
 import sys
 from pathlib import Path
 
-import hydra
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from bnrepro.training.interrupt import EARLY, hear_early
 
-from bnrepro import command_line, launch
-from bnrepro.errors import UserError
+hear_early(__name__ == "__main__")  # importing what follows takes seconds
+
+import hydra  # noqa: E402
+from hydra.errors import HydraException  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+from omegaconf.errors import OmegaConfBaseException  # noqa: E402
+
+from bnrepro import command_line, completion, launch  # noqa: E402
+from bnrepro.errors import UserError  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -23,10 +27,14 @@ def main(composed: DictConfig) -> None:
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
     try:
+        if sys.argv[1:2] and sys.argv[1] in completion.FLAGS:
+            print(completion.answer(" ".join(sys.argv[2:]), CONFIGS))
+            sys.exit()
         command_line.check(sys.argv[1:], CONFIGS)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print("error:", " ".join(str(error).split("\n")[:3]), file=sys.stderr)
+        print("error:", command_line.in_one_line(error), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before there is anything to save
+        print(EARLY, file=sys.stderr)
         sys.exit(130)

@@ -51,6 +51,6 @@ def write_record(path: Path, **status: Any) -> None:
     (path / "status.json").write_text(json.dumps(status))
 
 
-def fake_job(runs_dir: Path, *names: str) -> SimpleNamespace:
+def fake_job(runs_dir: Path, *names: str, overrides: tuple[str, ...] = ()) -> SimpleNamespace:
     """What is shown of a planned job, without a configuration."""
-    return SimpleNamespace(names=names, place=lambda name: runs_dir / name)
+    return SimpleNamespace(names=names, overrides=overrides, place=lambda name: runs_dir / name)

@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from bnrepro import report
+from bnrepro.command_line import USUAL_NAMES, check, keys
+from bnrepro.completion import endings
+from bnrepro.config import Config
 from bnrepro.data.idx import read_idx
 from bnrepro.errors import UserError
-from conftest import ROOT
+from conftest import CONFIGS, ROOT
 
 MNIST = ROOT / "data" / "mnist"
 SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
@@ -47,7 +51,7 @@ def mnist_copy(tmp_path: Path) -> Path:
         ),
         (("experiment=figure1/bn", "seed="), "seed"),
         ((), "which experiment?"),
-        (("experiment=figure1/plain", "norm.eps=1"), "norm.eps"),
+        (("experiment=figure1/plain", "norm.eps=1"), "error: norm.eps: the chosen norm has no eps; leave it out"),
         (("experiment=figure1/bn", "norm.name=bm"), "unknown normaliser norm.name=bm; did you mean bn?"),
         (("experiment=figure1/bn", "device=cuda:99"), "try device=cpu"),
         (("-m", "experiment=figure1/bn", "seed=0,x"), "seed"),
@@ -55,11 +59,65 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("sweep=figure1",), "sweep=NAME is many runs; add -m"),
         (("-m", "sweep=figure1", "--cfg", "job"), "--cfg shows what one run would be; leave -m out"),
         (("-m", "experiment=figure1/bn", "hydra/launcher=gpu_queue"), "finds no GPU here"),
+        (("experiment=figure1/bn", "training.batch_size=700"), "such as evaluation.population_batches=85"),
         (("-m", "experiment=figure1/bn", "init.std=0.1,0.2", "hydra/sweeper=optuna"), "data.split=tune"),
     ],
 )
 def test_slips_on_the_command_line(door, arguments, said):
     assert said in only_line(door("train.py", *arguments))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lr=1", "unknown key lr; did you mean optimizer.base_lr?"),
+        ("epochs=3", "unknown key epochs; did you mean training.steps?"),
+        ("batch_size=32", "unknown key batch_size; did you mean training.batch_size?"),
+        ("seed=0,1", "seed=0,1 is several runs; add -m"),
+        ("scale.mnist.steps=1,2", "scale.mnist.steps=1,2 is several runs; add -m"),
+        ("-m hydra/launcher=jblib", "did you mean joblib? known: basic, gpu_queue, joblib, slurm, submitit_local"),
+        ("claims=C01", "unknown key claims"),
+    ],
+)
+def test_slips_in_names(words, said):
+    with pytest.raises(UserError) as error:
+        check(["experiment=figure1/bn", *words.split()], CONFIGS)
+    assert said in str(error.value)
+
+
+def test_usual_names_are_names_of_keys():
+    assert set(USUAL_NAMES.values()) <= set(keys(Config()))
+
+
+def test_help_lists_what_a_run_can_choose_and_no_claims(door):
+    told = door("train.py", "--help").stdout
+    assert "\nnorm: batch_renorm, bn, " in told and "figure1/plain_best" in told and "\n  base_lr: " in told
+    assert "C01" not in told and "\nclaims:" not in told
+
+
+@pytest.mark.parametrize(
+    ("word", "becomes"),
+    [
+        ("experiment=figure1/pl", ["experiment=figure1/plain", "experiment=figure1/plain_at_bn_best"]),
+        ("experiment=figure1/bn,figure4/member6", ["experiment=figure1/bn,figure4/member6"]),
+        ("hydra/launcher=j", ["hydra/launcher=joblib"]),
+        ("exp", ["experiment="]),
+        ("optimizer.base", ["optimizer.base_l2=", "optimizer.base_lr="]),
+        ("claims=", []),
+    ],
+)
+def test_what_a_word_may_become(word, becomes):
+    assert endings(word, CONFIGS)[:2] == becomes
+
+
+def test_tab_completes_in_bash():
+    """As bash does it: evaluate what is to be installed, ask its function about a line, and look at its answers."""
+    for word, answers in (("scripts/train.py experiment=figure1/bn", "bn bn_best"), ("scripts/report.py fig", "")):
+        line = f"{sys.executable} {word}"
+        ask = f'COMP_LINE="{line}"; _bnrepro_train; echo ${{COMPREPLY[@]#*/}}'
+        install = f'eval "$({sys.executable} scripts/train.py -sc install=bash)"'
+        told = subprocess.run(["bash", "-c", f"{install}; {ask}"], cwd=ROOT, capture_output=True, text=True)
+        assert told.stdout.strip() == answers, told.stderr
 
 
 def test_data_missing(door, mnist_copy):
@@ -188,4 +246,36 @@ def test_a_full_disk_fails_the_run_and_keeps_what_there_was(environment):
 
 def test_report_without_records(door, tmp_path):
     line = only_line(door("report.py", "figure1", "--records", str(tmp_path), "--out", str(tmp_path / "out")))
-    assert "no complete record of plain" in line and "scripts/train.py experiment=figure1/plain" in line
+    assert "no complete record of plain" in line and "scripts/train.py experiment=figure1/plain scale=paper" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "figure2 {}",
+            "no complete record of inception; run python scripts/train.py experiment=figure2/inception scale=laptop",
+        ),
+        ("figure2 --records {} --scale tiny64", "experiment=figure2/inception scale=tiny64"),
+        ("figure2_tuning {}", "run python scripts/train.py -m sweep=figure2_tuning scale=laptop"),
+        ("figure4 {} --scale mini", "run: python scripts/evaluate.py scale=mini"),
+        ("figure3", "figure3 is the table of figure2; run python scripts/report.py figure2"),
+        ("C99", "C99: claims are judged together, by python scripts/report.py claims; and there is no such claim"),
+        ("c07", "it is in results/claims.md#c07"),
+        ("figure11", "no report and no run figure11; did you mean figure1? known: figure1, figure1_tuning, figure2"),
+        ("'bn-s*x'", "no run is called 'bn-s*x'"),
+    ],
+)
+def test_reports_that_cannot_be(words, said, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out")] if "{}" in words else []
+    assert report.main([*words.format(tmp_path).split(), *out]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1 and not (tmp_path / "out").exists(), told
+
+
+def test_the_notebooks_door_helps_before_it_runs_anything(door):
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "notebooks").iterdir()}
+    helped, wrong = door("notebooks.py", "--help"), door("notebooks.py", "figure9")
+    assert helped.returncode == 0 and "figure1, figure2_3" in " ".join(helped.stdout.split())
+    assert wrong.returncode == 2 and "no notebook figure9; there are claims, figure1" in wrong.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (ROOT / "notebooks").iterdir()}

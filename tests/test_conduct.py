@@ -126,6 +126,22 @@ def test_of_a_long_sweep_the_table_keeps_what_matters(tmp_path):
     assert [run["state"] for run in shown] == ["failed", "interrupted", "diverged"] and left_out == 2
 
 
+def test_what_a_launcher_starts_does_not_hear_ctrl_c(tmp_path):
+    """Its workers would meet it while they import, and print a traceback each."""
+    look = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with Stop(tmp_path) as stop, stop.telling([]):
+        blocked = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
+    heard = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
+    assert (blocked, heard) == ("True\n", "False\n")
+
+
+def test_the_table_lists_what_the_runs_of_a_variant_differ_in(tmp_path):
+    """Before there is any record: which names the next two have does not say which is which."""
+    jobs = [fake_job(tmp_path, f"bn-s0-{k}", overrides=("seed=0", f"optimizer.base_lr={k}")) for k in (1, 2)]
+    shown, _ = rows([*jobs, fake_job(tmp_path, "plain-s0-3", overrides=("seed=0", "norm=none"))], most=9, ended={})
+    assert [run["varied"] for run in shown] == ["optimizer.base_lr=1", "optimizer.base_lr=2", ""]
+
+
 def test_what_jobs_print_is_passed_on_once(tmp_path, capsys):
     (tmp_path / "0").mkdir()
     log = tmp_path / "0" / "log.txt"

@@ -13,10 +13,11 @@ from omegaconf import OmegaConf
 from bnrepro import build, experiment
 from bnrepro.command_line import options
 from bnrepro.config import Config
+from bnrepro.data import mnist
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names
 from bnrepro.records.identity import canonical, run_name
-from bnrepro.validation import typed
+from bnrepro.validation import TRAINING_DIGITS, typed
 from conftest import CONFIGS, ROOT, config_of
 
 NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three
@@ -138,8 +139,27 @@ def test_committed_records_have_the_id_that_their_config_gives(path: Path):
         ("training.steps=0", "training.steps=0 must be at least 1"),
         ("training.batch_size=1", "batch statistics need m > 1"),
         ("seeds=[1,1]", "names a seed twice"),
+        ("seed=-1", "seed=-1 must be at least 0"),
+        ("optimizer.base_lr=-1", "optimizer.base_lr=-1.0 must be at least 0"),
+        ("optimizer.base_lr=nan", "optimizer.base_lr=nan must be at least 0"),
+        ("schedule=exponential schedule.base_every=0", "schedule.base_every=0.0 must be above 0"),
+        ("model.hidden=[]", "model.hidden=[] has no layer"),
+        ("model.hidden=[100,0]", "model.hidden=[100, 0] must be at least 1"),
+        ("training.batch_size=100000", "training.batch_size=100000 is more than the 60,000 training images"),
+        ("data.split=tune training.batch_size=501", "are more than the 50,000 training images"),
+        ("norm=none probe.batches=1001", "probe.batches=1001 mini-batches of training.batch_size=60 are more"),
+        ("device=gpu", "device=gpu is not one of cpu, cuda"),
+        ("device=mps", "device=mps is not one of cpu, cuda"),
     ],
 )
 def test_bad_values_are_named(override, said):
-    with pytest.raises(UserError, match=said.replace(".", r"\.").replace(">", r"\>")):
-        config_of("experiment=figure1/bn", override)
+    with pytest.raises(UserError, match=re.escape(said)):
+        config_of("experiment=figure1/bn", *override.split())
+
+
+def test_the_largest_batches_that_fit_are_taken():
+    fit = config_of("experiment=figure1/bn", "training.batch_size=600")
+    assert fit.training.batch_size * fit.evaluation.population_batches == TRAINING_DIGITS["full"]
+    config_of("experiment=figure1/plain", "training.batch_size=6000")  # nothing takes statistics
+    sizes = [len(mnist.split(ROOT / "data" / "mnist", which)[0][1]) for which in TRAINING_DIGITS]
+    assert sizes == list(TRAINING_DIGITS.values())

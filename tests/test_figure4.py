@@ -156,6 +156,7 @@ def test_bad_requests_get_one_line(runs, tmp_path):
         (["crops=[1,ten]"], "crops=ten is not one of"),
         (["statistics=none"], "statistics=none is not one of population, moving_average"),
         (["threads=many"], "threads"),
+        (["device=gpu"], "device=gpu is not one of cpu, cuda"),
         (["logger.mode=on"], "logger.mode=on is not one of auto, online"),
         (["runs=[nowhere]"], "no run in nowhere"),
         ([f"runs=[{one},{one}]"], "the same network is there twice"),

@@ -1,15 +1,21 @@
 """What scripts/status.py says of runs in every state."""
 
+import csv
 import json
+import re
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 
-from bnrepro import status
+from bnrepro import experiment, progress, status
+from bnrepro.records.committed import compared
 from bnrepro.records.run import RunDirectory
+from conftest import config_of
 
 
 @pytest.fixture
@@ -70,6 +76,95 @@ def test_what_the_last_sweep_lacks(capsys, runs, publish, lacking):
     (folder / "plan.json").write_text(json.dumps(plan))
     assert json.loads(say(capsys, runs, "--json"))["last_sweep"]["lacking"] == lacking
     assert f"still lacks: {', '.join(lacking)}" in say(capsys, runs)
+
+
+SHORT = ("experiment=figure1/bn", "scale=smoke", "training.steps=60", "seeds=[0,1]", "logger.mode=disabled")
+
+
+@pytest.mark.parametrize(("period", "lines"), [(0.0, True), (3600.0, False)])
+def test_without_a_terminal_a_run_says_now_and_then_how_far_it_is(period, lines, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(progress, "PERIOD", period)
+    looks = ("evaluation.log_points_per_decade=1", "evaluation.every=20", "probe=none")
+    experiment.run(config_of(*SHORT, *looks, f"runs_dir={tmp_path}"), "python ...")
+    said = capsys.readouterr().out.splitlines()
+    assert bool(said) == lines
+    rows = [list(csv.DictReader(path.open())) for path in tmp_path.glob("bn-s*/metrics.csv")]
+    steps = [row["step"] for row in rows[0]][:-1]  # the last one is the result, which the run ends with
+    assert len(said) in (0, len(steps))
+    for k, (line, step) in enumerate(zip(said, steps, strict=False)):
+        top1 = sum(float(own[k]["val/top1"]) for own in rows) / 2
+        assert " and 1 more: step " + step + " of 60" in line and f"top-1 {top1:.4f}, loss " in line
+        assert re.search(r", [\d,.e+]+ steps/s, \d+:\d\d left$", line), line
+
+
+def test_what_was_varied_is_listed(capsys, runs):
+    """Of one variant that which not all runs have, as it was typed, wherever it ran and with which seed."""
+    typed = {
+        "a-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=0.3 seed=0 device=cpu",
+        "b-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=3 'seeds=[0,1]' logger.mode=disabled",
+        "c-s0-1": "experiment=figure1/bn scale=mini norm=group_norm hydra/launcher=joblib",
+        "d-s0-1": "experiment=figure1/plain",
+    }
+    for name, words in typed.items():
+        path = runs / name / "status.json"
+        told = {"variant": "plain" if name[0] == "d" else "bn", "command": f"python scripts/train.py {words}"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | told))
+    told = {run["name"]: run["varied"] for run in json.loads(say(capsys, runs, "--json"))["runs"]}
+    varied = ("optimizer.base_lr=0.3", "optimizer.base_lr=3", "norm=group_norm", "", "")
+    assert told == dict(zip((*typed, "e-s0-1"), varied, strict=True))
+    lines = {line.split()[0]: line.split() for line in say(capsys, runs).splitlines()}
+    assert lines["run"][1] == "varied" and lines["b-s0-1"][1] == varied[1]
+    assert say(capsys, runs, "d-s0-1").split()[:2] == ["run", "state"]
+
+
+def test_runs_are_named_by_name_directory_or_pattern(capsys, runs):
+    for words, names in (
+        (["a-s0-1"], "a"),
+        (["[ab]-s0-*", "d-s0-1"], "abd"),
+        ([f"{runs}/c-s0-1/"], "c"),
+        (["e-*"], "e"),  # committed
+        ([f"{runs}/*"], "abcd"),
+    ):
+        shown = [line.strip()[0] for line in say(capsys, runs, *words).splitlines() if "-s0-" in line]
+        assert "".join(shown) == names, words
+        assert "".join(run["name"][0] for run in json.loads(say(capsys, runs, *words, "--json"))["runs"]) == names
+    assert status.main(["--runs", str(runs), "x-*"]) == 2
+    assert "no run is called x-*" in capsys.readouterr().err
+
+
+def test_a_run_says_what_was_varied_and_how_it_compares_with_its_committed_record(tmp_path):
+    """The same run published and trained again is the same to the bit; of a changed record it says how far and why."""
+    shared = ("experiment=figure1/bn", "scale=smoke", "training.steps=20", "optimizer.base_lr=0.3")
+    shared += ("logger.mode=disabled", f"results_dir={tmp_path / 'results'}")
+    command = "python scripts/train.py " + " ".join(shared)
+
+    def last_line(runs: str, *more: str) -> str:
+        (outcome,) = experiment.run(config_of(*shared, *more, f"runs_dir={tmp_path / runs}"), command)
+        return outcome.message
+
+    first = last_line("first", "publish=true")
+    assert " (training.steps=20 optimizer.base_lr=0.3): finished, top-1 0." in first and "committed" not in first
+    assert last_line("again").endswith("; bit for bit the committed record")
+    (record,) = (tmp_path / "results").glob("figure1/smoke/runs/*")
+    text = (record / "metrics.csv").read_text().splitlines()
+    *rest, row = csv.DictReader(text)
+    changed = {"val/top1": float(row["val/top1"]) - 0.25, "train/loss": float(row["train/loss"]) + 2}
+    row |= {name: str(value) for name, value in changed.items()}
+    (record / "metrics.csv").write_text("\n".join([text[0], *(",".join(r.values()) for r in [*rest, row])]) + "\n")
+    status = json.loads((record / "status.json").read_text())
+    elsewhere = {"processor": "Abacus", "packages": status["packages"] | {"torch": "0.1"}}
+    (record / "status.json").write_text(json.dumps(status | elsewhere))
+    mine = tmp_path / "again" / record.name
+    said = compared(mine, record)
+    assert said.startswith(
+        "not bit for bit the committed record: at most 0.25 in val/top1, 2 in train/loss (processor "
+    )
+    assert "(processor " in said and ", there Abacus; torch " in said and said.endswith(", there 0.1)")
+    assert compared(mine, tmp_path / "nowhere") == ""
+    shutil.copy(mine / "metrics.csv", record)
+    with np.load(mine / "probes.npz") as arrays:
+        np.savez(record / "probes.npz", **dict(arrays) | {"steps": arrays["steps"] + 1})
+    assert compared(mine, record).startswith("not bit for bit the committed record: at most 0 in val/top1, 0 in train")
 
 
 def test_no_runs_says_how_to_start_one(capsys, tmp_path):

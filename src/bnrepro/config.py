@@ -2,7 +2,8 @@
 
 The defaults here are frozen: a run's identity is the hash of what differs from them (`records.identity`), so a new key
 at its default changes no id, and a changed default would change all of them. Fields marked ``IDENTITY_FREE`` do not
-change what a run measures and stay out of the hash.
+change what a run measures and stay out of the hash. Bounds of a number, or of each number of a list, stand with its
+field: ``at_least``, ``above`` and ``below`` (`bnrepro.validation` holds values to them).
 """
 
 from dataclasses import asdict, dataclass, field
@@ -13,8 +14,12 @@ from omegaconf import OmegaConf
 IDENTITY_FREE = {"identity": False}
 
 
-def _free(default: Any) -> Any:
-    return field(default=default, metadata=IDENTITY_FREE)
+def _free(default: Any, **bounds: float) -> Any:
+    return field(default=default, metadata=IDENTITY_FREE | bounds)
+
+
+def _bounded(default: Any, **bounds: float) -> Any:
+    return field(default=default, metadata=bounds)
 
 
 @dataclass
@@ -24,11 +29,11 @@ class Data:
     split: str = "full"  # full: evaluate on the test images; tune: on a split of the training images
     binarize_above: int = 127
     inputs: str = "raw"  # of the MNIST network: raw, standardised or whitened
-    classes: int = 0  # of an ImageNet-like data set, evenly spaced; 0: all
-    images_per_class: int = 0  # the first so many of each class, to train and to evaluate on; 0: all
-    pixels: int = 28  # width of the images that the network gets
+    classes: int = _bounded(0, at_least=0)  # of an ImageNet-like data set, evenly spaced; 0: all
+    images_per_class: int = _bounded(0, at_least=0)  # the first so many, to train and to evaluate on; 0: all
+    pixels: int = _bounded(28, at_least=1)  # width of the images that the network gets
     shuffle: str = "full"  # full: a new order each epoch; shards: the same examples always meet in a mini-batch
-    workers: int = _free(4)  # processes that decode images while the network trains
+    workers: int = _free(4, at_least=0)  # processes that decode images while the network trains
 
 
 @dataclass
@@ -43,16 +48,16 @@ class Augment:
 @dataclass
 class Model:
     name: str = "mlp"
-    hidden: list[int] = field(default_factory=lambda: [100, 100, 100])
+    hidden: list[int] = field(default_factory=lambda: [100, 100, 100], metadata={"at_least": 1})
     nonlinearity: str = "sigmoid"
-    width: float = 1.0  # times every number of channels in the paper's table
+    width: float = _bounded(1.0, above=0)  # times every number of channels in the paper's table
     stem_reduction: int = 8  # 4: for small images
     separable: bool = True
     projection_4cd: int = 96
     reduce_5a: int = 32
-    dropout: float = 0.0
+    dropout: float = _bounded(0.0, at_least=0, below=1)
     lrn: bool = False
-    lrn_alpha: float = 1e-4  # of local response normalisation
+    lrn_alpha: float = _bounded(1e-4, at_least=0)  # of local response normalisation
     aux: bool = False
     aux_weight: float = 0.3
 
@@ -60,13 +65,13 @@ class Model:
 @dataclass
 class Norm:
     name: str = "none"
-    eps: float = 1e-5
+    eps: float = _bounded(1e-5, at_least=0)
     ema_decay: float = 0.99
     affine: bool = True
     placement: str = "before"  # the nonlinearity (Sec. 3.2), or after it, where W u keeps its bias
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
-    groups: int = 32  # of group_norm; fewer where they do not divide the features
+    groups: int = _bounded(32, at_least=1)  # of group_norm; fewer where they do not divide the features
     r_max: float = 3.0  # of batch_renorm
     d_max: float = 5.0  # of batch_renorm
     warmup: float = 0.04  # of batch_renorm, the share of the steps that are plain batch normalisation
@@ -75,7 +80,7 @@ class Norm:
 @dataclass
 class Init:
     name: str = "gaussian"
-    std: float = 0.1  # of gaussian
+    std: float = _bounded(0.1, at_least=0)  # of gaussian
     gain: float = 1.0  # times what he or xavier give
     beta: float = 0.0  # of every normaliser at the start; the paper gives none
     conv_gain: float = 1.0  # and times this in convolutional layers (Sec. 4.2.3: "larger initial weights" there)
@@ -84,11 +89,11 @@ class Init:
 @dataclass
 class Optimizer:
     name: str = "sgd"
-    base_lr: float = 0.1
-    lr_multiplier: float = 1.0
-    momentum: float = 0.0  # of sgd
-    base_l2: float = 0.0  # lambda of lambda/2 |w|^2, on weights alone
-    l2_multiplier: float = 1.0
+    base_lr: float = _bounded(0.1, at_least=0)
+    lr_multiplier: float = _bounded(1.0, at_least=0)
+    momentum: float = _bounded(0.0, at_least=0)  # of sgd
+    base_l2: float = _bounded(0.0, at_least=0)  # lambda of lambda/2 |w|^2, on weights alone
+    l2_multiplier: float = _bounded(1.0, at_least=0)
 
     @property
     def lr(self) -> float:
@@ -103,8 +108,8 @@ class Optimizer:
 class Schedule:
     name: str = "constant"
     factor: float = 0.96  # exponential: times this
-    base_every: float = 320_000.0  # after so many steps
-    decay_multiplier: float = 1.0  # and so many times faster
+    base_every: float = _bounded(320_000.0, above=0)  # after so many steps
+    decay_multiplier: float = _bounded(1.0, above=0)  # and so many times faster
 
     @property
     def every(self) -> float:
@@ -113,12 +118,14 @@ class Schedule:
 
 @dataclass
 class Training:
-    steps: int = 50_000
-    steps_multiplier: float = 1.0
-    batch_size: int = 60  # of each replica
-    replicas: int = 1  # processes that torchrun starts, each with its own mini-batch
+    steps: int = _bounded(50_000, at_least=1)
+    steps_multiplier: float = _bounded(1.0, above=0)
+    batch_size: int = _bounded(60, at_least=2)  # of each replica
+    replicas: int = _bounded(1, at_least=1)  # processes that torchrun starts, each with its own mini-batch
     precision: str = "float32"  # tf32: products so, on a GPU; bfloat16: mixed, with normalisers in float32
-    stop_at_chance: float = 0.0  # after this share of the steps a network still at chance ends; 0: it never does
+    stop_at_chance: float = _bounded(
+        0.0, at_least=0, below=1
+    )  # after this share of the steps a network still at chance ends; 0: it never does
     compile: str = _free("none")  # a mode of torch.compile; reduce-overhead records CUDA graphs
 
     @property
@@ -128,19 +135,19 @@ class Training:
 
 @dataclass
 class Evaluation:
-    log_points_per_decade: int = 5  # evaluation steps are log-spaced up to `every` and regular from there
-    every: int = 1250
+    log_points_per_decade: int = _bounded(5, at_least=1)  # of steps to evaluate at, up to `every`; regular from there
+    every: int = _bounded(1250, at_least=1)
     statistics: str = "population"  # while training: population (Alg. 2 each time) or moving_average
-    population_batches: int = 100  # of Alg. 2
+    population_batches: int = _bounded(100, at_least=0)  # of Alg. 2
 
 
 @dataclass
 class Probe:
     name: str = "percentiles"
     instruments: list[str] = field(default_factory=list)  # more to measure at the same steps: probes/instruments.py
-    batches: int = 10
-    log_points_per_decade: int = 1
-    every: int = 2500
+    batches: int = _bounded(10, at_least=1)
+    log_points_per_decade: int = _bounded(1, at_least=1)
+    every: int = _bounded(2500, at_least=1)
 
 
 @dataclass
@@ -148,7 +155,7 @@ class Logger:
     mode: str = "auto"  # auto (online with an account, else offline), online, offline, disabled
     project: str = "bnrepro"
     entity: str | None = None
-    timeout_seconds: float = 15.0  # for W&B to connect, and at the end to take the rest
+    timeout_seconds: float = _bounded(15.0, at_least=0)  # for W&B to connect, and at the end to take the rest
 
 
 @dataclass
@@ -156,16 +163,16 @@ class Config:
     experiment: str = _free("")
     variant: str = _free("")
     figure: str = _free("")
-    seed: int = _free(0)
+    seed: int = _free(0, at_least=0)
     seeds: list[int] | None = field(
-        default=None, metadata=IDENTITY_FREE
+        default=None, metadata=IDENTITY_FREE | {"at_least": 0}
     )  # train these stacked in one program; one run directory each
     publish: bool = _free(False)  # copy finished records into results/
     runs_dir: str = _free("runs")
     results_dir: str = _free("results")
     device: str = _free("cpu")
-    threads: int = _free(1)
-    checkpoint_seconds: float = _free(20.0)
+    threads: int = _free(1, at_least=1)
+    checkpoint_seconds: float = _free(20.0, at_least=0)
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     norm: Norm = field(default_factory=Norm)

@@ -29,7 +29,7 @@ from bnrepro.evaluation.stored import predictions
 from bnrepro.evaluation.trained import STATISTICS, Trained, trained
 from bnrepro.progress import StepProgress
 from bnrepro.records.files import read_json
-from bnrepro.validation import CHOICES
+from bnrepro.validation import CHOICES, check_device
 
 
 @dataclass
@@ -107,6 +107,7 @@ def _typed(composed: DictConfig) -> Evaluate:
         for value in values:
             if value not in allowed:
                 raise UserError(f"{key}={value} is not one of {', '.join(map(str, allowed))}")
+    check_device(options.device)
     if options.publish and (options.runs or options.images):
         raise UserError("publish=true is for Figure 4: leave out runs and images, or publish")
     return options

@@ -19,7 +19,7 @@ from bnrepro.records.run import RunDirectory
 from bnrepro.session import Begun, Session, published_runs
 from bnrepro.training import checkpoint
 from bnrepro.training.distributed import Replicas, joined
-from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.interrupt import StopRequest, begin
 
 
 def names(config: Config) -> list[str]:
@@ -43,6 +43,7 @@ def run(config: Config, command: str) -> list[Outcome]:
     Raises:
         UserError: the configuration cannot be run at all.
     """
+    begin()
     torch.set_num_threads(config.threads)
     with joined(config.training.replicas, config.device) as replicas:
         return _lead(config, command, replicas) if replicas.leads else _follow(config, command, replicas)

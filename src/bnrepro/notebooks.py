@@ -54,10 +54,16 @@ def execute(script: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def rebuild() -> list[Path]:
-    """Execute every notebook and write its pair."""
+def names() -> list[str]:
+    """What the notebooks are called, each of a script and its executed pair."""
+    return sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def rebuild(chosen: list[str]) -> list[Path]:
+    """Execute these notebooks and write their pairs."""
     written = []
-    for script in sorted(FOLDER.glob("*.py")):
+    for name in chosen:
+        script = FOLDER / f"{name}.py"
         nbformat.write(execute(script), script.with_suffix(".ipynb"))
         written.append(script.with_suffix(".ipynb"))
     return written

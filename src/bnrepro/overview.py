@@ -4,12 +4,15 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from bnrepro.progress import clock
 from bnrepro.records.run import RunDirectory
+from bnrepro.records.varied import differing, of_command
 
 STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}
-KEPT = ("step", "steps", "seconds", "experiment", "seed", "group", "diverged_at")
+KEPT = ("step", "steps", "seconds", "experiment", "variant", "seed", "group", "diverged_at", "command")
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -27,6 +30,14 @@ def describe(path: Path) -> dict[str, Any]:
     return found
 
 
+def note_varied(runs: list[dict[str, Any]]) -> None:
+    """Add to each run as ``varied`` the overrides in which those of its variant differ, by their commands."""
+    commands = {run["name"]: (run["variant"], of_command(run["command"] or "")) for run in runs}
+    labels = differing(commands)
+    for run in runs:
+        run["varied"] = labels[run["name"]]
+
+
 def _latest(history: Path) -> dict[str, str]:
     """The last whole row of a history; without one, or while it is being cut, nothing."""
     try:
@@ -37,23 +48,22 @@ def _latest(history: Path) -> dict[str, str]:
     return {name: value for name, value in rows[-1].items() if value} if rows else {}
 
 
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
 def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
-    """Runs as `describe` gives them, one a row: state, step, top-1 accuracy, time, time left, and where they are."""
+    """Runs as `describe` gives them, one a row: state, step, top-1 accuracy, time, time left, and where they are.
+
+    Where runs have something in ``varied``, it has a column.
+    """
     found = Table(box=None, header_style="bold")
-    columns = ("run", "state", "step", "top-1", "time", "left", *(["where"] if where else []))
-    for column in columns:
-        found.add_column(column, justify="left" if column in ("run", "state", "where") else "right", no_wrap=True)
+    varied = any(run.get("varied") for run in runs)
+    columns = ("run", *(["varied"] if varied else []), "state", "step", "top-1", "time", "left")
+    left = ("run", "varied", "state", "where")
+    for column in (*columns, *(["where"] if where else [])):
+        found.add_column(column, justify="left" if column in left else "right", no_wrap=column != "varied")
     for run in runs:
         state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
         step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
         top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
-        cells = (run["name"], state, step, top1, _clock(run["seconds"]), _clock(run["seconds_left"]))
+        names = (run["name"], escape(run["varied"])) if varied else (run["name"],)
+        cells = (*names, state, step, top1, clock(run["seconds"]), clock(run["seconds_left"]))
         found.add_row(*cells, *([str(Path(run["path"]).parent)] if where else []))
     return found

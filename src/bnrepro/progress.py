@@ -1,13 +1,18 @@
-"""Progress, rate and time left of a run on a terminal; nothing where there is none, or where a sweep has its table."""
+"""Progress of a run: a bar on a terminal, a line now and then elsewhere, and nothing where a sweep has its table."""
 
 import os
+import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # set in a sweep's processes: the one whose end ends the sweep
+SWEEP_TABLE = "BNREPRO_SWEEP_TABLE"  # set in them where the sweep draws a table of its runs
+PERIOD = 30.0  # seconds between lines, at least
 
 
 class _Rate(ProgressColumn):
@@ -15,11 +20,57 @@ class _Rate(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:,.0f} steps/s")
 
 
-class StepProgress:
-    """A context with ``tick(steps_done)``; draws on standard error, and only if that is a terminal."""
+def clock(seconds: float | None) -> str:
+    """Minutes and seconds, ``1:05``; nothing for None."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
-    def __init__(self, title: str, total: int, start: int, shown: bool = True):
+
+def line(title: str, rows: list[dict[str, Any]], total: int, rate: float) -> str:
+    """How far networks are that train side by side, with the mean of their values.
+
+    Args:
+        title: of the runs.
+        rows: each network's latest evaluation, as metrics.csv has it.
+        total: steps of the run.
+        rate: steps a second.
+    """
+    step = rows[0]["step"]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    top1 = next(value for name, value in means.items() if name.endswith("/top1"))
+    speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return (
+        f"{title}: step {step:,.0f} of {total:,}, top-1 {top1:.4f}, loss {means['train/loss']:.4g}, "
+        f"{speed} steps/s, {clock((total - step) / rate)} left"
+    )
+
+
+class StepProgress:
+    """A context with ``tick(steps_done)``; draws on standard error, and only if that is a terminal.
+
+    Args:
+        title: of what is in progress.
+        total: steps.
+        start: steps that were done before.
+        shown: whether this process is to show anything.
+        latest: each network's latest evaluation (see `line`), or none yet. Where there is no terminal, a new one is
+            printed, unless the last line is less than `PERIOD` ago.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        start: int,
+        shown: bool = True,
+        latest: Callable[[], list[dict[str, Any]]] = list,
+    ):
         console = Console(stderr=True)
+        self.title, self.total, self.start, self.latest = title, total, start, latest
+        self._lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
+        self._began = self._said = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -34,6 +85,13 @@ class StepProgress:
     def tick(self, steps_done: int) -> None:
         """Show how many steps are done."""
         self._progress.update(self._task, completed=steps_done)
+        now = time.monotonic()
+        if not self._lines or now - self._said < PERIOD or steps_done == self.total:
+            return
+        rows = self.latest()
+        if rows and rows[0]["step"] == steps_done:
+            print(line(self.title, rows, self.total, (steps_done - self.start) / (now - self._began)), flush=True)
+            self._said = now
 
     def __enter__(self) -> "StepProgress":
         self._progress.__enter__()

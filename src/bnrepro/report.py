@@ -1,7 +1,7 @@
 """``scripts/report.py``: rebuild figures and tables from records."""
 
 import argparse
-import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,15 +29,17 @@ from bnrepro.analysis import (
 from bnrepro.analysis.claims import ledger
 from bnrepro.analysis.claims import plot as claims_plot
 from bnrepro.analysis.claims import table as claims_table
-from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.analysis.load import Record, Source, by_variant, load_records
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.files import write_json, write_text
+from bnrepro.records.named import is_run, named, runs_folder
 
 
-def compare_figure1(records: Path, committed: Path) -> Table:
+def compare_figure1(records: Source, committed: Path) -> Table:
     """The quantities of Figure 1 from two sets of records, side by side."""
     theirs = by_variant(load_records(committed), "plain", "bn")
-    ours = by_variant(load_records(records, "figure1"), "plain", "bn", prefer=[arm[0].group for arm in theirs.values()])
+    prefer, scale = [arm[0].group for arm in theirs.values()], committed.parent.name
+    ours = by_variant(load_records(records, "figure1"), "plain", "bn", prefer=prefer, scale=scale)
     here, there = figure1_table.quantities(ours), figure1_table.quantities(theirs)
     table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
     for name, value in here.items():
@@ -47,10 +49,10 @@ def compare_figure1(records: Path, committed: Path) -> Table:
 
 def _arms(what: str, found: list[Record], committed: Path) -> figure2.Arms:
     """The arms of Figure 1 or 2 that there are; of several configurations of one, that which is committed."""
-    return sources.chosen(found, what, load_records(committed), NEEDED[what], ARMS[what])
+    return sources.chosen(found, what, committed.parent.name, load_records(committed), NEEDED[what], ARMS[what])
 
 
-def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
+def report_figure1(records: Source, out: Path, committed: Path) -> list[Path]:
     """Figure and table of Figure 1.
 
     Where a runs directory holds several configurations of an arm, the committed one is taken. Committed records of
@@ -64,7 +66,7 @@ def report_figure1(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
-def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
+def report_figure2(records: Source, out: Path, committed: Path) -> list[Path]:
     """Figure 2, the activations inside its first two networks, and the table that is Figure 3.
 
     Variants that have no records yet are left out and named.
@@ -79,7 +81,7 @@ def report_figure2(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
-def report_beside(what: str, names: Sequence[str], records: Path | None, out: Path, committed: Path) -> list[Path]:
+def report_beside(what: str, names: Sequence[str], records: Source | None, out: Path, committed: Path) -> list[Path]:
     """Figure 1 or 2 with variants of one's own in it, and a table of them.
 
     Args:
@@ -111,18 +113,21 @@ def report_beside(what: str, names: Sequence[str], records: Path | None, out: Pa
     return [*paths, out / "beside.md"]
 
 
-def report_tuning(figure: str, records: Path, out: Path, committed: Path) -> list[Path]:
+def report_tuning(figure: str, records: Source, out: Path, committed: Path) -> list[Path]:
     """Table of a figure's tuning sweep."""
     found = load_records(records, f"{figure}_tuning")
     if not found:
-        raise UserError(f"no complete records in {records}")
+        command = f"python scripts/train.py -m sweep={figure}_tuning scale={committed.parent.name}"
+        raise UserError(f"no complete record of {figure}_tuning in {records}; run {command}")
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "table.md", tuning.table(found, figure))
     return [out / "table.md"]
 
 
-def report_figure4(records: Path, out: Path, committed: Path) -> list[Path]:
+def report_figure4(records: Source, out: Path, committed: Path) -> list[Path]:
     """Table and plots of Figure 4 from what evaluate.py left of the six networks."""
+    if isinstance(records, list):
+        raise UserError("figure4 is of an evaluation, not of runs; give the runs directory, which holds both")
     scale = committed.parent.name
     where = committed.parents[2] if records == committed else records
     found = sources.evaluation(where, scale)
@@ -133,7 +138,7 @@ def report_figure4(records: Path, out: Path, committed: Path) -> list[Path]:
     return [*paths, out / "table.md"]
 
 
-def report_claims(records: Path, out: Path, committed: Path) -> list[Path]:
+def report_claims(records: Source, out: Path, committed: Path) -> list[Path]:
     """The ledger, a page of it, a plot of each claim that was measured, and its summary in the README.
 
     It follows from the committed records of all experiments; the README is touched only beside them.
@@ -163,7 +168,7 @@ def report_site(results: Path, out: Path, repository: str) -> Path:
     return page.write(results, out, repository)
 
 
-REPORTS: dict[str, Callable[[Path, Path, Path], list[Path]]] = {
+REPORTS: dict[str, Callable[[Source, Path, Path], list[Path]]] = {
     "figure1": report_figure1,
     "figure1_tuning": partial(report_tuning, "figure1"),
     "figure2": report_figure2,
@@ -175,7 +180,8 @@ ARMS = {  # the networks of a figure, by variant: their titles
     "figure1": figure1.TITLES,
     "figure2": {name: figure2.full_title(name) for name in figure2.VARIANTS},
 }
-RUNS = Path(os.environ.get("BNREPRO_RUNS", "runs"))
+RUNS = runs_folder()
+CLAIMS = Path(__file__).resolve().parents[2] / "configs" / "claims"
 SCALES = dict.fromkeys(REPORTS, "laptop") | {"figure1": "paper", "figure1_tuning": "paper"}
 NEEDED = {
     "figure1": ("plain", "bn"),
@@ -206,14 +212,36 @@ def recorded(results: Path, scale: str | None = None) -> list[str]:
     return [what for what in REPORTS if not lacking(home(results, what, scale) / "runs", what)]
 
 
+def asked(words: list[str]) -> tuple[list[str], Source | None]:
+    """The reports and the records that words ask for: a runs directory, or runs by directory, name or pattern.
+
+    Raises:
+        UserError: a word is neither a report nor a run.
+    """
+    reports = [word for word in words if word in REPORTS or word == "site"]
+    paths = named(word for word in words if word not in reports)
+    for path in paths:
+        if path.is_dir() and (is_run(path) or len(paths) == 1):
+            continue
+        if str(path) == "figure3":
+            raise UserError("figure3 is the table of figure2; run python scripts/report.py figure2")
+        if re.fullmatch(r"[CS]\d+", str(path), re.IGNORECASE):
+            known = (CLAIMS / f"{str(path).upper()}.yaml").is_file()
+            there = f"it is in results/claims.md#{str(path).lower()}" if known else "and there is no such claim"
+            raise UserError(f"{path}: claims are judged together, by python scripts/report.py claims; {there}")
+        raise UserError(f"no report and no run {path}; {suggest(str(path), [*REPORTS, 'site'])}")
+    return reports, paths[0] if len(paths) == 1 and not is_run(paths[0]) else paths or None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Rebuild what is asked for; 2 with one line when it cannot be."""
     parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records (default: all of results/).")
     parser.add_argument(
         "what",
         nargs="*",
-        choices=[*REPORTS, "site", []],
-        help="default: all whose records suffice; site: the results page, site/index.html",
+        metavar="REPORT|RUN",
+        help=f"reports: {', '.join([*REPORTS, 'site'])} (the results page, site/index.html); default: all whose "
+        "records suffice. Runs: read these, or those of a runs directory, as --records does",
     )
     parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
@@ -232,6 +260,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--repository", default="", help="site: link to this address of the repository's files")
     options = parser.parse_args(arguments)
+    try:
+        options.what, runs = asked(options.what)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    options.records = options.records or runs
     if options.beside and not (options.what and set(options.what) <= ARMS.keys()):
         parser.error("--beside VARIANT ... comes after one of: " + ", ".join(ARMS))
     if options.records and not (options.out or options.beside):

@@ -15,9 +15,11 @@ from bnrepro.models.stacked import split_state
 from bnrepro.outcome import Outcome, chance_bound
 from bnrepro.progress import StepProgress
 from bnrepro.records import mirror, mirror_rows, wandb_setup
+from bnrepro.records.committed import compared
 from bnrepro.records.identity import PROTOCOL, group_hash
 from bnrepro.records.provenance import now, provenance
 from bnrepro.records.run import RunDirectory
+from bnrepro.records.varied import in_words, of_command
 from bnrepro.schedule import milestones
 from bnrepro.training import checkpoint
 from bnrepro.training.distributed import Replicas
@@ -193,7 +195,8 @@ class Session:
         title = self.directories[0].name + (f" and {len(self.members) - 1} more" if len(self.members) > 1 else "")
         code = 1
         try:
-            with StepProgress(title, self.trainer.steps, self.trainer.step, shown=self.replicas.leads) as progress:
+            steps, leads = (self.trainer.steps, self.trainer.step), self.replicas.leads
+            with StepProgress(title, *steps, shown=leads, latest=self._latest_rows) as progress:
                 self.trainer.tick = progress.tick
                 self.trainer.train(stop)
             outcomes = {directory.name: self._outcome(k) for k, directory in enumerate(self.directories)}
@@ -201,6 +204,10 @@ class Session:
         finally:
             self._close_mirrors(code)
         return outcomes
+
+    def _latest_rows(self) -> list[dict[str, Any]]:
+        """The latest evaluation of each network that has not diverged."""
+        return [member.rows[-1] for member in self.members if member.rows and member.diverged_at is None]
 
     def _close_mirrors(self, code: int) -> None:
         """Close all, then wait for all against one deadline; a run that was asked to stop does not wait long."""
@@ -220,10 +227,14 @@ class Session:
             directory.update(state="interrupted")
             text = f"interrupted at step {self.trainer.step:,} and saved; run the same command to go on"
             return Outcome(directory.name, "interrupted", f"{directory.name}: {text}")
+        likeness = compared(directory.path, published_runs(self.config) / directory.name)
         place = directory.publish(published_runs(self.config)) if self.config.publish else directory.path
+        choices = {k: v for k, v in of_command(self.command).items() if k not in ("experiment", "scale")}
+        title = directory.name + (f" ({in_words(choices)})" if choices else "")
+        where = f"record in {place}" + (f"; {likeness}" if likeness else "")
         if member.diverged_at is not None:
-            text = f"diverged at step {member.diverged_at:,}"
-            return Outcome(directory.name, "diverged", f"{directory.name}: {text}; record in {place}")
+            text = f"{title}: diverged at step {member.diverged_at:,}; {where}"
+            return Outcome(directory.name, "diverged", text)
         top1 = next(value for name, value in self.look.final[k].items() if name.endswith("/top1"))
-        text = f"finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s; record in {place}"
-        return Outcome(directory.name, "finished", f"{directory.name}: {text}")
+        text = f"{title}: finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s; {where}"
+        return Outcome(directory.name, "finished", text)

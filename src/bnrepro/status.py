@@ -2,16 +2,17 @@
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bnrepro.errors import UserError
-from bnrepro.overview import describe, table
+from bnrepro.overview import describe, note_varied, table
 from bnrepro.records.files import read_json
+from bnrepro.records.named import runs_folder
 from bnrepro.records.run import ENDED
 
 
@@ -26,6 +27,23 @@ def find(runs_dir: Path, results_dir: Path) -> Iterator[dict[str, Any]]:
         if path.parent.name not in seen:
             seen.add(path.parent.name)
             yield describe(path.parent)
+
+
+def only(words: list[str], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that words name, by directory, name or pattern; all of them if there is no word.
+
+    Raises:
+        UserError: a word names none.
+    """
+    matching = {word: [run for run in runs if _is_named(run, word.rstrip("/"))] for word in words}
+    for word, found in matching.items():
+        if not found:
+            raise UserError(f"no run is called {word}; without a name, all runs are listed")
+    return [run for run in runs if not words or any(run in found for found in matching.values())]
+
+
+def _is_named(run: dict[str, Any], word: str) -> bool:
+    return any(fnmatchcase(run[key], word) for key in ("name", "path"))
 
 
 def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -47,17 +65,20 @@ def last_sweep(runs_dir: Path, runs: list[dict[str, Any]]) -> dict[str, Any] | N
 def main(arguments: list[str] | None = None) -> int:
     """Print the table, or JSON; 0 unless something cannot be read."""
     parser = argparse.ArgumentParser(description="Every run: state, step, accuracy, time, where.")
+    parser.add_argument("run", nargs="*", help="only these: directories, names or patterns such as 'bn-s*'")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument(
-        "--runs", type=Path, default=Path(os.environ.get("BNREPRO_RUNS", "runs")), help="runs directory"
-    )
+    parser.add_argument("--runs", type=Path, default=runs_folder(), help="runs directory")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument("--committed", action="store_true", help="also list the committed records that are not here")
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        runs = list(find(options.runs, options.results))
-        sweep = last_sweep(options.runs, runs)
+        everything = list(find(options.runs, options.results))
+        runs = only(options.run, everything)
+        here = [run for run in runs if Path(run["path"]).parent == options.runs]
+        shown = runs if options.committed or options.json or options.run else here
+        note_varied(shown)
+        sweep = None if options.run else last_sweep(options.runs, everything)
     except UserError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return 2
@@ -66,8 +87,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if not console.is_terminal:
         console.width = 200  # a pipe has no width of its own; rows stay whole
-    here = [run for run in runs if Path(run["path"]).parent == options.runs]
-    shown = runs if options.committed else here
     if shown:
         console.print(table(shown))
     else:

@@ -1,15 +1,26 @@
 """From what Hydra composed to a typed configuration, or one line that says which value is wrong."""
 
+import operator
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bnrepro.config import Config, Norm, Training, run_seeds
+from bnrepro.config import Config, Norm, Training
 from bnrepro.data.inputs import KINDS
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names, norm_options
 from bnrepro.models.placement import PLACEMENTS
 
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
+TRAINING_DIGITS = {"full": 60_000, "tune": 50_000}  # by data.split
+BOUNDS = {  # of a field: in words, and what holds of a value and its bound
+    "at_least": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "below": ("below", operator.lt),
+}
 CHOICES = {
     "data.split": ("full", "tune"),
     "logger.mode": ("auto", "online", "offline", "disabled"),
@@ -47,31 +58,7 @@ def typed(composed: DictConfig) -> Config:
         value = getattr(getattr(config, section), name)
         if value not in allowed:
             raise UserError(f"configuration: {key}={value} is not one of {', '.join(map(str, allowed))}")
-    at_least_one = {
-        "training.steps": config.training.steps,
-        "evaluation.every": config.evaluation.every,
-        "probe.every": config.probe.every,
-        "evaluation.log_points_per_decade": config.evaluation.log_points_per_decade,
-        "probe.log_points_per_decade": config.probe.log_points_per_decade,
-        "probe.batches": config.probe.batches,
-        "threads": config.threads,
-        "training.replicas": config.training.replicas,
-        "data.pixels": config.data.pixels,
-    }
-    for key, value in at_least_one.items():
-        if value < 1:
-            raise UserError(f"configuration: {key}={value} must be at least 1")
-    positive = {
-        "training.steps_multiplier": config.training.steps_multiplier,
-        "schedule.base_every": config.schedule.base_every,
-        "schedule.decay_multiplier": config.schedule.decay_multiplier,
-        "model.width": config.model.width,
-    }
-    for key, value in positive.items():
-        if not value > 0:
-            raise UserError(f"configuration: {key}={value} must be above 0")
-    if not 0 <= config.training.stop_at_chance < 1:
-        raise UserError("configuration: training.stop_at_chance is a share of the steps: at least 0, below 1")
+    _hold_to_bounds(config)
     name = config.model.name
     if name in DIGITS and config.data.name != "mnist":
         raise UserError(f"configuration: model={name} is for MNIST; data.name={config.data.name} needs inception")
@@ -80,13 +67,53 @@ def typed(composed: DictConfig) -> Config:
             "configuration: model=rnn has one number in model.hidden, and nothing that looks inside: probe=none"
         )
     _refuse_what_would_be_ignored(config)
-    if config.training.batch_size < 2:
-        raise UserError("configuration: training.batch_size must be at least 2 (batch statistics need m > 1)")
-    if min(run_seeds(config)) < 0:
-        raise UserError("configuration: a seed must not be negative")
+    if name in DIGITS:
+        if not config.model.hidden:
+            raise UserError(
+                "configuration: model.hidden=[] has no layer; give its sizes, such as model.hidden=[100,100,100]"
+            )
+        _refuse_batches_that_do_not_fit(config)
+    check_device(config.device)
     if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
         raise UserError(f"configuration: seeds={config.seeds} names a seed twice")
     return config
+
+
+def check_device(name: str) -> None:
+    """Raise a `UserError` for a name that is no device which this repository trains on, wherever it is asked."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"device={name} is not one of cpu, cuda, cuda:0, cuda:1, ...")
+
+
+def _hold_to_bounds(section: Any, prefix: str = "") -> None:
+    """Raise a `UserError` for the first number that is outside the bounds of its field (`bnrepro.config`)."""
+    for field in fields(section):
+        key, value = prefix + field.name, getattr(section, field.name)
+        if is_dataclass(value):
+            _hold_to_bounds(value, f"{key}.")
+        for number in value if isinstance(value, list) else [value]:
+            for bound, (words, holds) in BOUNDS.items():
+                if number is not None and bound in field.metadata and not holds(number, field.metadata[bound]):
+                    why = "; batch statistics need m > 1" if key == "training.batch_size" else ""
+                    raise UserError(f"configuration: {key}={value} must be {words} {field.metadata[bound]}{why}")
+
+
+def _refuse_batches_that_do_not_fit(config: Config) -> None:
+    """Alg. 2 and the probe take different images in each of their mini-batches, which have to be there."""
+    size, images = config.training.batch_size, TRAINING_DIGITS[config.data.split]
+    if size > images:
+        raise UserError(f"configuration: training.batch_size={size} is more than the {images:,} training images")
+    counts = {}
+    if config.norm.name != "none":
+        counts["evaluation.population_batches"] = config.evaluation.population_batches
+    if config.probe.name != "none" or config.probe.instruments:
+        counts["probe.batches"] = config.probe.batches
+    for key, count in counts.items():
+        if size * count > images:
+            raise UserError(
+                f"configuration: {key}={count} mini-batches of training.batch_size={size} are more than the "
+                f"{images:,} training images; lower one of them, such as {key}={images // size}"
+            )
 
 
 def _refuse_what_would_be_ignored(config: Config) -> None:

@@ -57,14 +57,14 @@ class Evaluation:
         return np.stack([self.wrong(crops, (k,), top=top) for k in range(1, self.count + 1)])
 
 
-def load_evaluation(folder: Path) -> Evaluation:
-    """Read the three files.
+def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
+    """Read the three files, which are of networks at this scale.
 
     Raises:
         UserError: they are not there.
     """
     if not (folder / "evaluation.json").is_file():
-        raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py")
+        raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
         ranks = dict(zip(arrays["rows"].tolist(), arrays["rank"], strict=True))
     return Evaluation(read_json(folder / "evaluation.json"), pd.read_csv(folder / "subsets.csv"), ranks)
@@ -78,7 +78,8 @@ def networks(found: Evaluation, records: Iterable[Record]) -> list[Record]:
     """
     by_name = {record.path.name: record for record in records}
     if unknown := [name for name in found.info["runs"] if name not in by_name]:
-        raise UserError(f"no record of {', '.join(unknown)}, which were evaluated; run: python scripts/evaluate.py")
+        again = f"python scripts/evaluate.py scale={found.info['scale']}"
+        raise UserError(f"no record of {', '.join(unknown)}, which were evaluated; run: {again}")
     return [by_name[name] for name in found.info["runs"]]
 
 

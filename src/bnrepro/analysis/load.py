@@ -1,6 +1,6 @@
 """Reading records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,18 +65,23 @@ class Record:
             return {name: arrays[name] for name in arrays.files}
 
 
-def load_records(source: Path | str, figure: str | None = None, scale: str | None = None) -> list[Record]:
+Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
+
+
+def load_records(source: Source, figure: str | None = None, scale: str | None = None) -> list[Record]:
     """Every complete record of a source, by name.
 
     Args:
-        source: a folder of records, or ``wandb:entity/project``.
+        source: where records are.
         figure: only of this figure: a runs directory and a W&B project hold several.
         scale: only at this scale.
 
     Raises:
         UserError: W&B cannot be read.
     """
-    if wandb_source.is_wandb(source):
+    if not isinstance(source, Path | str):
+        folders = sorted(source, key=lambda path: path.name)
+    elif wandb_source.is_wandb(source):
         folders = wandb_source.fetch(source, figure, scale)
     else:
         folders = [path.parent for path in sorted(Path(source).glob("[!.]*/status.json"))]
@@ -90,7 +95,7 @@ def load_records(source: Path | str, figure: str | None = None, scale: str | Non
 
 
 def by_variant(
-    records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1"
+    records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1", scale: str = ""
 ) -> dict[str, list[Record]]:
     """The records of each variant asked for, by seed.
 
@@ -99,6 +104,7 @@ def by_variant(
         variants: which of them, each by name.
         prefer: configurations (`Record.group`) to take where a variant has records of several.
         figure: where its experiments are, for a message.
+        scale: at which its records are looked for, for the same message.
 
     Raises:
         UserError: a variant has no record, or records of several configurations none of which is preferred.
@@ -110,9 +116,8 @@ def by_variant(
             preferred = [r for r in found if r.group in set(prefer)]
             found = preferred or found
         if not found:
-            raise UserError(
-                f"no complete record of {variant}; run python scripts/train.py experiment={figure}/{variant}"
-            )
+            command = f"python scripts/train.py experiment={figure}/{variant}" + (f" scale={scale}" if scale else "")
+            raise UserError(f"no complete record of {variant}; run {command}")
         if len(several := sorted({r.group for r in found})) > 1:
             raise UserError(
                 f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder, "

@@ -40,16 +40,16 @@ def arms(
     Raises:
         UserError: a variant has no record, or records of several configurations none of which is committed.
     """
-    return chosen(records(source, figure, scale), figure, records(COMMITTED, figure, scale), required, also)
+    return chosen(records(source, figure, scale), figure, scale, records(COMMITTED, figure, scale), required, also)
 
 
 def chosen(
-    found: list[Record], figure: str, committed: list[Record], required: Iterable[str], also: Iterable[str]
+    found: list[Record], figure: str, scale: str, committed: list[Record], required: Iterable[str], also: Iterable[str]
 ) -> dict[str, list[Record]]:
     """`arms` of records that are there."""
     present = {record.variant for record in found}
     wanted = dict.fromkeys([*required, *(name for name in also if name in present)])
-    return by_variant(found, *wanted, prefer={record.group for record in committed}, figure=figure)
+    return by_variant(found, *wanted, prefer={record.group for record in committed}, figure=figure, scale=scale)
 
 
 def evaluation(source: Path | str, scale: str) -> Evaluation:
@@ -60,6 +60,6 @@ def evaluation(source: Path | str, scale: str) -> Evaluation:
     """
     name = f"figure4-{scale}"
     if wandb_source.is_wandb(source):
-        return load_evaluation(wandb_source.fetch_evaluation(source, name))
+        return load_evaluation(wandb_source.fetch_evaluation(source, name), scale)
     committed = Path(source) / "figure4" / scale
-    return load_evaluation(committed if committed.is_dir() else Path(source) / "evaluations" / name)
+    return load_evaluation(committed if committed.is_dir() else Path(source) / "evaluations" / name, scale)

@@ -19,12 +19,13 @@ from bnrepro import experiment
 from bnrepro.command_line import typed_overrides
 from bnrepro.errors import UserError
 from bnrepro.outcome import INTERRUPTED
-from bnrepro.progress import SWEEP_PID
+from bnrepro.progress import SWEEP_PID, SWEEP_TABLE
 from bnrepro.records.files import write_json
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.stop import Stop
 from bnrepro.sweeps.watch import Watch
+from bnrepro.training.interrupt import begin
 
 
 class _Launches:
@@ -68,12 +69,15 @@ def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]
         launcher: that was chosen.
         batches: of jobs; a batch is asked for once the one before has ended.
     """
+    begin()
     os.environ[SWEEP_PID] = str(os.getpid())
     directory = Path(master.hydra.sweep.dir)
     directory.mkdir(parents=True, exist_ok=True)
     jobs: list[Job] = []
     try:
-        with Stop(directory) as stop, Watch(jobs, directory):
+        with Stop(directory) as stop, Watch(jobs, directory) as watch:
+            if watch.console.is_terminal:
+                os.environ[SWEEP_TABLE] = "1"
             launches = _Launches(launcher, stop)
             for batch in batches:
                 jobs += batch

@@ -6,8 +6,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
+
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from bnrepro.progress import SWEEP_PID
 
@@ -37,9 +40,15 @@ class Stop:
         Gives the jobs, of which the launcher, as it takes one after the other, then takes no more.
         """
         self._telling = True
+        # What the launcher starts inherits that SIGINT is blocked until it can do without a traceback (`hear_early`);
+        # here the thread that watches gets it. The trackers are first, because starting them unblocks it.
+        for tracker in (resource_tracker, loky_tracker):
+            tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield _UntilAsked(jobs, self)
         finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             self._telling = False
 
     def act(self) -> None:
@@ -98,7 +107,9 @@ def deaf() -> Iterator[None]:
     if os.getpid() == int(os.environ[SWEEP_PID]):
         yield
         return
-    old = {signum: signal.signal(signum, lambda *_: None) for signum in _heard()}  # what it starts will hear them
+    # What it starts will hear SIGTERM, but not SIGINT, which would meet it while it imports: it is told to end instead.
+    deafness = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: lambda *_: None}
+    old = {signum: signal.signal(signum, deafness[signum]) for signum in _heard()}
     try:
         yield
     finally:

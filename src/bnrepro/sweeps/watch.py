@@ -13,6 +13,7 @@ from rich.table import Table
 from bnrepro.errors import UserError
 from bnrepro.overview import describe, table
 from bnrepro.records.run import ENDED
+from bnrepro.records.varied import chosen, differing
 from bnrepro.sweeps.jobs import Job
 
 PERIOD = 1.0  # seconds between looks
@@ -27,10 +28,12 @@ def rows(jobs: list[Job], most: int, ended: dict[str, dict[str, Any]]) -> tuple[
         most: runs to show.
         ended: what is known already of runs that have ended; kept up to date here.
     """
+    labels = differing({name: (name.rsplit("-s", 1)[0], chosen(job.overrides)) for job in jobs for name in job.names})
     found = [ended.get(name) or describe(job.place(name)) for job in jobs for name in job.names]
+    found = [run | {"varied": labels[run["name"]]} for run in found]
     ended |= {run["name"]: run for run in found if run["state"] in ENDED}
-    chosen = sorted(range(len(found)), key=lambda k: FIRST.index(found[k]["state"]))[:most]
-    return [found[k] for k in sorted(chosen)], len(found) - len(chosen)
+    first = sorted(range(len(found)), key=lambda k: FIRST.index(found[k]["state"]))[:most]
+    return [found[k] for k in sorted(first)], len(found) - len(first)
 
 
 class Watch:

@@ -1,10 +1,39 @@
-"""Being asked to stop: by a signal, or by the end of the sweep that started this run."""
+"""Being asked to stop: by a signal, or by the end of the sweep that started this run.
+
+A door imports this before all that takes long: it needs the standard library alone.
+"""
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
+
+EARLY = "interrupted before anything began; run the same command to start"
+
+
+def end_early(signum: int, frame: FrameType | None) -> None:
+    """End this process with one line; while modules are imported an exception would end in a traceback, or in none."""
+    print(EARLY, file=sys.stderr, flush=True)
+    os._exit(128 + signum)
+
+
+def hear_early(main: bool) -> None:
+    """Until something begins, let SIGINT end this process quietly, unless it is ignored.
+
+    Args:
+        main: this is the process that was started; else a launcher's worker, which leaves signals to the sweep.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end_early if main else lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def begin() -> None:
+    """From here on there is something to save or to let go of: SIGINT raises KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is end_early:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StopRequest:

@@ -38,7 +38,7 @@ class Trainer:
         save: called with the number of steps done whenever the state must become durable.
         save_every: seconds between such calls.
         gives_up: called at a look with the number of steps done; true ends the run here, with this look as its last.
-        tick: called now and then with the number of steps done, for a progress display.
+        tick: called now and then, and after each look, with the number of steps done, for a progress display.
         replicas: with several, each has its own batches, and they stop, save and diverge together.
     """
 
@@ -102,6 +102,7 @@ class Trainer:
             everyone_diverged = all(member.diverged_at for member in self.members)
             if looking and not everyone_diverged:
                 self._add_rows(self.look(self.step))
+                self.tick(self.step)
             if saving or everyone_diverged:
                 self.save(self.step)
                 saved = time.monotonic()
