@@ -37,8 +37,8 @@ def run(config: Config, command: str) -> list[Outcome]:
     """Train what is missing of this launch; finished runs are left out, and those another process holds not waited for.
 
     What can be said in an `Outcome` is: a user's mistake is ``refused``, a fault is ``failed`` and its traceback is in
-    the run's directory. One seed's mistake or fault does not touch the others. Of several replicas the first one
-    decides and records, and the others, which follow, have no outcomes.
+    the run's directory, if that was locked. One seed's mistake or fault does not touch the others. Of several replicas
+    the first one decides and records, and the others, which follow, have no outcomes.
 
     Raises:
         UserError: the configuration cannot be run at all.
@@ -58,8 +58,9 @@ def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
         try:
             wanted = dict(zip(names(config), run_seeds(config), strict=True))
             for name in wanted:
-                with _told(outcomes, [RunDirectory(Path(config.runs_dir) / name)]):
-                    outcome = _claim(config, name, held)
+                directory = RunDirectory(Path(config.runs_dir) / name)
+                with _told(outcomes, [directory]):
+                    outcome = _claim(config, directory, held)
                     outcomes |= {name: outcome} if outcome else {}
             for name, directory in held.items():
                 if name not in outcomes:
@@ -94,9 +95,9 @@ def _follow(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
     return []
 
 
-def _claim(config: Config, name: str, held: dict[str, RunDirectory]) -> Outcome | None:
+def _claim(config: Config, directory: RunDirectory, held: dict[str, RunDirectory]) -> Outcome | None:
     """Lock a run that is to be trained and add it to ``held``; or say why it is not to be."""
-    directory = RunDirectory(Path(config.runs_dir) / name)
+    name = directory.name
     if not finished(config, name):
         directory.create()
         if not directory.acquire():
@@ -123,8 +124,10 @@ def _told(outcomes: dict[str, Outcome], directories: list[RunDirectory]) -> Iter
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         for directory in directories:
             if directory.name not in outcomes:
-                _note_failure(directory, error)
-                message = f"{directory.name}: failed ({reason}); see {directory.path / 'traceback.txt'}"
+                message = f"{directory.name}: failed ({reason})"
+                if directory.locked:  # what is not locked is another process's to write to
+                    _note_failure(directory, error)
+                    message += f"; see {directory.path / 'traceback.txt'}"
                 outcomes[directory.name] = Outcome(directory.name, "failed", message)
 
 
@@ -137,7 +140,8 @@ def _note_failure(directory: RunDirectory, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     with suppress(OSError):  # a disk that is full is full for this too; the outcome still says what happened
         (directory.path / "traceback.txt").write_text(text)
-        directory.update(state="failed", error=text.splitlines()[-1])
+        if not directory.ended():  # publishing may fail after that; the record is complete
+            directory.update(state="failed", error=text.splitlines()[-1])
 
 
 def _train_all(

@@ -14,7 +14,6 @@ import fcntl
 import filecmp
 import io
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,14 @@ class RunDirectory:
         """Give the lock back."""
         self._lock.release()
 
+    @property
+    def locked(self) -> bool:
+        """Whether this object has taken the lock."""
+        return self._lock.is_locked
+
     def is_held(self) -> bool:
         """Whether a live process trains this run now."""
-        if self._lock.is_locked:
+        if self.locked:
             return True
         try:
             with open(self.path / "lock", "rb") as file:  # a shared lock: those who look do not see each other
@@ -132,19 +136,20 @@ class RunDirectory:
         return list(csv.DictReader(lines[: rows + 1]))
 
     def publish(self, destination: Path) -> Path:
-        """Copy the small record into ``destination``/<name>; what is there is replaced whole, if it differs."""
-        target, mark = destination / self.name, f"{self.name}.{os.getpid()}"
+        """Copy the small record into ``destination``/<name>, over what is there, and return where that is.
+
+        Each file is replaced whole, and status.json last: after a crash there is the record that was there, or one that
+        the next call completes. A link there is a second name of a record, which stays as it is.
+        """
+        target = destination / self.name
+        if target.is_symlink():
+            return target
         names = [name for name in RECORD_FILES if (self.path / name).exists()]
         _, different, missing = filecmp.cmpfiles(self.path, target, names, shallow=False)
-        if not different and not missing:
-            return target
-        staged, old = destination / f".new.{mark}", destination / f".old.{mark}"
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        for name in names:
-            shutil.copyfile(self.path / name, staged / name)
-        if target.exists():
-            target.rename(old)
-        staged.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in sorted({*different, *missing}, key="status.json".__eq__):
+            content = (self.path / name).read_bytes()
+            write_atomically(target / name, lambda file, content=content: file.write(content))
+        for name in set(RECORD_FILES) - set(names):
+            (target / name).unlink(missing_ok=True)
         return target
