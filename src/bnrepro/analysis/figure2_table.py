@@ -73,9 +73,8 @@ def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, print
 def apart_table(arms: Arms) -> str:
     """What BN brings, and what the other changes bring: steps and final accuracy, one change at a time."""
     control = best_control(arms)
-    six = f"the other six changes ({figure2.title(control)}, without BN)"
     pairs = [
-        (six, BASELINE, control),
+        ("the other six changes, without BN", BASELINE, control),
         ("BN alone, nothing else changed", BASELINE, "bn_baseline"),
         ("BN alone, beta starts at 1", BASELINE, "bn_baseline_beta1"),
         ("BN and the rate x5, on top of the other changes", control, "bn_x5_equal"),
