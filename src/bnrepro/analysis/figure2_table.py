@@ -123,8 +123,8 @@ def _head(arms: Arms) -> list[str]:
     ]
     parts = [
         f"""Measured on {dataset.title(first)}, {dataset.held_out(first):,} validation images; T =
-        {first.status["steps"]:,} steps of {first.config["training"]["batch_size"]} images. The rules are older than the
-        runs: docs/figure2-rules.md. Columns headed *{PAPER}* are what the paper prints: another experiment, of which
+        {first.status["steps"]:,} steps of {first.config["training"]["batch_size"]} images. The rules are in
+        docs/figure2-rules.md. Columns headed *{PAPER}* are what the paper prints: another experiment, of which
         only order and ratios can be set beside ours.""",
         f"""*Final top-1* is taken at the end with the population statistics of Alg. 2; ± is the standard deviation over
         seeds. The target, {figure2.target(baseline):.2%}, is {figure2.SHARE:g} times the mean final accuracy of

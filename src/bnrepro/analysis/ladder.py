@@ -3,6 +3,7 @@
 It is drawn from the tuning sweeps, which are scored on training images held out of training.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import curves, dataset, style, tuning
+from bnrepro.analysis import curves, dataset, sources, style, tuning
 from bnrepro.analysis.load import Record
 from bnrepro.analysis.text import grid, paragraph
 
@@ -49,6 +50,22 @@ def ladder(records: list[Record], title: str) -> Ladder:
     ).reset_index()
     best = cells.loc[cells.groupby(["arm", "rate"])["top1"].idxmax()]
     return Ladder(title, goal, best.sort_values(["arm", "rate"]).reset_index(drop=True))
+
+
+def of_results(source: Path | str, scale: str) -> list[Ladder]:
+    """The ladders of Inception at a scale and of the MNIST network; the committed ones where the source has none.
+
+    Args:
+        source: see `bnrepro.analysis.sources.records`.
+        scale: of Inception.
+    """
+    ladders = []
+    for figure, at, network in (("figure2_tuning", scale, "Inception"), ("figure1_tuning", "paper", "")):
+        records = sources.records(source, figure, at) or sources.records(sources.COMMITTED, figure, at)
+        if records:
+            title = f"{network}, {dataset.title(records[0])}" if network else "the network of Sec. 4.1, MNIST"
+            ladders.append(ladder(records, title))
+    return ladders
 
 
 def widths(found: Ladder) -> pd.DataFrame:
