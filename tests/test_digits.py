@@ -1,4 +1,4 @@
-"""The MNIST networks of Figure 1 used as any other: evaluated, asked about pictures, exported; and how runs are named."""
+"""The MNIST networks of Figure 1 used as any other: evaluated, asked about pictures, exported; how runs are named."""
 
 import csv
 import json
@@ -169,11 +169,6 @@ def test_runs_are_named_by_directory_name_or_pattern(runs, monkeypatch):
     assert named([bn, bn.name, "bn-s*", f"{runs}/*-s0-*", "nowhere"]) == [bn, bn, bn, bn, rnn, Path("nowhere")]
     words = ["runs/A", "crops=1", "bn-s*", "--cfg", "job"]
     assert with_runs(words) == ["crops=1", "--cfg", "job", "runs=['runs/A','bn-s*']"]
-        "crops=1",
-        "--cfg",
-        "job",
-        "runs=['runs/A','bn-s*']",
-    ]
     assert with_runs(["runs=[a]", "-c", "job"]) == ["runs=[a]", "-c", "job"]
     with pytest.raises(UserError, match="name the runs in one way"):
         with_runs(["a", "runs=[b]"])

@@ -97,6 +97,7 @@ def bn_googlenet(pretrained: bool = False, **options) -> GoogLeNet:
 
 def _digit_reader(
     num_classes: int = digits.CLASSES,
+    in_chans: int = 3,
     *,
     kind: str = "mlp",
     hidden: Sequence[int] = (100, 100, 100),
@@ -109,8 +110,10 @@ def _digit_reader(
     nonlinearity: str = "sigmoid",
     binarize_above: int = 127,
 ) -> digits.DigitReader:
-    if num_classes != digits.CLASSES:
-        raise ValueError(f"mnist_digits has {digits.CLASSES} classes, not {num_classes}")
+    if (num_classes, in_chans) != (digits.CLASSES, 3):
+        raise ValueError(
+            f"mnist_digits has {digits.CLASSES} classes and three channels, not {num_classes} and {in_chans}"
+        )
     builder = partial(build_norm, norm, eps=norm_eps, ema_decay=ema_decay, affine=affine, **(norm_options or {}))
     reader = digits.DigitReader(digits.network(kind, hidden, builder, nonlinearity, norm_placement), binarize_above)
     reader.num_classes, reader.num_features = num_classes, hidden[-1]
