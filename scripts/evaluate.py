@@ -1,4 +1,4 @@
-"""Evaluate trained networks: ``python scripts/evaluate.py runs=[runs/A,runs/B]``. See configs/evaluate.yaml."""
+"""Evaluate trained networks: ``python scripts/evaluate.py runs/A runs/B``. See configs/evaluate.yaml."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bnrepro import evaluate
-from bnrepro.command_line import in_one_line
+from bnrepro.command_line import in_one_line, with_runs
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import typed_command
 
@@ -25,6 +25,7 @@ def main(composed: DictConfig) -> None:
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
     try:
+        sys.argv[1:] = with_runs(sys.argv[1:])
         main()
     except (UserError, HydraException) as error:
         print("error:", in_one_line(error), file=sys.stderr)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def test_of_a_long_sweep_the_table_keeps_what_matters(tmp_path):
 def test_what_a_launcher_starts_does_not_hear_ctrl_c(tmp_path):
     """Its workers would meet it while they import, and print a traceback each."""
     look = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-    with Stop(tmp_path) as stop, stop.telling([]):
+    with stop.Stop(tmp_path) as asked, asked.telling([]):
         blocked = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
     heard = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
     assert (blocked, heard) == ("True\n", "False\n")

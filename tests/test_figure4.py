@@ -194,9 +194,9 @@ def test_runs_that_cannot_be_used_say_why(runs, tmp_path):
     (directory / "status.json").write_text(json.dumps(status | {"state": "interrupted", "step": 3}))
     with pytest.raises(UserError, match="is interrupted at step 3"):
         trained(directory, CPU)
-    digits = tmp_path / train(tmp_path, "experiment=figure1/bn", "training.steps=4")
-    with pytest.raises(UserError, match="network of binary digits"):
-        trained(digits, CPU)
+    white = tmp_path / train(tmp_path, "experiment=figure1/bn", "training.steps=4", "data.inputs=whitened")
+    with pytest.raises(UserError, match="was trained on whitened images, which a picture cannot be made to be"):
+        trained(white, CPU)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from bnrepro.errors import UserError, suggest
 
 FLAGS_THAT_SHOW_ONE_RUN = ("--cfg", "-c", "--info", "-i")
 FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--version", *FLAGS_THAT_SHOW_ONE_RUN)
+FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp")
 MULTIRUN = {"-m", "--multirun"}
 NOT_CHOSEN = ("hydra", "claims")  # folders of configs/ that a run chooses nothing from by their own names
 HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper")
@@ -101,6 +102,22 @@ def in_one_line(error: Exception) -> str:
         section, name = unused.groups()
         return f"{section}.{name}: the chosen {section} has no {name}; leave it out, or choose another {section}=NAME"
     return " ".join(lines[:3])
+
+
+def with_runs(arguments: list[str]) -> list[str]:
+    """The arguments of an evaluation with those that are runs, and neither ``key=value`` nor a flag, as ``runs=[...]``.
+
+    Raises:
+        UserError: runs are given in both ways.
+    """
+    after_flag = {k for k, word in enumerate(arguments, 1) if word in FLAGS_WITH_A_VALUE}
+    found = {k: w for k, w in enumerate(arguments) if "=" not in w and w[:1] != "-" and k not in after_flag}
+    if not found:
+        return arguments
+    if any(word.startswith("runs=") for word in arguments):
+        raise UserError(f"{next(iter(found.values()))} and runs=[...]: name the runs in one way")
+    quoted = ",".join("'" + word.replace("'", r"\'") + "'" for word in found.values())
+    return [*(word for k, word in enumerate(arguments) if k not in found), f"runs=[{quoted}]"]
 
 
 def check(arguments: list[str], configs: Path) -> None:

@@ -20,6 +20,7 @@ from bnrepro.analysis.figure4 import FILES, MEMBERS
 from bnrepro.config import Logger
 from bnrepro.data import pictures as data
 from bnrepro.data.augment import KERNELS
+from bnrepro.data.digits import Digits
 from bnrepro.data.pictures import Pictures
 from bnrepro.errors import UserError
 from bnrepro.evaluation import judged
@@ -29,6 +30,7 @@ from bnrepro.evaluation.stored import predictions
 from bnrepro.evaluation.trained import STATISTICS, Trained, trained
 from bnrepro.progress import StepProgress
 from bnrepro.records.files import read_json
+from bnrepro.records.named import named
 from bnrepro.validation import CHOICES, check_device
 
 
@@ -36,7 +38,7 @@ from bnrepro.validation import CHOICES, check_device
 class Evaluate:
     """The keys of configs/evaluate.yaml."""
 
-    runs: list[str] | None = None  # directories of runs; null: Figure 4's six networks
+    runs: list[str] | None = None  # runs by directory, name or pattern; null: Figure 4's six networks
     scale: Any = field(default_factory=dict)  # of those six; the config group
     crops: Any = field(default_factory=lambda: list(KINDS))  # 1, 10 or 144, or a list of them
     images: str | None = None  # a folder of images; null: those that the runs are judged on while they train
@@ -64,12 +66,15 @@ def evaluate(composed: DictConfig, command: str) -> None:
     """
     options = _typed(composed)
     torch.set_num_threads(options.threads)
-    directories = [Path(run) for run in options.runs] if options.runs else figure4_runs(options)
+    directories = named(options.runs, Path(options.runs_dir)) if options.runs else figure4_runs(options)
     on = build.usable(options.device)
     networks = [trained(directory, on, options.statistics) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
-    said = {kind: _ask(options, directories, networks, pictures, kind) for kind in options.crops}
+    kinds = _kinds(options, networks[0])
+    said = {kind: _ask(options, directories, networks, pictures, kind) for kind in kinds}
+    if isinstance(pictures, Digits) and (remark := pictures.remark()):
+        print(remark)
     out = Path(options.out) if options.out else _place(options, networks)
     out.mkdir(parents=True, exist_ok=True)
     if pictures.labels is None:
@@ -150,6 +155,10 @@ def check_together(networks: list[Trained], same_data: bool) -> None:
         if other.classes != first.classes:
             a, b = len(first.classes), len(other.classes)
             raise UserError(f"{first.name} and {other.name} do not know the same classes ({a} and {b}); choose others")
+        if other.of_digits != first.of_digits:
+            raise UserError(
+                f"one of {first.name} and {other.name} reads binary digits, the other pictures; choose others"
+            )
         splits = [(one.status["data_fingerprint"], one.config.data.split) for one in (first, other)]
         if same_data and splits[0] != splits[1]:
             raise UserError(f"{first.name} and {other.name} are judged on different images; choose others, or images=")
@@ -159,10 +168,20 @@ def check_together(networks: list[Trained], same_data: bool) -> None:
 
 def _pictures(options: Evaluate, first: Trained) -> Pictures:
     if options.images:
-        return data.folder(Path(options.images), first.classes)
+        found = data.folder(Path(options.images), first.classes)
+        return Digits(found) if first.of_digits else found
     own = first.config.data
-    own.root = options.root or first.config.scale["imagenet"]["root"]
+    own.root = options.root or (own.root if first.of_digits else first.config.scale["imagenet"]["root"])
     return data.held_out(own)
+
+
+def _kinds(options: Evaluate, first: Trained) -> list[int]:
+    """How many crops to ask about: what was typed, or all there are, and of a digit the whole."""
+    if not first.of_digits or options.crops == [1]:
+        return options.crops
+    if options.crops != list(KINDS):
+        raise UserError(f"{first.name} reads whole digits; leave crops out")
+    return [1]
 
 
 def _ask(

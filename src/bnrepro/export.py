@@ -11,11 +11,17 @@ from bnrepro.build import own_norm_options
 from bnrepro.errors import UserError
 from bnrepro.evaluation.trained import Trained, trained
 from bnrepro.models import registered
+from bnrepro.records.named import named
 
 
 def arguments(network: Trained) -> tuple[str, dict[str, object]]:
     """The name and the options with which ``timm.create_model`` builds a run's network."""
     model, norm = network.config.model, network.config.norm
+    if network.of_digits:
+        options = {"kind": model.name, "hidden": list(model.hidden), "nonlinearity": model.nonlinearity}
+        options |= {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "affine": norm.affine}
+        options |= {"norm_options": own_norm_options(network.config), "norm_placement": norm.placement}
+        return "mnist_digits", options | {"binarize_above": network.config.data.binarize_above}
     name = ("" if norm.name == "none" else "bn_") + model.name
     options = {
         "norm": norm.name,
@@ -61,14 +67,17 @@ def export(run: Path, out: Path) -> None:
 def main(words: list[str] | None = None) -> int:
     """Export, and say how to load it."""
     parser = argparse.ArgumentParser(description="A trained network as a folder that timm.create_model loads.")
-    parser.add_argument("run", type=Path, help="the directory of a finished run")
-    parser.add_argument("--out", type=Path, help="default: RUN/export")
+    parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
+    parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
     options = parser.parse_args(words)
-    out = options.out or options.run / "export"
     try:
-        export(options.run, out)
+        runs = named(options.run)
+        for run in runs:
+            out = (options.out if len(runs) == 1 else options.out / run.name) if options.out else run / "export"
+            export(run, out)
+            load = f"timm.create_model('local-dir:{out}', pretrained=True)"
+            print(f"{out}: import bnrepro.models.registered, timm; {load}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{out}: import bnrepro.models.registered, timm; timm.create_model('local-dir:{out}', pretrained=True)")
     return 0

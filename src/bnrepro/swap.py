@@ -15,6 +15,7 @@ from bnrepro.errors import UserError
 from bnrepro.evaluation.swapped import KINDS, SHIFT, accuracies
 from bnrepro.evaluation.trained import Trained, trained
 from bnrepro.records.files import write_json
+from bnrepro.records.named import named
 from bnrepro.records.provenance import now, provenance
 
 OUT = Path("results/claims/x5/mini/statistics.json")
@@ -24,6 +25,8 @@ CPU = torch.device("cpu")
 
 def check(network: Trained) -> None:
     """Raise a `UserError` unless the run's normalisers are batch normalisers and its images fit into memory."""
+    if network.of_digits:
+        raise UserError(f"{network.name} is a network of binary digits; choose runs of Inception or GoogLeNet")
     options = network.config.norm
     for norm in (options.name, options.last or options.name):
         if norm not in SWAPPABLE:
@@ -102,13 +105,13 @@ def run(directories: list[Path], root: Path | None, out: Path) -> None:
 def main(words: list[str] | None = None) -> int:
     """Measure and record; 2 after a mistake, which is one line."""
     parser = argparse.ArgumentParser(description="Accuracy of trained networks with other statistics in BN.")
-    parser.add_argument("run", type=Path, nargs="+", help="the directory of a finished run of a network with BN")
+    parser.add_argument("run", nargs="+", help="finished runs of networks with BN: directories, names or patterns")
     parser.add_argument("--root", type=Path, help="of the runs' data set (default: where their scale expects it)")
     parser.add_argument("--out", type=Path, default=OUT, help="where to write (default: %(default)s)")
     options = parser.parse_args(words)
     torch.set_num_threads(1)
     try:
-        run(options.run, options.root, options.out)
+        run(named(options.run), options.root, options.out)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

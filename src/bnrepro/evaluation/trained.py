@@ -13,6 +13,7 @@ from bnrepro import build
 from bnrepro.config import Config
 from bnrepro.errors import UserError
 from bnrepro.evaluation.population import moving_average
+from bnrepro.models.digits import DigitReader
 from bnrepro.models.folded import folded
 from bnrepro.models.trunk import Trunk
 from bnrepro.records.run import RunDirectory
@@ -27,25 +28,33 @@ class Trained:
     """A finished run's network.
 
     ``network`` is in evaluation mode, with the statistics that were asked for, not folded; ``classes`` are (identifier,
-    words) in the order of the logits; ``digest`` identifies the weights and statistics.
+    words) in the order of the logits; ``digest`` identifies the weights and statistics. A network of binary digits is
+    a reader of pictures, 28 pixels wide.
     """
 
     name: str
     config: Config
     status: dict[str, Any]
-    network: Trunk
+    network: Trunk | DigitReader
     classes: list[list[str]]
     digest: str
 
+    @property
+    def of_digits(self) -> bool:
+        """Whether it is a network of binary digits."""
+        return build.of_digits(self.config)
+
     def predictor(self) -> "Predictor":
-        """The network for speed: folded, in the precision of training."""
+        """The network for speed: folded where it has convolutions, in the precision of training."""
+        if self.of_digits:
+            return Predictor(self.network)
         return Predictor(folded(self.network), self.config.training.precision == "bfloat16")
 
 
 class Predictor:
     """Images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32."""
 
-    def __init__(self, network: Trunk, mixed: bool = False):
+    def __init__(self, network: Trunk | DigitReader, mixed: bool = False):
         self.network, self.mixed = network, mixed
         self.device = next(network.parameters()).device
 
@@ -65,8 +74,8 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
         statistics: ``population``, those of Alg. 2 that the run took at its end; or the ``moving_average`` of training.
 
     Raises:
-        UserError: there is no such run, it is not finished, its checkpoint is gone or damaged, or it is no network of
-            pictures.
+        UserError: there is no such run, it is not finished, its checkpoint is gone or damaged, or pictures cannot be
+            prepared as its images were.
     """
     run = RunDirectory(directory)
     status = run.status()
@@ -79,8 +88,8 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
         config = typed(OmegaConf.load(directory / "config.yaml"))
     except (OSError, OmegaConfBaseException) as error:
         raise UserError(f"{directory / 'config.yaml'} cannot be read ({str(error).splitlines()[0]})") from None
-    if build.of_digits(config):
-        raise UserError(f"{run.name} is a network of binary digits; its accuracy is in its record, {directory}")
+    if config.data.inputs != "raw":
+        raise UserError(f"{run.name} was trained on {config.data.inputs} images, which a picture cannot be made to be")
     state = checkpoint.load(run.checkpoint, run.name)
     if state is None:
         raise UserError(f"the checkpoint of {run.name} is gone; to train it again, move {directory} away and {again}")
@@ -95,4 +104,6 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
             buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     network.load_state_dict(buffers, strict=False)
     digest = checkpoint.digest(network.state_dict())
+    if build.of_digits(config):
+        network = DigitReader(network, config.data.binarize_above)
     return Trained(run.name, config, status, network.eval(), state["classes"], digest)

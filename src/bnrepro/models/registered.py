@@ -1,6 +1,6 @@
 """The networks under timm's names: import this module and ``timm.create_model("bn_inception")`` builds them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.layers import build_norm, norm_options
+from bnrepro.models import digits
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.trunk import Trunk
@@ -34,6 +35,19 @@ default_cfgs = generate_default_cfgs(
             "classifier": "classifier",
         }
         for name in ("inception", "bn_inception", "googlenet", "bn_googlenet")
+    }
+    | {
+        "mnist_digits": {
+            "url": "",
+            "num_classes": digits.CLASSES,
+            "input_size": (3, digits.WIDTH, digits.WIDTH),
+            "crop_pct": 1.0,
+            "interpolation": "bilinear",
+            "mean": SCALED_TO_ONE,
+            "std": SCALED_TO_ONE,
+            "first_conv": None,
+            "classifier": "network.output",
+        }
     }
 )
 
@@ -79,6 +93,37 @@ def googlenet(pretrained: bool = False, **options) -> GoogLeNet:
 def bn_googlenet(pretrained: bool = False, **options) -> GoogLeNet:
     """GoogLeNet with batch normalisation."""
     return _create(GoogLeNet, "bn_googlenet", pretrained, "bn", {"drop_rate": 0.4} | options)
+
+
+def _digit_reader(
+    num_classes: int = digits.CLASSES,
+    in_chans: int = 3,
+    *,
+    kind: str = "mlp",
+    hidden: Sequence[int] = (100, 100, 100),
+    norm: str = "bn",
+    norm_eps: float = 1e-5,
+    ema_decay: float = 0.99,
+    affine: bool = True,
+    norm_options: dict[str, Any] | None = None,
+    norm_placement: str = "before",
+    nonlinearity: str = "sigmoid",
+    binarize_above: int = 127,
+) -> digits.DigitReader:
+    if (num_classes, in_chans) != (digits.CLASSES, 3):
+        raise ValueError(
+            f"mnist_digits has {digits.CLASSES} classes and three channels, not {num_classes} and {in_chans}"
+        )
+    builder = partial(build_norm, norm, eps=norm_eps, ema_decay=ema_decay, affine=affine, **(norm_options or {}))
+    reader = digits.DigitReader(digits.network(kind, hidden, builder, nonlinearity, norm_placement), binarize_above)
+    reader.num_classes, reader.num_features = num_classes, hidden[-1]
+    return reader
+
+
+@register_model
+def mnist_digits(pretrained: bool = False, **options) -> digits.DigitReader:
+    """The networks of binary MNIST of Sec. 4.1, as readers of pictures of digits, white on black."""
+    return build_model_with_cfg(_digit_reader, "mnist_digits", pretrained, **options)
 
 
 def save(
