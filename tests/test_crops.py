@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from bnrepro.data.augment import crop_and_resize
-from bnrepro.data.pictures import Decoded
+from bnrepro.data.pictures import Decoded, folder
 from bnrepro.evaluation.crops import crops, cut, views
 from bnrepro.evaluation.multicrop import predict
 from bnrepro.layers import build_norm
@@ -148,3 +149,12 @@ def test_batches_do_not_change_what_is_said():
     together = predict(small, Decoded(images, np.zeros(30, int), ""), 10, 32)
     alone = predict(small, Decoded(images[11:12], np.zeros(1, int), ""), 10, 32)
     assert np.allclose(together.probabilities[11:12], alone.probabilities, atol=1e-5)
+
+
+def test_a_folder_of_pictures_is_known_by_what_is_in_them(tmp_path):
+    """So that no prediction is taken for one of other pictures of the same names and sizes."""
+    seen = set()
+    for colour in ("red", "blue", "red"):
+        Image.new("RGB", (16, 16), colour).save(tmp_path / "a.bmp")
+        seen.add(folder(tmp_path, []).fingerprint)
+    assert len(seen) == 2

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from bnrepro.data import contents
 from bnrepro.data.imagenet import parts, scan
 from bnrepro.errors import UserError
 from fake_imagenet import TRAIN, WNIDS, jpeg, val_files, write
@@ -58,6 +59,21 @@ def test_every_usual_layout_of_the_validation_images(root, labels):
     assert found.val.labels.tolist() == [0, 0, 1, 1, 2, 2]
     told = {content: WNIDS.index(wnid) for _, wnid, content in val_files()}
     assert [told[found.val.read(k)] for k in range(len(told))] == found.val.labels.tolist()
+
+
+def test_a_data_set_is_known_by_what_is_in_its_files(root, monkeypatch):
+    """One other image is another data set; what has not changed is read once."""
+    before = scan(root).fingerprint
+    read = []
+    digest = contents._digest
+    monkeypatch.setattr(contents, "_digest", lambda paths: read.append(paths[0].parent.name) or digest(paths))
+    assert scan(root).fingerprint == before and not read
+    victim = root / "train" / WNIDS[1] / f"{WNIDS[1]}_2.JPEG"
+    kept = victim.read_bytes()
+    victim.write_bytes(jpeg(99))
+    assert scan(root).fingerprint != before and read == [WNIDS[1]]
+    victim.write_bytes(kept)
+    assert scan(root).fingerprint == before
 
 
 def test_a_sorted_list_is_not_taken_for_the_devkits_order(root):

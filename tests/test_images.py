@@ -1,6 +1,7 @@
 """Images that are held in memory: Tiny-ImageNet's preparation, orders, crops, distortions, batches."""
 
 import io
+import json
 import tarfile
 import threading
 import zipfile
@@ -21,6 +22,7 @@ from bnrepro.data.resident import ResidentImages
 from bnrepro.data.unpack import unpack
 from bnrepro.errors import UserError
 from bnrepro.seeding import numpy_rng
+from conftest import ROOT
 
 ensure_torchvision()
 from torchvision.transforms.v2 import functional as vision  # noqa: E402
@@ -41,9 +43,15 @@ def jpeg(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+class AnyDigest(str):
+    def startswith(self, *arguments) -> bool:
+        return True
+
+
 @pytest.fixture
 def small(monkeypatch) -> None:
-    """Tiny-ImageNet's layout with 8 classes of 10 training images and 2 validation images."""
+    """Tiny-ImageNet's layout with 8 classes of 10 training images and 2 validation images, whatever is in them."""
+    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", AnyDigest())
     for module in (tiny_imagenet, prepare_tiny_imagenet):
         monkeypatch.setattr(module, "CLASSES", 8, raising=False)
         monkeypatch.setattr(module, "TRAIN_PER_CLASS", 10)
@@ -137,6 +145,29 @@ def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, ca
     assert str(victim) in capsys.readouterr().out
     victim.write_bytes(sound)
     assert "80 training" in prepare_tiny_imagenet.prepare(root, source, repair=True)
+
+
+def test_other_files_than_the_official_ones_are_refused(small, tmp_path, monkeypatch):
+    """Of the right names and number, and of the sizes that decode: one image is another."""
+    source, root = layout(tmp_path / "source"), tmp_path / "root"
+    prepare_tiny_imagenet.prepare(root, source)
+    official = tiny_imagenet.index(root)["fingerprint"]
+    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", official + 48 * "0")
+    assert "prepared before" in prepare_tiny_imagenet.prepare(root, source)
+    (source / "train" / "n00000005" / "images" / "n00000005_4.JPEG").write_bytes(jpeg(photograph(1)))
+    other = tmp_path / "other"
+    for repair in (False, True):
+        with pytest.raises(UserError, match=rf"not the official files .*not {official}.*--repair"):
+            prepare_tiny_imagenet.prepare(other, source, repair)
+    assert not (other / "decoded" / "index.json").exists()
+    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", 64 * "0")
+    with pytest.raises(UserError, match="not the official files"):
+        prepare_tiny_imagenet.prepare(root, source)
+
+
+def test_the_official_digest_is_the_fingerprint_in_committed_ids():
+    status = json.loads(next(ROOT.glob("results/claims/x5/mini/runs/*/status.json")).read_text())
+    assert len(tiny_imagenet.DIGEST) == 64 and tiny_imagenet.DIGEST.startswith(status["data_fingerprint"])
 
 
 class Unreliable(BaseHTTPRequestHandler):

@@ -1,7 +1,8 @@
 """ImageNet in its usual folders, or in the cache prepared from them.
 
 ``root/train/<wnid>/*.JPEG``, and ``root/val/`` in class folders too or flat beside a file of labels (see
-`imagenet_labels`). Only directories are read here; ``python scripts/prepare_data.py imagenet`` looks into the files.
+`imagenet_labels`). The files are read once, for a fingerprint of their contents (see `contents`); ``python
+scripts/prepare_data.py imagenet`` decodes them.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bnrepro.data import imagenet_cache
+from bnrepro.data.contents import digests
 from bnrepro.data.encoded import Collection, Encoded, Files
 from bnrepro.data.imagenet_labels import class_names, validation_labels
 from bnrepro.data.tiny_imagenet import chosen_classes
@@ -56,12 +58,19 @@ def _part(folder: Path, by_class: list[list[str]], wnids: list[str]) -> Files:
     return Files(folder, np.array([os.fsencode(name) for names in by_class for name in names]), labels)
 
 
-def _short_hash(*values: object) -> str:
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+def _fingerprint(root: Path, wnids: list[str], train: list[list[str]], val: list[list[str]]) -> str:
+    """Of the classes and the contents of their images, in whichever folders the validation images are."""
+    parts = (("train", train), ("val", val))
+    files = {
+        f"{part}/{wnid}": [root / part / name for name in names]
+        for part, by_class in parts
+        for wnid, names in zip(wnids, by_class, strict=True)
+    }
+    return hashlib.sha256(repr((wnids, digests(root, files))).encode()).hexdigest()[:16]
 
 
 def scan(root: Path) -> Collection:
-    """The images in the usual folders, and a fingerprint of the classes and how many images each has.
+    """The images in the usual folders, and a fingerprint of their classes and contents.
 
     Raises:
         UserError: folders are missing, a class is empty, or a validation image has no label.
@@ -82,7 +91,7 @@ def scan(root: Path) -> Collection:
         class_names(root, wnids),
         _part(root / "train", train, wnids),
         _part(root / "val", val, wnids),
-        _short_hash(wnids, [len(names) for names in train], [len(names) for names in val]),
+        _fingerprint(root, wnids, train, val),
     )
 
 

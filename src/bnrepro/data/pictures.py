@@ -122,6 +122,6 @@ def folder(root: Path, classes: list[list[str]]) -> Stored:
     if unknown and len(unknown) < len(set(folders)):
         raise UserError(f"{root}: {unknown[0] or 'images outside class folders'}: not a class that the network knows")
     names = [os.fsencode(path.relative_to(root)) for path in paths]
-    sizes = [path.stat().st_size for path in paths]
-    fingerprint = hashlib.sha256(repr((names, sizes)).encode()).hexdigest()[:16]
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    fingerprint = hashlib.sha256(repr((names, contents)).encode()).hexdigest()[:16]
     return Stored(Files(root, np.array(names), np.zeros(len(paths), np.int64)), labels, fingerprint)

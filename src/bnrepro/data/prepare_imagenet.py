@@ -170,6 +170,7 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
     if bad and repair and source is not None:
         forget(root)
         take(source, root, again={Path(path) for path in bad})
+        found = scan(root)
         kinds, bad = verify(found, root)
     if bad:
         for path, why in bad.items():

@@ -1,4 +1,4 @@
-"""Putting Tiny-ImageNet-200 in its place: fetched or taken, unpacked, every file decoded and counted."""
+"""Putting Tiny-ImageNet-200 in its place: fetched or taken, unpacked, decoded, and compared with the official files."""
 
 import hashlib
 import zipfile
@@ -10,7 +10,7 @@ from rich.progress import track
 
 from bnrepro.data.decode import CorruptImage, decode, kind
 from bnrepro.data.fetch import fetch
-from bnrepro.data.tiny_imagenet import CLASSES, PIXELS, TRAIN_PER_CLASS, VAL_PER_CLASS
+from bnrepro.data.tiny_imagenet import CLASSES, DIGEST, PIXELS, TRAIN_PER_CLASS, VAL_PER_CLASS, index
 from bnrepro.data.unpack import archives, forget, unpack, without
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_atomically, write_json
@@ -29,7 +29,7 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
         repair: unpack again even what was unpacked before, and write the arrays anew.
 
     Raises:
-        UserError: files are missing, or some cannot be decoded; each is named.
+        UserError: files are missing, some cannot be decoded (each is named), or they are not the official ones.
     """
     official = root / f"{FOLDER}.zip"
     if repair:
@@ -69,10 +69,20 @@ def _listing(layout: Path) -> tuple[list[str], dict[str, list[tuple[Path, str]]]
     return wnids, {"train": train, "val": val}
 
 
+def _check(digest: str, place: Path) -> None:
+    """`UserError` unless a digest, or the beginning of one, is that of the official files."""
+    if not DIGEST.startswith(digest):
+        raise UserError(
+            f"{place}: these are not the official files (their digest is {digest[:16]}, not {DIGEST[:16]}); "
+            f"move {place} away to fetch them again, or give --source and --repair"
+        )
+
+
 def _decode_all(root: Path, layout: Path, repair: bool) -> str:
     wnids, parts = _listing(layout)
     told = root / "decoded" / "index.json"
     if told.exists() and not repair:
+        _check(index(root)["fingerprint"], root)
         return f"{root}: prepared before, {len(wnids)} classes; --repair does it again"
     told.parent.mkdir(parents=True, exist_ok=True)
     sha, kinds, bad, counts = hashlib.sha256(), Counter(), [], {}
@@ -93,6 +103,7 @@ def _decode_all(root: Path, layout: Path, repair: bool) -> str:
         for line in bad:
             print(f"cannot be decoded: {line}")
         raise UserError(f"{len(bad)} of {sum(counts.values())} files cannot be decoded; run again with --repair")
+    _check(sha.hexdigest(), layout)
     words = dict(row.split("\t", 1) for row in (layout / "words.txt").read_text().splitlines())
     names = [words.get(wnid, wnid) for wnid in wnids]
     write_json(

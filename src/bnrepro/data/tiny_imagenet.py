@@ -15,6 +15,9 @@ from bnrepro.records.files import read_json
 from bnrepro.seeding import numpy_rng
 
 CLASSES, TRAIN_PER_CLASS, VAL_PER_CLASS, PIXELS = 200, 500, 50, 64
+# SHA-256 over every file's name and the SHA-256 of its bytes, by part, class and name. It is of the JPEG files and not
+# of their pixels, in which versions of libjpeg may differ; its first 16 digits are the fingerprint in the runs' ids.
+DIGEST = "2acf3e84885846b41ab399862f48814c7c1b8c6c55089fcee0b04d7a7e0ca3da"
 HELD_OUT_PER_CLASS = 50  # training images of each class set aside by split="tune"; our choice
 REMEDY = "run: python scripts/prepare_data.py tiny_imagenet [--source FOLDER_OR_ARCHIVE] [--root {root}]"
 

@@ -1,0 +1,49 @@
+"""What identifies the images in folders: their names and bytes, read once and remembered beside them."""
+
+import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.progress import track
+
+from bnrepro.records.files import read_json, write_json
+
+MEMORY = ".contents.json"  # by class: how its files looked, and their digest
+
+
+def _look(paths: list[Path]) -> str:
+    """Names, sizes and times: what changes when a file does."""
+    stats = [(path.name, path.stat()) for path in paths]
+    return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()
+
+
+def _digest(paths: list[Path]) -> str:
+    sha = hashlib.sha256()
+    for path in paths:
+        sha.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return sha.hexdigest()
+
+
+def digests(root: Path, classes: dict[str, list[Path]]) -> list[str]:
+    """A digest of each class's files; those that look as they did before are not read again.
+
+    Args:
+        root: the data set's folder, which keeps the memory.
+        classes: the files of each class, in order, by a name that is unique in the data set.
+    """
+    memory = root / MEMORY
+    known = read_json(memory) if memory.is_file() else {}
+    looks = {name: _look(paths) for name, paths in classes.items()}
+    new = [name for name, look in looks.items() if known.get(name, ["", ""])[0] != look]
+    if new:
+        with ThreadPoolExecutor() as pool:
+            read = pool.map(_digest, [classes[name] for name in new])
+            found = list(track(read, f"reading {root}, once", len(new), transient=True))
+        known |= {name: [looks[name], digest] for name, digest in zip(new, found, strict=True)}
+        try:
+            write_json(memory, known)
+        except OSError:
+            advice = "every run reads all files again, until you prepare a cache: prepare_data.py imagenet --cache"
+            print(f"cannot write to {root}: {advice}", file=sys.stderr)
+    return [known[name][1] for name in classes]
