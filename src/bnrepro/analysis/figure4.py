@@ -17,7 +17,7 @@ from bnrepro.analysis.statistics import LEVEL, Estimate, verdict
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
-RESAMPLES = 4000
+RESAMPLES = 100_000
 ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
 MOST = 144  # crops of the claims
 CLAIMS = ("C45", "C46")
@@ -84,10 +84,14 @@ def networks(found: Evaluation, records: Iterable[Record]) -> list[Record]:
 
 
 def over_images(values: np.ndarray) -> Estimate:
-    """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images."""
+    """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images.
+
+    Only how many of the drawn images have each of the few distinct values is drawn, which is the same resampling.
+    """
     m = len(values)
-    weights = np.random.default_rng(0).multinomial(m, np.full(m, 1 / m), RESAMPLES)
-    low, high = np.quantile(weights @ values / m, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    distinct, counts = np.unique(values.round(12), return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(m, counts / m, RESAMPLES)
+    low, high = np.quantile(drawn @ distinct / m, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(values.mean()), float(values.std(ddof=1)), float(low), float(high), m)
 
 
