@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import wandb_workspaces.reports.v2 as wr
 
+from bnrepro.analysis import figure2, sources
 from bnrepro.dashboard import browser, main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
@@ -61,7 +62,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     done = door("train.py", "experiment=figure1/bn", "scale=smoke", instruments, WANDB_MODE="offline")
     assert done.returncode == 0, done.stderr
     trained = logged_in(runs)
-    inception = logged_by(next((RESULTS / "figure2" / "laptop" / "runs").glob("bn_x5-s0-*")))
+    inception = logged_by(next((RESULTS / "figure2" / "laptop" / "runs").glob("bn_baseline-s0-*")))
     sites = {f"gradients/weight/{place}" for place in panels.PLACES.values()}  # figure2 with the same instruments
     for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
         monkeypatch.setenv(f"WANDB_{kind}_DIR", str(tmp_path / "staged"))
@@ -74,7 +75,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
     assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
     assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
-    assert {"figure2/target", "figure2/crossing/bn_x5_equal", "ledger", "figures/figure2"} <= shown
+    assert {"figure2/target", "figure2/crossing/bn_baseline", "ledger", "figures/figure2"} <= shown
     overview.log(tmp_path / "other", "offline", "bnrepro")  # again: there is nothing new
     logs = list((tmp_path / "other").glob("wandb/offline-run-*/*.wandb"))
     assert len(logs) == 2 and sum(len(list(wandb_log.history(log))) for log in logs) == len(overview.rows) + 1
@@ -83,12 +84,11 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
     rows = dict(overview.rows)
     marked = {key: step for step, values in rows.items() for key in values if key.startswith("figure2/crossing/")}
+    arms = sources.arms(RESULTS, "figure2", "laptop", *figure2.REQUIRED, also=figure2.VARIANTS)
+    goal = figure2.target(arms["inception"])
     assert "figure2/crossing/inception" in marked
     for key, step in marked.items():
-        curve = f"figure2/curve/{key.split('/')[-1]}"
-        goal = rows[step][key]
-        assert rows[step][curve] >= goal
-        assert all(values[curve] < goal for at, values in rows.items() if at < step and curve in values)
+        assert step == round(np.median(figure2.steps(arms[key.split("/")[-1]], goal))) and rows[step][key] == goal
     marks = panels.of_figures(overview.id)["line_marks"]
     assert {marks[f"{overview.id}:{key}"] for key in marked} == {"points"}
 
