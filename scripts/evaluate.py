@@ -19,7 +19,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")
 def main(composed: DictConfig) -> None:
-    evaluate.evaluate(composed, typed_command("evaluate", HydraConfig.get().overrides.task))
+    try:
+        evaluate.evaluate(composed, typed_command("evaluate", HydraConfig.get().overrides.task))
+    except UserError as error:  # here, before Hydra adds a line of its own
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

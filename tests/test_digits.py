@@ -60,8 +60,11 @@ def test_evaluated_it_is_as_good_as_its_record_says(runs, kind, tmp_path):
     ask(f"runs=[{run}]", f"out={tmp_path}")
     info = json.loads((tmp_path / "evaluation.json").read_text())
     assert info["crops"] == [1] and info["images"] == 10_000
-    row = next(csv.DictReader((tmp_path / "subsets.csv").open()))
-    assert int(row["top1"]) / 10_000 == json.loads((run / "status.json").read_text())["final"]["val/top1"]
+    final = json.loads((run / "status.json").read_text())["final"]  # of the second on its tuning split
+    rows = {row["method"]: row for row in csv.DictReader((tmp_path / "subsets.csv").open())}
+    assert int(rows["logits"]["top1"]) / 10_000 == next(
+        value for name, value in final.items() if name.endswith("/top1")
+    )
 
 
 def pictures(folder: Path, digit: np.ndarray) -> list[Path]:
@@ -179,3 +182,7 @@ def test_the_door_evaluates_runs_by_their_place(runs, door, tmp_path):
     done = door("evaluate.py", *words, BNREPRO_RUNS=str(runs))
     assert done.returncode == 0 and "top-1 error" in done.stdout, done.stderr
     assert json.loads((tmp_path / "evaluation.json").read_text())["runs"] == [of(runs, "bn").name]
+    wrong = door("evaluate.py", "nowhere", BNREPRO_RUNS=str(runs))
+    assert (
+        wrong.returncode == 2 and wrong.stderr == "error: no run in nowhere; python scripts/status.py lists the runs\n"
+    )
