@@ -1,7 +1,7 @@
 # make reproduce   train Figure 1 on the MNIST that ships here, draw it, print its table beside the committed one
 # make test        every test
 # make report      rebuild results/ from the committed records
-# make dashboard   live views of local runs: in the terminal, and with the optional extra in the browser
+# make dashboard   live views of local runs in the terminal
 # make site        write the results page, site/index.html (REPOSITORY=address makes its links absolute)
 # make notebooks   execute the notebooks and write them back
 # make bench       measure speed against named peers

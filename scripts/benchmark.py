@@ -17,11 +17,9 @@ def main() -> int:
     commands.add_parser("mnist", help="Figure 1's training steps")
     commands.add_parser("train", help="the ImageNet networks' training steps, and what each scale costs")
     commands.add_parser("crops", help="144 crops of an image against 144 single evaluations")
-    card = commands.add_parser("gpu", help="training steps on one GPU, setting by setting")
-    card.add_argument("--quick", type=float, metavar="SECONDS", help="what matters most, within so many")
-    card.add_argument(
-        "--costs", type=Path, dest="record", metavar="RECORD", help="measure nothing: what runs cost by it"
-    )
+    card = commands.add_parser("gpu", help="a network's training steps on one GPU, setting by setting")
+    card.add_argument("--experiment", default="figure2/bn_x5", metavar="NAME", help="of configs/experiment")
+    card.add_argument("--scale", default="tiny64", choices=("smoke", "laptop", "tiny64", "paper"))
     images = commands.add_parser("input", help="reading and augmenting images")
     images.add_argument("--photographs", type=Path, metavar="FOLDER", help="class folders of full-size JPEGs")
     images.add_argument("--tiny", type=Path, metavar="FOLDER", help="the unpacked Tiny-ImageNet, with its train/")
@@ -31,7 +29,7 @@ def main() -> int:
     what = options.pop("what")
     out = options.pop("out") or Path("results/benchmarks") / f"{what}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    given = "".join(f" --{k} {v if k == 'quick' else 'FOLDER'}" for k, v in options.items() if v is not None)
+    given = "".join(f" --{k} {'FOLDER' if isinstance(v, Path) else v}" for k, v in options.items() if v is not None)
     try:
         BENCHMARKS[what](out, f"python scripts/benchmark.py {what}{given}", **options)
     except UserError as error:

@@ -60,7 +60,6 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("-m", "sweep=figure1", "--cfg", "job"), "--cfg shows what one run would be; leave -m out"),
         (("-m", "experiment=figure1/bn", "hydra/launcher=gpu_queue"), "finds no GPU here"),
         (("experiment=figure1/bn", "training.batch_size=700"), "such as evaluation.population_batches=85"),
-        (("-m", "experiment=figure1/bn", "init.std=0.1,0.2", "hydra/sweeper=optuna"), "data.split=tune"),
     ],
 )
 def test_slips_on_the_command_line(door, arguments, said):

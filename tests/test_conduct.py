@@ -1,4 +1,4 @@
-"""A sweep's table, summary, exit code and the one command that goes on; a search that goes on; all without training."""
+"""A sweep's table, summary, exit code and the one command that goes on; all without training."""
 
 import io
 import json
@@ -13,9 +13,7 @@ import pytest
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from rich.console import Console
 
-from bnrepro.errors import UserError
 from bnrepro.sweeps import conduct, jobs, stop
-from bnrepro.sweeps.study import Study
 from bnrepro.sweeps.watch import Watch, rows
 from fake_sweeps import Records, fake_job, master, write_record
 
@@ -32,7 +30,7 @@ def swept(tmp_path: Path, outcome, *overrides: str, kind: type[Records] = Record
     fixed = ("experiment=figure1/bn", "scale=smoke", f"runs_dir={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep")
     with master(*fixed, *overrides) as config:
         launcher = kind(config, outcome)
-        conduct.conduct(config, launcher, [jobs.plan(config, [{"seed": "0,1"}])])
+        conduct.conduct(config, launcher, jobs.plan(config, [{"seed": "0,1"}]))
     return launcher
 
 
@@ -152,54 +150,3 @@ def test_what_jobs_print_is_passed_on_once(tmp_path, capsys):
         log.write_text("one\ntwo \u00b1 3\n")
         watch.look()
     assert capsys.readouterr().out == "one\ntwo \u00b1 3\n"
-
-
-SEARCH = (
-    "experiment=figure1/tune_bn",
-    "scale=smoke",
-    "optimizer.base_lr=tag(log,interval(0.01,30))",
-    "init.std=0.01,0.1",
-)
-
-
-def answer(config) -> dict:
-    if config.optimizer.base_lr > 20:
-        return {"state": "diverged"}
-    return {"state": "finished", "final": {"tune/loss": 1.0, "tune/top1": 1 / (1 + abs(config.optimizer.base_lr - 3))}}
-
-
-def search(runs: Path, outcome, trials: int = 6) -> Study:
-    with master(*SEARCH, f"runs_dir={runs}", f"hydra.sweep.dir={runs}/sweep") as config:
-        with Study(config, trials=trials, at_a_time=2, seed=0) as study:
-            conduct.conduct(config, Records(config, outcome), study.batches())
-        return study
-
-
-def test_a_search_that_was_killed_asks_for_the_same_trials(tmp_path, capsys):
-    whole = search(tmp_path / "whole", answer)
-    left = iter(range(3))
-
-    def dying(config):
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return answer(config)
-
-    with pytest.raises(SystemExit):
-        search(tmp_path / "killed", dying)
-    study = search(tmp_path / "killed", answer)
-    assert study.trials == whole.trials and len(study.trials) == 6
-    assert study.best() == whole.best() and "best of 6 trials: top-1 0." in study.best()
-    assert len(search(tmp_path / "killed", answer, trials=7).trials) == 7  # more may be wanted later
-
-
-def test_a_search_must_not_choose_by_the_results(tmp_path):
-    with (
-        master("experiment=figure1/bn", "init.std=0.01,0.1", f"runs_dir={tmp_path}") as config,
-        pytest.raises(UserError, match="tune_"),
-    ):
-        Study(config, 2, 1, 0)
-    with (
-        master("experiment=figure1/tune_bn", f"runs_dir={tmp_path}") as config,
-        pytest.raises(UserError, match="nothing to search"),
-    ):
-        Study(config, 2, 1, 0)

@@ -1,4 +1,4 @@
-"""Dashboards: they show what runs log, say what to do without an account, and have every row in the browser."""
+"""Dashboards: they show what runs log, and say what to do without an account."""
 
 import csv
 import json
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,12 @@ import pytest
 import wandb_workspaces.reports.v2 as wr
 
 from bnrepro.analysis import figure2, sources
-from bnrepro.dashboard import browser, main, panels, specification
+from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.records import mirror, mirror_rows, wandb_log
+from bnrepro.records import mirror, mirror_rows
 from conftest import ROOT
+from fake_wandb import inspect
 
 RESULTS = ROOT / "results"
 
@@ -45,14 +45,10 @@ def logged_by(record: Path) -> set[str]:
 
 def logged_in(runs: Path) -> set[str]:
     """The keys in the only offline W&B run of a runs directory, its summary's included."""
-    (log,) = runs.glob("wandb/offline-run-*/*.wandb")
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    keys = {key for row in wandb_log.history(log) for key in row}
-    for message in wandb_log.messages(log):
-        record = Record.FromString(message)
-        if record.WhichOneof("record_type") == "summary":
-            keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
+    (folder,) = runs.glob("wandb/offline-run-*")
+    records = inspect(folder)
+    keys = {key for record in records if record["type"] == "history" for key in record["history"]["item"]}
+    keys |= {key for record in records if record["type"] == "summary" for key in record["summary"]["update"]}
     return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 
@@ -77,8 +73,9 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
     assert {"figure2/target", "figure2/crossing/bn_baseline", "ledger", "figures/figure2"} <= shown
     overview.log(tmp_path / "other", "offline", "bnrepro")  # again: there is nothing new
-    logs = list((tmp_path / "other").glob("wandb/offline-run-*/*.wandb"))
-    assert len(logs) == 2 and sum(len(list(wandb_log.history(log))) for log in logs) == len(overview.rows) + 1
+    logs = [inspect(folder) for folder in (tmp_path / "other").glob("wandb/offline-run-*")]
+    rows = [record for log in logs for record in log if record["type"] == "history"]
+    assert len(logs) == 2 and len(rows) == len(overview.rows) + 1
 
 
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
@@ -134,14 +131,10 @@ def test_without_an_account_or_a_terminal_it_is_one_line(monkeypatch, tmp_path, 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.chdir(ROOT)
-    for command, said in ((["push"], "wandb login"), (["terminal"], "wandb leet")):
+    for command, said in ((["push"], "wandb login"), (["local"], "wandb leet")):
         assert main.main(["--runs", str(tmp_path), *command]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and said in line
-    monkeypatch.setattr(browser, "available", lambda: False)
-    assert main.main(["--runs", str(tmp_path), "browser"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and ".[dashboard]" in line
 
 
 def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch, tmp_path, overview):
@@ -175,68 +168,20 @@ def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch,
     assert saved[-2:] == [("workspace", ""), ("report", "")]
 
 
-@pytest.mark.parametrize("command", ["terminal", "local"])
-def test_ctrl_c_ends_the_live_views(environment, command):
-    both = command == "local" and browser.available()
-    expected = "press Enter" if both else "waiting for the first run"
-    door = [sys.executable, str(ROOT / "scripts" / "dashboard.py"), command]
+def test_ctrl_c_ends_the_live_views(environment):
+    door = [sys.executable, str(ROOT / "scripts" / "dashboard.py"), "local"]
     ours, theirs = os.openpty()
     options = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | {"start_new_session": True}
     options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background ignore it
     with subprocess.Popen(door, env=environment, **options) as process:
         try:
             said = ""
-            while expected not in said:
+            while "waiting for the first run" not in said:
                 assert select.select([ours], [], [], 90)[0], said
                 said += os.read(ours, 4096).decode()
-            if both:
-                address = said.split("browser: ")[1].split()[0]
-                assert "//127.0.0.1:" in address and urllib.request.urlopen(address, timeout=30).status == 200
             os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
             assert process.wait(60) == 0
         finally:
             process.kill()
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)  # no process of it is left
-
-
-REPLAYED = """
-import sys, json
-from pathlib import Path
-from bnrepro.dashboard.browser import PROJECT, Replay
-replay = Replay(Path(sys.argv[1]))
-count = replay.catch_up()
-from trackio.sqlite_storage import SQLiteStorage
-stored = {run: SQLiteStorage.get_logs(PROJECT, run) for run in SQLiteStorage.get_runs(PROJECT)}
-print(json.dumps([count, stored], default=str))
-"""
-
-
-@pytest.mark.skipif(not browser.available(), reason="needs the optional extra: pip install -e '.[dashboard]'")
-def test_the_browsers_store_has_every_row_of_a_run_that_is_growing(tmp_path, environment):
-    source = next((RESULTS / "figure1" / "paper" / "runs").glob("bn-s0-*"))
-    here = tmp_path / "runs" / source.name
-    here.mkdir(parents=True)
-    for name in ("config.yaml", "probes.npz"):
-        (here / name).write_bytes((source / name).read_bytes())
-    lines = (source / "metrics.csv").read_text().splitlines(keepends=True)
-    status = json.loads((source / "status.json").read_text())
-
-    def replay(rows: int) -> tuple[int, dict]:
-        (here / "metrics.csv").write_text("".join(lines[: rows + 1]))
-        step = int(lines[rows].split(",")[0])
-        (here / "status.json").write_text(json.dumps(status | {"step": step}))
-        command = [sys.executable, "-c", REPLAYED, str(tmp_path / "runs")]
-        path = {"PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run(command, env=environment | path, capture_output=True, text=True, timeout=120, check=True)
-        return json.loads(done.stdout.splitlines()[-1])
-
-    replay(5)
-    added, stored = replay(len(lines) - 1)
-    assert added > 0 and replay(len(lines) - 1)[0] == 0
-    kept = {int(row["step"]): row for row in stored[source.name]}
-    assert len(kept) == len(stored[source.name])
-    for row in csv.DictReader(lines):
-        shown = kept.pop(int(row["step"]))
-        assert all(float(shown[name]) == float(value) for name, value in row.items())
-    assert not kept

@@ -6,32 +6,52 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from bnrepro.benchmarks import curves
+from bnrepro import build
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.loop import Member, Trainer
+from conftest import config_of
 from launches import only_run, start, wait_for_steps
 
 FAST = ("training.precision=bfloat16", "training.compile=reduce-overhead")  # channels_last is how every run is
+LEARNING = ("schedule.name=constant", "training.batch_size=128")  # at smoke scale 20 steps of 32 learn nothing
+STEPS = 20
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
-def assert_same_curve(device: str, mode: str) -> None:
-    """The fast setting begins where float32 does, then differs from it no more than another seed; and both learn."""
-    found = curves.compared(torch.device(device), "bfloat16", mode)
-    quick, slow, other = map(torch.tensor, found.values())
+def losses(device: str, seed: int, *overrides: str) -> Tensor:
+    """The loss of each of the first steps of BN-x5 at smoke scale, (STEPS,)."""
+    config = config_of("experiment=figure2/bn_x5", "scale=smoke", *LEARNING, f"device={device}", *overrides)
+    on = build.device(config)
+    task = build.task(config, build.dataset(config, on), [seed], on)
+    optimizer = build.optimizer(config, task.model)
+    trainer = Trainer(task, optimizer, [Member(seed)], STEPS, build.rate(config), {STEPS}, lambda step: [{}])
+    trainer.train(StopRequest())
+    return trainer.losses[:STEPS, 0].cpu()
+
+
+def assert_same_curve(device: str, *fast: str) -> None:
+    """The fast setting begins where float32 does, then differs from it no more than another seed; and both learn.
+
+    Closer than a seed it cannot stay: a deep network at its beginning makes as much of a change of 0.1 % in its weights
+    within a few steps, in float32 too.
+    """
+    quick, slow, other = losses(device, 0, *fast), losses(device, 0), losses(device, 1)
     noise = (slow - other).square().mean().sqrt()
-    assert curves.ratio(found) < curves.WITHIN, found
-    assert abs(quick[0] - slow[0]) < noise / 2 and abs((quick - slow).mean()) < noise, found
+    assert (quick - slow).square().mean().sqrt() < 1.5 * noise, (quick, slow, other)
+    assert abs(quick[0] - slow[0]) < noise / 2 and abs((quick - slow).mean()) < noise, (quick, slow, other)
     for curve in (slow, quick):
         assert curve[-5:].mean() < curve[:5].mean()
 
 
 def test_bfloat16_learns_as_float32_on_a_cpu():
-    assert_same_curve("cpu", "none")
+    assert_same_curve("cpu", FAST[0])
 
 
 @needs_gpu
 def test_bfloat16_and_cuda_graphs_learn_as_eager_float32():
-    assert_same_curve("cuda", "reduce-overhead")
+    assert_same_curve("cuda", *FAST)
 
 
 @needs_gpu

@@ -9,6 +9,7 @@ import pytest
 
 from bnrepro import experiment
 from bnrepro.config import Config
+from bnrepro.records import provenance
 from bnrepro.records.run import RECORD_FILES, RunDirectory
 from conftest import config_of
 
@@ -109,3 +110,10 @@ def test_a_run_that_cannot_be_published_stays_complete(config, monkeypatch):
     path = Path(config.runs_dir) / outcome.name
     assert outcome.state == "failed" and "No space left" in outcome.message
     assert RunDirectory(path).ended() and "No space left" in (path / "traceback.txt").read_text()
+
+
+def test_a_copy_without_git_is_told_its_commit(monkeypatch):
+    monkeypatch.setattr(provenance, "_git", lambda *_: None)
+    monkeypatch.setenv("BNREPRO_COMMIT", "abc")
+    found = provenance.provenance.__wrapped__()
+    assert (found["commit"], found["commit_dirty"]) == ("abc", None)

@@ -1,4 +1,4 @@
-"""Plugins that Hydra finds by being here: two sweepers and a launcher, all of them thin.
+"""Plugins that Hydra finds by being here: a sweeper and a launcher, both thin.
 
 Every use of Hydra loads this module, and so does every worker: what it needs is imported where it is used.
 """
@@ -13,22 +13,20 @@ from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
 
-class _BnreproSweeper(Sweeper):
+class GridSweeper(Sweeper):
+    """All combinations of what is typed; with ``sweep=NAME`` of each of its grids, one after the other."""
+
     config: DictConfig
     launcher: Launcher
+
+    def __init__(self, grids: list[dict[str, Any]] | None = None):
+        self.grids = list(grids or [])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """As Hydra asks for it."""
         self.hydra_context, self.config = hydra_context, config
         instantiate = Plugins.instance().instantiate_launcher
         self.launcher = instantiate(hydra_context=hydra_context, task_function=task_function, config=config)
-
-
-class GridSweeper(_BnreproSweeper):
-    """All combinations of what is typed; with ``sweep=NAME`` of each of its grids, one after the other."""
-
-    def __init__(self, grids: list[dict[str, Any]] | None = None):
-        self.grids = list(grids or [])
 
     def sweep(self, arguments: list[str]) -> None:
         """Conduct the sweep; ``arguments`` are in the configuration, too."""
@@ -37,30 +35,7 @@ class GridSweeper(_BnreproSweeper):
 
         jobs = plan(self.config, self.grids)
         announce(jobs)
-        conduct(self.config, self.launcher, [jobs])
-
-
-class OptunaSweeper(_BnreproSweeper):
-    """Trials that Optuna chooses one batch after the other; launched again, the study goes on."""
-
-    def __init__(self, trials: int, at_a_time: int, seed: int, grids: list[dict[str, Any]] | None = None):
-        self.grids = grids
-        self.options = {"trials": trials, "at_a_time": at_a_time, "seed": seed}
-
-    def sweep(self, arguments: list[str]) -> None:
-        """Conduct the study; ``arguments`` are in the configuration, too."""
-        from bnrepro.errors import UserError
-        from bnrepro.sweeps.conduct import conduct
-        from bnrepro.sweeps.study import Study
-
-        if self.grids:
-            raise UserError("hydra/sweeper=optuna searches what is typed; leave sweep=NAME out")
-        with Study(self.config, **self.options) as study:
-            study.announce()
-            try:
-                conduct(self.config, self.launcher, study.batches())
-            finally:
-                print(study.best(), flush=True)
+        conduct(self.config, self.launcher, jobs)
 
 
 class GPUQueue(JoblibLauncher):

@@ -5,46 +5,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from bnrepro import build
+from bnrepro.benchmarks.common import seconds
 from bnrepro.config import Config
-from bnrepro.data.augment import Augmentation
 from bnrepro.data.mnist import CLASSES as DIGITS
-from bnrepro.data.mnist import PIXELS as DIGIT_PIXELS
-from bnrepro.data.resident import ResidentImages
-from bnrepro.tasks.images import ImageClassification, Images
-from bnrepro.tasks.stacked_mnist import StackedMNIST
+from bnrepro.tasks.images import ImageClassification
 from bnrepro.validation import typed
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
 MODES = {"none": "eager", "default": "compile", "reduce-overhead": "CUDA graph"}  # by training.compile
-ON_GPUS = ("tf32", "reduce-overhead")  # a precision and a mode of compilation
 Step = Callable[[], None]
-
-
-class NeedsGPU(Exception):
-    """A setting that means nothing on a CPU."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a step is computed; ``tuned`` lets cuDNN try its algorithms on each new shape."""
+    """How a step is computed."""
 
     batch: int = 32
     precision: str = "float32"
     channels_last: bool = True
     compile: str = "none"
-    tuned: bool = False
 
     def __str__(self) -> str:
         order = "channels_last" if self.channels_last else "NCHW"
-        tuned = ", tuned" if self.tuned else ""
-        return f"batch {self.batch}, {self.precision}, {order}, {MODES[self.compile]}{tuned}"
+        return f"batch {self.batch}, {self.precision}, {order}, {MODES[self.compile]}"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -55,18 +44,15 @@ class Setting:
         """The context of a peer's forward pass."""
         return torch.autocast(on.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def check(self, on: torch.device) -> None:
-        """Raise `NeedsGPU` where the setting is not one of this device."""
-        if on.type != "cuda" and {self.precision, self.compile} & set(ON_GPUS):
-            raise NeedsGPU("needs a GPU")
-
     def choose(self, on: torch.device) -> None:
-        """Set what PyTorch keeps for the whole process; `NeedsGPU` as from `check`."""
-        self.check(on)
+        """Set what PyTorch keeps for the whole process."""
         config = Config(device=str(on))
         config.training.precision = self.precision
         build.device(config)
-        torch.backends.cudnn.benchmark = self.tuned
+
+    def compiled(self, model: nn.Module) -> nn.Module:
+        """The network as the step calls it."""
+        return model if self.compile == "none" else torch.compile(model, mode=self.compile)
 
 
 @dataclass
@@ -93,34 +79,15 @@ def noise(pixels: int, classes: int, setting: Setting, on: torch.device) -> Nois
     return Noise(images, torch.randint(classes, (setting.batch,), device=on))
 
 
-def resident(config: Config, classes: int, batch: int, on: torch.device, images: int = 4096) -> ResidentImages:
-    """Random pictures of the configuration's size, read as its run would read them."""
-    pixels, rng = config.data.pixels, np.random.default_rng(0)
-    part = rng.integers(0, 256, (images, 3, pixels, pixels), np.uint8), np.arange(images) % classes
-    return ResidentImages(part, part, batch, pixels, config.data.shuffle, Augmentation.of(config.augment), on)
-
-
-def ours(config: Config, model: nn.Module, data: Images, setting: Setting, on: torch.device) -> Step:
+def ours(config: Config, model: nn.Module, data: Noise, setting: Setting, on: torch.device) -> Step:
     """The loop's own step, from batch to update."""
     setting.choose(on)
     model.to(memory_format=setting.memory_format).train()
-    forward = model if setting.compile == "none" else torch.compile(model, mode=setting.compile)
     options = {"aux_weight": config.model.aux_weight, "precision": setting.precision, "probe_batches": 0}
-    return _step(config, ImageClassification(model, forward, data, **options), model)
+    return _step(config, ImageClassification(model, setting.compiled(model), data, **options), model)
 
 
-def mlp(config: Config, setting: Setting, on: torch.device) -> Step:
-    """The loop's own step for Figure 1's network, without its input; compiled as a run of it is not."""
-    setting.choose(on)
-    model = build.network(config, [0], on).train()
-    images = torch.randint(2, (1, setting.batch, DIGIT_PIXELS), device=on).float()
-    task = StackedMNIST(model, Noise(images, torch.randint(DIGITS, (1, setting.batch), device=on)), 0)
-    if setting.compile != "none":
-        task.model = torch.compile(model, mode=setting.compile)
-    return _step(config, task, model)
-
-
-def _step(config: Config, task: ImageClassification | StackedMNIST, model: nn.Module) -> Step:
+def _step(config: Config, task: ImageClassification, model: nn.Module) -> Step:
     optimizer, counter = build.optimizer(config, model), itertools.count()
     for group in optimizer.param_groups:
         group["lr"] = 0.0  # the weights stay as they were drawn: what they become must not change the time
@@ -140,13 +107,13 @@ def timms(model: nn.Module, data: Noise, setting: Setting, on: torch.device) -> 
     from timm.optim import create_optimizer_v2
 
     setting.choose(on)
-    model.to(memory_format=setting.memory_format).train()
+    forward = setting.compiled(model.to(memory_format=setting.memory_format).train())
     loss = nn.CrossEntropyLoss()
     optimizer = create_optimizer_v2(model, opt="momentum", lr=0.0, weight_decay=4e-5, momentum=0.9)
 
     def step() -> None:
         with setting.autocast(on):
-            value = loss(model(data.images), data.labels)
+            value = loss(forward(data.images), data.labels)
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -160,13 +127,13 @@ def torchvisions(data: Noise, classes: int, setting: Setting, on: torch.device) 
 
     setting.choose(on)
     model = googlenet(weights=None, num_classes=classes, aux_logits=True, init_weights=False).to(on).train()
-    model.to(memory_format=setting.memory_format)
+    forward = setting.compiled(model.to(memory_format=setting.memory_format))
     loss = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
         with setting.autocast(on):
-            found = model(data.images)
+            found = forward(data.images)
             heads = loss(found.aux_logits1, data.labels) + loss(found.aux_logits2, data.labels)
             value = loss(found.logits, data.labels) + 0.3 * heads
         optimizer.zero_grad()
@@ -174,3 +141,16 @@ def torchvisions(data: Noise, classes: int, setting: Setting, on: torch.device) 
         optimizer.step()
 
     return step
+
+
+def rate(step: Step, setting: Setting, count: int, on: torch.device, warm: int = 1) -> Callable[[], float]:
+    """Take ``warm`` steps that do not count; then each call takes ``count`` steps and gives the images a second."""
+
+    def take(steps: int) -> None:
+        for _ in range(steps):
+            step()
+        if on.type == "cuda":
+            torch.cuda.synchronize(on)
+
+    take(warm)
+    return lambda: count * setting.batch / seconds(lambda: take(count))

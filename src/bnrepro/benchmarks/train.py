@@ -7,7 +7,7 @@ import torch
 
 from bnrepro import build
 from bnrepro.benchmarks import costs, steps
-from bnrepro.benchmarks.common import alternate, median_ratio, seconds, write
+from bnrepro.benchmarks.common import alternate, median_ratio, write
 from bnrepro.benchmarks.steps import CLASSES, Setting, configuration, noise
 from bnrepro.models import registered  # noqa: F401 - registers the networks with timm
 
@@ -16,25 +16,12 @@ STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # measured steps, after one to 
 OURS, PEERS = Setting(), Setting(channels_last=False)  # timm's and torchvision's scripts leave the format as it is
 
 
-def _rate(step: Callable[[], None], count: int, on: torch.device) -> Callable[[], float]:
-    """Images a second of a training step."""
-
-    def work() -> None:
-        for _ in range(count):
-            step()
-        if on.type == "cuda":
-            torch.cuda.synchronize(on)
-
-    step()
-    return lambda: count * OURS.batch / seconds(work)
-
-
 def ours(experiment: str, scale: str, on: torch.device) -> Callable[[], float]:
     """The loop's own step, from batch to update."""
     config, classes = configuration(experiment, scale), CLASSES[scale]
     model = build.network(config, [0], on, classes)
     data = noise(config.data.pixels, classes, OURS, on)
-    return _rate(steps.ours(config, model, data, OURS, on), STEPS[scale], on)
+    return steps.rate(steps.ours(config, model, data, OURS, on), OURS, STEPS[scale], on)
 
 
 def timms(experiment: str, scale: str, on: torch.device) -> Callable[[], float]:
@@ -42,13 +29,13 @@ def timms(experiment: str, scale: str, on: torch.device) -> Callable[[], float]:
     config, classes = configuration(experiment, scale), CLASSES[scale]
     model = build.network(config, [0], on, classes)
     data = noise(config.data.pixels, classes, PEERS, on)
-    return _rate(steps.timms(model, data, PEERS, on), STEPS[scale], on)
+    return steps.rate(steps.timms(model, data, PEERS, on), PEERS, STEPS[scale], on)
 
 
 def torchvisions(on: torch.device) -> Callable[[], float]:
     """torchvision's GoogLeNet at 224 px."""
     data = noise(configuration("googlenet/bn", "paper").data.pixels, CLASSES["paper"], PEERS, on)
-    return _rate(steps.torchvisions(data, CLASSES["paper"], PEERS, on), STEPS["paper"], on)
+    return steps.rate(steps.torchvisions(data, CLASSES["paper"], PEERS, on), PEERS, STEPS["paper"], on)
 
 
 def main(out: Path, command: str) -> None:

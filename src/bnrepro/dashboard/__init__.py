@@ -1,1 +1,1 @@
-"""Dashboards: the workspace and the report in W&B, as code, and live views of local runs without an account."""
+"""Dashboards: the workspace and the report in W&B, as code, and live views of local runs in the terminal."""

@@ -1,11 +1,10 @@
-"""``scripts/dashboard.py``: dashboards in W&B, in the terminal and in the browser."""
+"""``scripts/dashboard.py``: dashboards in W&B, and in the terminal without an account."""
 
 import argparse
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def _log(options: argparse.Namespace) -> int:
     return 0
 
 
-def _terminal(options: argparse.Namespace) -> int:
+def _local(options: argparse.Namespace) -> int:
     folder = options.runs / "wandb"
     if not sys.stdout.isatty():
         raise UserError(f"this is no terminal; in one, run: wandb leet {folder}")
@@ -59,37 +58,8 @@ def _terminal(options: argparse.Namespace) -> int:
     return subprocess.run([sys.executable, "-m", "wandb", "leet", str(folder)], check=False).returncode
 
 
-def _browser(options: argparse.Namespace) -> int:
-    from bnrepro.dashboard.browser import Replay
-
-    replay = Replay(options.runs)
-    print(f"local runs, in the browser: {replay.serve()}  (Ctrl-C ends it)", flush=True)
-    replay.keep_up()
-    return 0
-
-
-def _local(options: argparse.Namespace) -> int:
-    """In the terminal, and with the extra in the browser as well; without a terminal in the browser alone."""
-    from bnrepro.dashboard import browser
-
-    if not browser.available():
-        return _terminal(options)
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
-        return _browser(options)
-    replay = browser.Replay(options.runs)
-    print(f"local runs, in the browser: {replay.serve()}")
-    print(
-        "press Enter for the terminal view as well, which takes the whole screen (q ends both; Ctrl-C too)", flush=True
-    )
-    threading.Thread(target=replay.keep_up, daemon=True).start()
-    sys.stdin.readline()
-    return _terminal(options)
-
-
 COMMANDS = {
-    "local": (_local, "live views of local runs: terminal, and browser with the optional extra (the default)"),
-    "terminal": (_terminal, "wandb leet on the runs directory"),
-    "browser": (_browser, "the runs replayed into trackio, on 127.0.0.1"),
+    "local": (_local, "live views of local runs in the terminal: wandb leet on the runs directory (the default)"),
     "push": (_push, "workspace, report, figures and ledger to W&B"),
     "log": (_log, "figures and ledger as an offline run, to push later"),
     "show": (_show, "print what push would send, as JSON"),

@@ -5,7 +5,6 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -61,29 +60,26 @@ def go_on() -> str:
     return shlex.join(["python", os.path.relpath(script), *kept])
 
 
-def conduct(master: DictConfig, launcher: Launcher, batches: Iterable[list[Job]]) -> None:
-    """Launch batch after batch, and exit non-zero unless every record is then complete.
+def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
+    """Launch what is not done, and exit non-zero unless every record is then complete.
 
     Args:
         master: Hydra's configuration of the sweep.
         launcher: that was chosen.
-        batches: of jobs; a batch is asked for once the one before has ended.
+        jobs: of the sweep.
     """
     begin()
     os.environ[SWEEP_PID] = str(os.getpid())
     directory = Path(master.hydra.sweep.dir)
     directory.mkdir(parents=True, exist_ok=True)
-    jobs: list[Job] = []
     try:
         with Stop(directory) as stop, Watch(jobs, directory) as watch:
             if watch.console.is_terminal:
                 os.environ[SWEEP_TABLE] = "1"
             launches = _Launches(launcher, stop)
-            for batch in batches:
-                jobs += batch
-                _write_plan(directory, master, jobs)
-                launches.launch([job for job in batch if not job.is_done()])
-                _come_back(batch, launches)
+            _write_plan(directory, master, jobs)
+            launches.launch([job for job in jobs if not job.is_done()])
+            _come_back(jobs, launches)
     except (KeyboardInterrupt, SystemExit) as end:
         print(f"interrupted; go on with: {go_on()}", flush=True)
         sys.exit(end.code if isinstance(end, SystemExit) else INTERRUPTED)
