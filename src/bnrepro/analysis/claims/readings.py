@@ -1,4 +1,7 @@
-"""The endpoints of the claims that the reports of Figures 1, 2 and 4 judge, by the rules of these reports."""
+"""The endpoints of the claims that the reports of Figures 1, 2 and 4 judge, by the rules of these reports.
+
+The headlines are those that docs/figure2-rules.md lists: of Figures 2 to 4.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,17 +14,18 @@ from bnrepro.analysis.statistics import Estimate, p_value, verdict
 NO_P = "no p-value: "
 
 
-def _points(what: str, estimate: Estimate, edge: float = 0.0, p: float | None = None) -> Endpoint:
-    """A difference of accuracies that has to be above an edge."""
-    p = p_value(estimate, edge) if p is None else p
-    return Endpoint(what, verdict(estimate, edge, above=True), estimate, p, "points", "difference")
+def _points(what: str, estimate: Estimate, p: float | None = None, headline: bool = True) -> Endpoint:
+    """A difference of accuracies that has to be above 0."""
+    p = p_value(estimate, 0.0) if p is None else p
+    return Endpoint(what, verdict(estimate, 0.0, above=True), estimate, p, "points", "difference", headline)
 
 
 def _c31(plain: list[Record], bn: list[Record]) -> list[Endpoint]:
     lower = [verdict(figure1.accuracy_gain(plain, bn, s), 0.0, above=True) for s in figure1.not_above(plain, bn)]
     curve = "fails" if "fails" in lower else "inconclusive" if lower else "holds"
+    gain = figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn))
     return [
-        _points("gain at the end", figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn))),
+        _points("gain at the end", gain, headline=False),
         Endpoint("mean curve above", curve, note=f"{NO_P}a rule over all evaluations"),
     ]
 
@@ -29,7 +33,7 @@ def _c31(plain: list[Record], bn: list[Record]) -> list[Endpoint]:
 def _c32(plain: list[Record], bn: list[Record]) -> list[Endpoint]:
     ratio = figure1.drift_ratio(plain, bn)
     judged = verdict(ratio, 1.0, above=False)
-    return [Endpoint("drift ratio", judged, ratio, p_value(ratio, 1.0, ratio=True), "times", "ratio")]
+    return [Endpoint("drift ratio", judged, ratio, p_value(ratio, 1.0, ratio=True), "times", "ratio", headline=False)]
 
 
 def _c45(found: figure4.Evaluation) -> list[Endpoint]:

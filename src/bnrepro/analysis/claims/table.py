@@ -11,7 +11,7 @@ INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and wh
 rule before its records were made, but where it reads records of Figures 1 to 4 or says otherwise: a statistic
 over seeds, paired by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A
 statistic *holds* or *fails* if its interval and its adjusted p-value say so; else it is *inconclusive*. p-values
-are two-sided, against the edge, and adjusted in two families: the headline endpoints of Figures 1 to 4 by Holm, so
+are two-sided, against the edge, and adjusted in two families: the endpoints of Figures 2 to 4 by Holm, so
 that the chance of any false one is at most 5 %, and all other statistics over seeds together by Benjamini and
 Hochberg, so that at most 5 % of what is found is expected to be false. What has no p-value, as a count of runs or a
 time that is censored, is in no adjustment, and its row says so. A figure's own table gives its verdicts before the
