@@ -111,7 +111,7 @@ show("What BN brings, taken apart", "All changes but BN")
 # measured on training images held out of training.
 
 # %%
-rungs = ladder.of_results(source, scale)
+rungs = [*ladder.of_results(source, "figure2_tuning", scale), *ladder.of_results(source, "figure1_tuning", "paper")]
 display(ladder.draw(rungs))
 for one in rungs:
     display(Markdown(f"**{one.title}**\n\n{ladder.table(one)}"))

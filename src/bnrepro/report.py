@@ -115,21 +115,17 @@ def report_beside(what: str, names: Sequence[str], records: Source | None, out: 
 
 
 def report_tuning(figure: str, records: Source, out: Path, committed: Path) -> list[Path]:
-    """Table of a figure's tuning sweep; for Figure 2 also the ladder of rates, drawn and tabulated."""
+    """Table of a figure's tuning sweep, and its ladder of rates, which for Figure 2 stands beside that of Figure 1."""
     found = load_records(records, f"{figure}_tuning")
     if not found:
         sweep = {"figure1": "figure1_tuning", "figure2": "figure2_base_rate"}[figure]
         command = f"python scripts/train.py -m sweep={sweep} scale={committed.parent.name}"
         raise UserError(f"no complete record of {figure}_tuning in {records}; run {command}")
-    out.mkdir(parents=True, exist_ok=True)
-    if figure == "figure1":
-        write_text(out / "table.md", tuning.table(found, figure))
-        return [out / "table.md"]
-    rungs = ladder.ladder(found, f"Inception, {dataset.title(found[0])}")
-    text = f"{tuning.table(found, figure)}\n## The ladder of rates\n\n{ladder.table(rungs)}"
-    write_text(out / "table.md", text)
-    mnist = ladder.of_results(committed.parents[2], committed.parent.name)[1:]
-    return [*style.save(ladder.draw([rungs, *mnist]), out / "figure"), out / "table.md"]
+    rungs = ladder.ladder(found, figure)
+    beside = ladder.of_results(committed.parents[2], "figure1_tuning", "paper") if figure == "figure2" else []
+    paths = style.save(ladder.draw([rungs, *beside]), out / "figure")
+    write_text(out / "table.md", f"{tuning.table(found, figure)}\n## The ladder of rates\n\n{ladder.table(rungs)}")
+    return [*paths, out / "table.md"]
 
 
 def report_figure4(records: Source, out: Path, committed: Path) -> list[Path]:

@@ -37,7 +37,7 @@ class Ladder(NamedTuple):
     rungs: pd.DataFrame
 
 
-def ladder(records: list[Record], title: str) -> Ladder:
+def ladder(records: list[Record], figure: str) -> Ladder:
     """The rungs of a tuning sweep; of several initialisations or penalties at a rate the best one counts."""
     runs = tuning.cells(records)
     chance = dataset.chance(records[0])
@@ -49,23 +49,17 @@ def ladder(records: list[Record], title: str) -> Ladder:
         n=("top1", "count"), low=("top1", "min"), high=("top1", "max"), top1=("top1", "mean"), steps=("steps", "median")
     ).reset_index()
     best = cells.loc[cells.groupby(["arm", "rate"])["top1"].idxmax()]
+    title = "the network of Sec. 4.1, MNIST" if figure == "figure1" else f"Inception, {dataset.title(records[0])}"
     return Ladder(title, goal, best.sort_values(["arm", "rate"]).reset_index(drop=True))
 
 
-def of_results(source: Path | str, scale: str) -> list[Ladder]:
-    """The ladders of Inception at a scale and of the MNIST network; the committed ones where the source has none.
+def of_results(source: Path | str, sweep: str, scale: str) -> list[Ladder]:
+    """The ladder of a tuning sweep, ``figure1_tuning`` or ``figure2_tuning``; the committed one where there is none.
 
-    Args:
-        source: see `bnrepro.analysis.sources.records`.
-        scale: of Inception.
+    It is a list of one, or of none where nothing is committed either; see `bnrepro.analysis.sources.records`.
     """
-    ladders = []
-    for figure, at, network in (("figure2_tuning", scale, "Inception"), ("figure1_tuning", "paper", "")):
-        records = sources.records(source, figure, at) or sources.records(sources.COMMITTED, figure, at)
-        if records:
-            title = f"{network}, {dataset.title(records[0])}" if network else "the network of Sec. 4.1, MNIST"
-            ladders.append(ladder(records, title))
-    return ladders
+    records = sources.records(source, sweep, scale) or sources.records(sources.COMMITTED, sweep, scale)
+    return [ladder(records, sweep.removesuffix("_tuning"))] if records else []
 
 
 def widths(found: Ladder) -> pd.DataFrame:
@@ -106,7 +100,10 @@ def draw(ladders: list[Ladder]) -> Figure:
         bottom.set_xlabel("learning rate")
         bottom.set_ylabel(f"steps to {found.goal:.1%}")
         top.set_ylabel("final accuracy, % (held-out training images)")
-    panels[0, 0].legend(loc="lower left", fontsize=8)
+    arms = {}
+    for axes in panels[0]:
+        arms |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(arms.values(), arms.keys(), loc="outside upper center", ncols=len(arms), fontsize=8)
     return figure
 
 
