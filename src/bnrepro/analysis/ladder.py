@@ -88,22 +88,20 @@ def _draw(axes: Axes, found: Ladder, column: str) -> None:
 
 
 def draw(ladders: list[Ladder]) -> Figure:
-    """A column per network: final accuracy above, steps to the goal below, against the learning rate."""
-    figure = Figure(figsize=(4.6 * len(ladders), 5.6), layout="constrained")
-    panels = figure.subplots(2, len(ladders), squeeze=False, sharex="col", height_ratios=[3, 2])
-    for (top, bottom), found in zip(panels.T, ladders, strict=True):
-        _draw(top, found, "top1")
-        _draw(bottom, found, "steps")
-        top.set_title(found.title, fontsize=9)
-        top.set_ylim(0, None)
-        bottom.set_yscale("log")
-        bottom.set_xlabel("learning rate")
-        bottom.set_ylabel(f"steps to {found.goal:.1%}")
-        top.set_ylabel("final accuracy, % (held-out training images)")
+    """A row per network: final accuracy, and steps to the goal, against the learning rate."""
+    figure = Figure(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
+    panels = figure.subplots(len(ladders), 2, squeeze=False, sharex="row")
     arms = {}
-    for axes in panels[0]:
-        arms |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(arms.values(), arms.keys(), loc="outside upper center", ncols=len(arms), fontsize=8)
+    for (left, right), found in zip(panels, ladders, strict=True):
+        _draw(left, found, "top1")
+        _draw(right, found, "steps")
+        left.set_title(found.title, loc="left", fontsize=9)
+        left.set(ylim=(0, None), ylabel="final accuracy, %")
+        right.set(yscale="log", ylabel=f"steps to {found.goal:.1%}")
+        arms |= {label: line for line, label in zip(*left.get_legend_handles_labels(), strict=True)}
+    for axes in panels[-1]:
+        axes.set_xlabel("learning rate")
+    figure.legend(arms.values(), arms.keys(), loc="outside upper center", ncols=len(arms), fontsize=9)
     return figure
 
 
