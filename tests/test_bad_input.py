@@ -90,7 +90,7 @@ def test_usual_names_are_names_of_keys():
 
 def test_help_lists_what_a_run_can_choose_and_no_claims(door):
     told = door("train.py", "--help").stdout
-    assert "\nnorm: batch_renorm, bn, " in told and "figure1/plain_best" in told and "\n  base_lr: " in told
+    assert "\nnorm: bn, bn_reference, " in told and "figure1/plain_best" in told and "\n  base_lr: " in told
     assert "C01" not in told and "\nclaims:" not in told
 
 

@@ -174,7 +174,7 @@ def test_registry_builds_every_normaliser_and_suggests():
         build_norm("bn_referense", 3)
 
 
-@pytest.mark.parametrize("name", ["bn", "bn_reference", "bn_stop_gradient", "batch_renorm", "noisy_bn"])
+@pytest.mark.parametrize("name", ["bn", "bn_reference", "bn_stop_gradient", "noisy_bn"])
 def test_batch_statistics_need_more_than_one_value_and_are_taken_in_float32(rng, name):
     norm = build_norm(name, 5)
     with pytest.raises(ValueError, match="more than"):

@@ -1,4 +1,4 @@
-"""Layer, group and batch renormalisation in networks that train, fold and are exported; and adding one's own."""
+"""Layer and group normalisation in networks that train, fold and are exported; and adding one's own."""
 
 import json
 
@@ -9,7 +9,6 @@ from torch import nn
 
 from bnrepro import build, experiment
 from bnrepro.errors import UserError
-from bnrepro.evaluation.population import batch_norms
 from bnrepro.export import arguments
 from bnrepro.layers import build_norm, norm_options, register, registry
 from bnrepro.layers.group_norm import GroupNorm
@@ -22,12 +21,11 @@ from conftest import config_of
 from norms import randn
 
 CPU = torch.device("cpu")
-OTHERS = ("layer_norm", "group_norm", "batch_renorm")
+OTHERS = ("layer_norm", "group_norm")
 
 
 @pytest.mark.parametrize("norm", OTHERS)
 def test_seeds_have_the_same_bits_in_any_stack(norm):
-    """More than that they train: a batch renorm's state is split and joined like any other."""
     config = config_of("experiment=figure1/bn", f"norm={norm}", "training.steps=100")
     data = build.dataset(config, CPU)
     assert build.stackable(config)
@@ -82,12 +80,11 @@ def run(tmp_path, *overrides: str) -> list[dict]:
 @pytest.mark.parametrize("where", ["figure1/bn", "figure2/bn_x5", "googlenet/bn"])
 def test_every_network_takes_real_steps_with_it(norm, where, tmp_path):
     (status,) = run(tmp_path, f"experiment={where}", f"norm={norm}")
-    averaged = [name for name in status["final"] if name.endswith("moving_average")]
-    assert bool(averaged) == (norm == "batch_renorm")  # the others have no statistics to take
+    assert not [name for name in status["final"] if name.endswith("moving_average")]  # there are no statistics to take
     with np.load(tmp_path / status["name"] / "probes.npz") as arrays:
         assert {"percentiles", "percentiles_before"} <= set(arrays.files)
     state = torch.load(tmp_path / status["name"] / "checkpoint.pt", weights_only=True)
-    assert bool(state["statistics"]) == (norm == "batch_renorm")
+    assert not state["statistics"]
 
 
 def test_seeds_of_an_unstackable_normaliser_train_one_after_the_other(unit, tmp_path):
@@ -102,21 +99,20 @@ def test_bfloat16_leaves_what_they_keep_in_float32(norm):
     loss = task.loss(*task.batch([0], 0))
     loss.sum().backward()
     assert loss.isfinite().all() and {p.grad.dtype for p in task.model.parameters()} == {torch.float32}
-    assert all(layer.moving_var.isfinite().all() for layer in batch_norms(task.model))
 
 
 def test_l2_spares_what_a_normaliser_learns():
     """Whatever its class and the shape of its parameters."""
-    for norm in ("layer_norm", "group_norm", "batch_renorm", "bn", "per_activation"):
+    for norm in ("layer_norm", "group_norm", "bn", "per_activation"):
         config = config_of("experiment=figure2/bn_x5", f"norm={norm}", "scale=smoke")
         model = build.network(config, [0], CPU, 10)
         weights = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)}
         assert {id(p) for p in decayed(model, 1e-4)[0]["params"]} == weights
 
 
-def test_batch_renorm_folds_and_group_norm_stays():
+def test_bn_folds_and_group_norm_stays():
     images = torch.randn(4, 3, 32, 32)
-    for norm, left in (("batch_renorm", False), ("group_norm", True)):
+    for norm, left in (("bn", False), ("group_norm", True)):
         model = build.network(config_of("experiment=figure2/bn_x5", f"norm={norm}", "scale=smoke"), [0], CPU, 10)
         model.train()(images)
         small = folded(model)
@@ -125,9 +121,6 @@ def test_batch_renorm_folds_and_group_norm_stays():
 
 
 def test_own_options_come_from_the_configuration():
-    config = config_of("experiment=figure1/bn", "norm=batch_renorm", "norm.warmup=0.1", "norm.r_max=2")
-    model = build.network(config, [0], CPU)
-    assert [(layer.warmup, layer.r_max, layer.d_max) for layer in batch_norms(model)] == [(5_000, 2.0, 5.0)] * 3
     config = config_of("experiment=figure2/bn_x5", "norm=group_norm", "norm.groups=4", "scale=laptop")
     groups = {layer.groups for layer in build.network(config, [0], CPU, 50).modules() if isinstance(layer, GroupNorm)}
     assert groups == {4}
@@ -136,6 +129,8 @@ def test_own_options_come_from_the_configuration():
         build_norm("bn", 3, groups=4)
     with pytest.raises(UserError, match=r"norm=bn has no norm\.groups; leave it at 32"):
         config_of("experiment=figure1/bn", "+norm.groups=4")
+    with pytest.raises(UserError, match=r"norm=group_norm has no norm\.r_max; leave it at 3"):
+        config_of("experiment=figure1/bn", "norm=group_norm", "+norm.r_max=2")
 
 
 def test_exports_carry_the_options():

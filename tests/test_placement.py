@@ -118,7 +118,7 @@ def test_a_last_normaliser_stands_where_the_others_do():
     assert normalises(last, "after") and type(last.norm).__name__ == "PerActivationBatchNorm"
 
 
-@pytest.mark.parametrize("norm", ["bn", "bn_stop_gradient", "layer_norm", "batch_renorm"])
+@pytest.mark.parametrize("norm", ["bn", "bn_stop_gradient", "layer_norm"])
 @pytest.mark.parametrize("nonlinearity", ["sigmoid", "relu"])
 def test_a_stack_has_the_bits_of_its_networks(norm, nonlinearity):
     config = config_of(

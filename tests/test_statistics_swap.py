@@ -196,7 +196,7 @@ def test_another_data_set_and_other_normalisers_are_refused(x5):
     network.status["data_fingerprint"] = "another"
     with pytest.raises(swap.UserError, match=r"not the data set that .* was trained on; give its --root"):
         swap.judged_on(network)
-    for key, value in (("name", "noisy_bn"), ("last", "batch_renorm"), ("name", "group_norm")):
+    for key, value in (("name", "noisy_bn"), ("last", "layer_norm"), ("name", "group_norm")):
         network = trained(x5, CPU)
         setattr(network.config.norm, key, value)
         with pytest.raises(swap.UserError, match=f"has norm={value}, without"):

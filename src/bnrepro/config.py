@@ -72,9 +72,9 @@ class Norm:
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
     groups: int = _bounded(32, at_least=1)  # of group_norm; fewer where they do not divide the features
-    r_max: float = 3.0  # of batch_renorm
-    d_max: float = 5.0  # of batch_renorm
-    warmup: float = 0.04  # of batch_renorm, the share of the steps that are plain batch normalisation
+    r_max: float = 3.0  # these three are of no normaliser here; committed configurations have them
+    d_max: float = 5.0
+    warmup: float = 0.04
 
 
 @dataclass

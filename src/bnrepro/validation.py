@@ -11,10 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 from bnrepro.config import Config, Norm, Training
 from bnrepro.data.inputs import KINDS
 from bnrepro.errors import UserError
-from bnrepro.layers import norm_names, norm_options
+from bnrepro.layers import norm_options
 from bnrepro.models.placement import PLACEMENTS
 
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
+NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")  # the others are options of some
 TRAINING_DIGITS = {"full": 60_000, "tune": 50_000}  # by data.split
 BOUNDS = {  # of a field: in words, and what holds of a value and its bound
     "at_least": ("at least", operator.ge),
@@ -136,8 +137,8 @@ def _refuse_what_would_be_ignored(config: Config) -> None:
     defaults, norms = vars(Norm()), [name for name in (config.norm.name, config.norm.last) if name]
     if config.norm.placement != "before" and norms == ["none"]:
         raise UserError("configuration: norm=none has no norm.placement; leave it at before")
-    others = set().union(*map(norm_options, norm_names())) - set().union(*map(norm_options, norms))
-    for key in sorted(others & defaults.keys()):
+    others = defaults.keys() - set().union(NORM_KEYS, *map(norm_options, norms))
+    for key in sorted(others):
         if getattr(config.norm, key) != defaults[key]:
             raise UserError(f"configuration: norm={' and '.join(norms)} has no norm.{key}; leave it at {defaults[key]}")
     if config.optimizer.name != "sgd" and config.optimizer.momentum:
