@@ -38,6 +38,15 @@ def test_odd_files_decode_to_the_pixels_they_show(odd):
     assert kind(content) == ("rgb" if odd == "png" else odd)
 
 
+def test_a_turned_image_is_turned_however_long_the_comments_before_its_orientation_are():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(Image.fromarray(HALVES), quality=100, subsampling=0, exif=exif)
+    comment = b"\xff\xfe" + (60_002).to_bytes(2, "big") + bytes(60_000)
+    assert np.array_equal(decode(content[:2] + 2 * comment + content[2:]), decode(content))
+    assert decode(content).shape == (32, 16, 3)
+
+
 def bomb(**options) -> bytes:
     """A small JPEG whose header promises 3.6 gigapixels."""
     content = encoded(Image.fromarray(HALVES), **options)

@@ -57,8 +57,8 @@ def _with_pillow(content: bytes) -> np.ndarray:
 
 
 def _upright(content: bytes) -> bool:
-    """Whether a JPEG needs no turning; only files with an EXIF block are looked at closely."""
-    if b"Exif\x00\x00" not in content[:4096]:
+    """Whether a JPEG needs no turning; only files with an EXIF block, wherever it is, are looked at closely."""
+    if b"Exif\x00\x00" not in content:
         return True
     return Image.open(io.BytesIO(content)).getexif().get(ORIENTATION, 1) == 1
 

@@ -14,28 +14,30 @@ from bnrepro.errors import UserError
 UBYTE = 0x08  # the type code in the magic number's third byte; the fourth is the number of axes
 
 
-def check_file(path: Path, sha256: str, remedy: str) -> None:
-    """Raise `UserError`, with the remedy, unless the file is there and has the checksum."""
-    if not path.is_file():
-        raise UserError(f"{path} is missing; {remedy}")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
-        raise UserError(f"{path} has checksum {found[:12]}..., expected {sha256[:12]}...; {remedy}")
-
-
-def read_idx(path: Path, axes: int) -> np.ndarray:
+def read_idx(path: Path, axes: int, sha256: str = "", remedy: str = "fetch the file again") -> np.ndarray:
     """Read unsigned bytes of the given number of axes.
 
+    Args:
+        path: of the gzip'd file.
+        axes: how many there are.
+        sha256: of the contents, which do not depend on who compressed them; empty: not checked.
+        remedy: what to do about a bad file.
+
     Raises:
-        UserError: not a gzip file, truncated, or not such an idx file.
+        UserError: missing, not a gzip file, truncated, of other contents, or not such an idx file.
     """
+    if not path.is_file():
+        raise UserError(f"{path} is missing; {remedy}")
     try:
         with gzip.open(path) as file:
             raw = file.read()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is truncated or not gzip ({error}); fetch the file again") from None
+        raise UserError(f"{path} is truncated or not gzip ({error}); {remedy}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+    checksum = hashlib.sha256(raw).hexdigest()
+    if sha256 and checksum != sha256:
+        raise UserError(f"{path} has contents of checksum {checksum[:12]}..., expected {sha256[:12]}...; {remedy}")
     expected = bytes([0, 0, UBYTE, axes])
     if raw[:4] != expected:
         raise UserError(f"{path} has magic number {raw[:4].hex()}, expected {expected.hex()}; it is another file")

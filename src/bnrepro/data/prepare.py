@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bnrepro.data.idx import check_file
+from bnrepro.data.idx import read_idx
 from bnrepro.data.mnist import FILES, load
 from bnrepro.records.files import write_atomically
 
@@ -11,11 +11,11 @@ def prepare_mnist(root: Path, source: Path | None) -> str:
     """Copy the four files from ``source`` if given, verify them, and say so in one line.
 
     Raises:
-        UserError: a file is missing or has another checksum; the files in place are then as they were.
+        UserError: a file is missing or has other contents; the files in place are then as they were.
     """
     if source is not None:
-        for name, (_, sha256) in FILES.items():
-            check_file(source / name, sha256, "fetch it again from the MNIST database")
+        for name, (axes, sha256) in FILES.items():
+            read_idx(source / name, axes, sha256, "fetch it again from the MNIST database")
         root.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             content = (source / name).read_bytes()
