@@ -260,7 +260,7 @@ def test_report_without_records(door, tmp_path):
             "no complete record of inception; run python scripts/train.py experiment=figure2/inception scale=laptop",
         ),
         ("figure2 --records {} --scale tiny64", "experiment=figure2/inception scale=tiny64"),
-        ("figure2_tuning {}", "run python scripts/train.py -m sweep=figure2_tuning scale=laptop"),
+        ("figure2_tuning {}", "run python scripts/train.py -m sweep=figure2_base_rate scale=laptop"),
         ("figure4 {} --scale mini", "run: python scripts/evaluate.py scale=mini"),
         ("figure3", "figure3 is the table of figure2; run python scripts/report.py figure2"),
         ("C99", "C99: claims are judged together, by python scripts/report.py claims; and there is no such claim"),

@@ -76,13 +76,12 @@ def test_the_ledger_shows_the_adjusted_p_or_why_there_is_none():
     assert steps == f"steps: {censored['note']}" and maxima == f"maxima: {measured['q']:.2g}"
 
 
-def test_a_ratio_of_steps_has_one_interval():
+def test_a_ratio_of_steps_has_one_interval(tmp_path):
     """The line of a claim and that of the table are of the same two arms."""
-    found = load_records(RESULTS / "figure2" / "laptop" / "runs")
-    arms = report._arms("figure2", found, RESULTS / "figure2" / "laptop" / "runs")
-    (said,) = [part for part in figure2_claims.ours("C34", arms, "_equal").split("; ") if "Inception" in part]
-    interval = said.split(": ")[1]
+    arms = paper_like(tmp_path)
+    ours = figure2_claims.words(figure2_claims.endpoints("C34", arms)[0])
     (line,) = [row for row in figure2_table.reading(arms, ["bn_x5_equal"]).splitlines() if "BN-x5" in row]
+    interval = ours.split(": ")[1]
     assert "[" in interval and f"| {interval} |" in line
 
 

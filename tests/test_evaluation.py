@@ -92,7 +92,7 @@ class Statistics:
 def test_the_moving_average_is_the_same_whichever_statistics_are_asked_for():
     finals = []
     for statistics in ("population", "moving_average"):
-        look = Look(Statistics(), None, Evaluation(statistics=statistics), "val", 2, lambda own: own)
+        look = Look(Statistics(), None, Evaluation(statistics=statistics), "val", lambda: 2, lambda own: own)
         look(2)
         finals.append(look.final[0])
     for name in ("val/mean_moving_average", "val/var_moving_average"):
