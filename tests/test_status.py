@@ -143,7 +143,8 @@ def test_a_run_says_what_was_varied_and_how_it_compares_with_its_committed_recor
         return outcome.message
 
     first = last_line("first", "publish=true")
-    assert " (training.steps=20 optimizer.base_lr=0.3): finished, top-1 0." in first and "committed" not in first
+    assert ": finished, top-1 0." in first and " s with training.steps=20 optimizer.base_lr=0.3; record in " in first
+    assert "committed" not in first
     assert last_line("again").endswith("; bit for bit the committed record")
     (record,) = (tmp_path / "results").glob("figure1/smoke/runs/*")
     text = (record / "metrics.csv").read_text().splitlines()

@@ -230,11 +230,11 @@ class Session:
         likeness = compared(directory.path, published_runs(self.config) / directory.name)
         place = directory.publish(published_runs(self.config)) if self.config.publish else directory.path
         choices = {k: v for k, v in of_command(self.command).items() if k not in ("experiment", "scale")}
-        title = directory.name + (f" ({in_words(choices)})" if choices else "")
-        where = f"record in {place}" + (f"; {likeness}" if likeness else "")
+        where = (f" with {in_words(choices)}" if choices else "") + f"; record in {place}"
+        where += f"; {likeness}" if likeness else ""
         if member.diverged_at is not None:
-            text = f"{title}: diverged at step {member.diverged_at:,}; {where}"
+            text = f"{directory.name}: diverged at step {member.diverged_at:,}{where}"
             return Outcome(directory.name, "diverged", text)
         top1 = next(value for name, value in self.look.final[k].items() if name.endswith("/top1"))
-        text = f"{title}: finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s; {where}"
+        text = f"{directory.name}: finished, top-1 {top1:.4f}, {self.trainer.seconds:.0f} s{where}"
         return Outcome(directory.name, "finished", text)
