@@ -1,23 +1,13 @@
-"""A stand-in for W&B's server on 127.0.0.1, which keeps what `wandb sync` sends; and a reader of W&B's files."""
+"""A stand-in for W&B's server on 127.0.0.1: keeps the history that `wandb sync` sends as the real one would."""
 
 import gzip
 import json
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-
-
-def inspect(folder: Path) -> list[dict[str, Any]]:
-    """Every record of an offline W&B run, by W&B's own reader."""
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return [json.loads(line) for line in out.splitlines()]
 
 
 class Server(ThreadingHTTPServer):

@@ -18,9 +18,8 @@ from bnrepro.analysis import figure2, sources
 from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.records import mirror, mirror_rows
+from bnrepro.records import mirror, mirror_rows, wandb_log
 from conftest import ROOT
-from fake_wandb import inspect
 
 RESULTS = ROOT / "results"
 
@@ -45,10 +44,14 @@ def logged_by(record: Path) -> set[str]:
 
 def logged_in(runs: Path) -> set[str]:
     """The keys in the only offline W&B run of a runs directory, its summary's included."""
-    (folder,) = runs.glob("wandb/offline-run-*")
-    records = inspect(folder)
-    keys = {key for record in records if record["type"] == "history" for key in record["history"]["item"]}
-    keys |= {key for record in records if record["type"] == "summary" for key in record["summary"]["update"]}
+    (log,) = runs.glob("wandb/offline-run-*/*.wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    keys = {key for row in wandb_log.history(log) for key in row}
+    for message in wandb_log.messages(log):
+        record = Record.FromString(message)
+        if record.WhichOneof("record_type") == "summary":
+            keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
     return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 
@@ -73,9 +76,8 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     assert {"nonlinearity_input/rows_3b_three/p85"} <= inception
     assert {"figure2/target", "figure2/crossing/bn_baseline", "ledger", "figures/figure2"} <= shown
     overview.log(tmp_path / "other", "offline", "bnrepro")  # again: there is nothing new
-    logs = [inspect(folder) for folder in (tmp_path / "other").glob("wandb/offline-run-*")]
-    rows = [record for log in logs for record in log if record["type"] == "history"]
-    assert len(logs) == 2 and len(rows) == len(overview.rows) + 1
+    logs = list((tmp_path / "other").glob("wandb/offline-run-*/*.wandb"))
+    assert len(logs) == 2 and sum(len(list(wandb_log.history(log))) for log in logs) == len(overview.rows) + 1
 
 
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):

@@ -11,13 +11,28 @@ from pathlib import Path
 import pytest
 
 from bnrepro.analysis.figure4 import FILES
-from bnrepro.records import wandb_setup
+from bnrepro.records import wandb_log, wandb_setup
 from bnrepro.records.run import RECORD_FILES
 from conftest import ROOT
-from fake_wandb import inspect, serve
+from fake_wandb import serve
 
 SMALL = ("experiment=figure1/bn", "scale=smoke")
 OFFLINE = {"WANDB_MODE": "offline"}
+
+
+def inspect(folder: Path) -> list[dict]:
+    """Every record of an offline W&B run, by W&B's own reader."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def artifacts(log: Path) -> list:
+    """The artifacts that a local W&B file asks to be sent."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    records = [Record.FromString(message) for message in wandb_log.messages(log)]
+    return [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
 
 
 def histories(runs: Path) -> list[tuple[str, list[dict]]]:
@@ -44,18 +59,18 @@ def test_an_offline_run_mirrors_the_record(door, environment):
     last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
     assert last["val/top1"] in text[-1] and "sigmoid_input/layer3/unit0/p50" in text[-1]
     (folder,) = (runs / "wandb").glob("offline-run-*")
-    records = inspect(folder)
-    everything = json.dumps(records)
+    everything = json.dumps(inspect(folder))
     for expected in (status["group"], "figure1", "smoke", '"train"', status["commit"] or "commit"):
         assert expected in everything
-    assert [row["history"]["item"]["_step"] for row in rows] == steps
+    (log,) = folder.glob("*.wandb")
+    assert [row["_step"] for row in wandb_log.history(log)] == steps  # our reader sees what theirs does
     assert '"state":"finished"' in everything.replace(" ", "") and "final/val/top1" in everything
-    kept = [record["artifact"] for record in records if record["type"] == "artifact"]
-    assert {artifact["name"]: artifact["type"] for artifact in kept} == {
+    kept = {artifact.name: artifact for artifact in artifacts(log)}
+    assert {name: artifact.type for name, artifact in kept.items()} == {
         f"{path.name}-record": "record",
         f"{path.name}-checkpoint": "model",
     }
-    files = [Path(file["local_path"]) for artifact in kept for file in artifact["manifest"]["contents"]]
+    files = [Path(file.local_path) for artifact in kept.values() for file in artifact.manifest.contents]
     assert sorted(files) == sorted(path / name for name in (*RECORD_FILES, "checkpoint.pt"))  # no copy of them
     assert not list(Path(environment["HOME"]).glob(".local/share/wandb*")), (
         "nothing may be staged in the home directory"
@@ -147,15 +162,15 @@ def test_an_evaluation_is_a_run_that_keeps_its_files(environment):
     path = {"PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, env=environment | OFFLINE | path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
-    (run,) = runs.glob("wandb/offline-run-*-figure4-laptop-????????")
-    records = inspect(run)
-    assert not [record for record in records if record["type"] == "history"]
-    (kept,) = [record["artifact"] for record in records if record["type"] == "artifact"]
-    assert (kept["name"], kept["type"]) == ("figure4-laptop", "evaluation")
-    assert sorted(file["path"] for file in kept["manifest"]["contents"]) == sorted(FILES)
-    for file in kept["manifest"]["contents"]:  # a copy, as the next evaluation writes over them
-        assert not Path(file["local_path"]).is_relative_to(folder)
-        assert Path(file["local_path"]).read_bytes() == (folder / file["path"]).read_bytes()
+    ((_, rows),) = histories(runs)
+    assert not rows
+    ((log,),) = [list(run.glob("*.wandb")) for run in runs.glob("wandb/offline-run-*-figure4-laptop-????????")]
+    (kept,) = artifacts(log)
+    assert (kept.name, kept.type) == ("figure4-laptop", "evaluation")
+    assert sorted(file.path for file in kept.manifest.contents) == sorted(FILES)
+    for file in kept.manifest.contents:  # a copy, as the next evaluation writes over them
+        assert not Path(file.local_path).is_relative_to(folder)
+        assert Path(file.local_path).read_bytes() == (folder / file.path).read_bytes()
 
 
 @pytest.mark.parametrize(

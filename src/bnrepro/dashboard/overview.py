@@ -14,7 +14,7 @@ from bnrepro.analysis.claims.ledger import Row
 from bnrepro.dashboard.panels import FIGURES, PICTURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
-from bnrepro.records.mirror import first_step, remember
+from bnrepro.records.mirror import first_step
 from bnrepro.records.wandb_setup import keep_out_of_home
 
 Rows = list[tuple[int, dict[str, float]]]
@@ -78,7 +78,7 @@ class Overview:
         names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
         run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
         try:
-            if first_step(run, root):
+            if first_step(run):
                 return
             for step, values in self.rows:
                 run.log(values, step=step, commit=True)
@@ -86,6 +86,5 @@ class Overview:
             shown: dict[str, Any] = {"ledger": wandb.Table(columns=table.HEAD, data=cells)}
             shown |= {f"figures/{what}": wandb.Image(str(path)) for what, path in self.pictures.items()}
             run.log(shown, step=self.rows[-1][0] + 1, commit=True)
-            remember(run, root, self.rows[-1][0] + 1)
         finally:
             run.finish()

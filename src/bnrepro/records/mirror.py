@@ -1,18 +1,19 @@
 """The mirror of a run in W&B: it follows the record from a thread of its own and is never waited for.
 
 Rows reach W&B only once a checkpoint covers them, each with its own step, so that a run that was killed and resumed
-shows no gap and no repeat: the part of an offline run that a resumed process writes begins after the last step that
-the processes before it handed over, which a small file remembers. (`wandb sync` sends the parts in order, and moves the
-steps of one that begins too early.) Whatever happens to W&B, the run goes on and its record is complete.
+shows no gap and no repeat: the part of an offline run that a resumed process writes begins after the last step of the
+parts before it. (`wandb sync` sends the parts in order, and moves the steps of one that begins too early.) Whatever
+happens to W&B, the run goes on and its record is complete.
 """
 
+import glob
 import queue
 import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bnrepro.records.files import write_text
+from bnrepro.records.wandb_log import last_step
 from bnrepro.records.wandb_setup import keep_out_of_home
 
 BEST = {  # what W&B's summary has of a metric beside its last value, as best/<metric>
@@ -84,7 +85,7 @@ class Mirror:
     def _follow(self, runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> None:
         try:
             run = _start(runs_dir, mode, timeout, settings)
-            first, best = first_step(run, runs_dir), {}
+            first, best = first_step(run), {}
             while not isinstance(item := self._rows.get(), End):
                 for step, values in item:
                     for metric in BEST.keys() & values.keys():
@@ -92,7 +93,6 @@ class Mirror:
                         best[f"best/{metric}"] = BEST[metric](seen, values[metric])
                     if step >= first:
                         run.log(values, step=step, commit=True)
-                remember(run, runs_dir, item[-1][0])
                 run.summary.update(best)  # over all rows; W&B itself knows only those since the last resume
             run.summary.update(item.summary)
             for (name, kind), files in item.artifacts.items():
@@ -102,22 +102,21 @@ class Mirror:
             self.error = f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def first_step(run: Any, runs_dir: Path) -> int:
-    """The first step that W&B does not have: online it says so; offline it is the one after the last handed over."""
-    sent = _sent(run, runs_dir)
-    if run.offline and sent.is_file():
-        return max(run.step, int(sent.read_text()) + 1)
+def first_step(run: Any) -> int:
+    """The first step that is not in another part of this run.
+
+    Offline, that is after the parts on disk. Online W&B says it; parts that were never pushed are then renamed, as all
+    of their rows are sent now.
+    """
+    here = Path(run.dir).parent
+    parts = [p for p in here.parent.glob(f"*run-????????_??????-{glob.escape(run.id)}") if p != here]
+    logs = [log for part in parts if part.name.startswith(("run-", "offline-run-")) for log in part.glob("*.wandb")]
+    if run.offline:
+        return max([run.step, *(last_step(log) + 1 for log in logs)])
+    for log in logs:
+        if log.parent.name.startswith("offline-") and not log.with_name(f"{log.name}.synced").exists():
+            log.parent.rename(log.parent.with_name(f"superseded-{log.parent.name}"))
     return run.step
-
-
-def remember(run: Any, runs_dir: Path, step: int) -> None:
-    """Keep the last step that was handed over, for `first_step` in a process that goes on with this run."""
-    _sent(run, runs_dir).parent.mkdir(parents=True, exist_ok=True)
-    write_text(_sent(run, runs_dir), str(step))
-
-
-def _sent(run: Any, runs_dir: Path) -> Path:
-    return runs_dir / "wandb" / ".sent" / run.id
 
 
 def _log_artifact(run: Any, name: str, kind: str, files: list[Path], copied: bool) -> None:
