@@ -42,15 +42,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from bnrepro.analysis import dataset
 from bnrepro.analysis.claims import drawings, ledger, series, table
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.definitions import load_experiments
 from bnrepro.analysis.claims.drawings.painting import ABSENT
 from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm
-from bnrepro.analysis.style import SIGMOID, WITH, WITHOUT, X30
-from bnrepro.analysis.text import grid
-from bnrepro.notebooks import at_root
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.render.style import SIGMOID, WITH, WITHOUT, X30
+from bnrepro.analysis.render.text import grid
+from bnrepro.cli.notebooks import at_root
 from bnrepro.records.files import read_json
 
 at_root()

@@ -30,11 +30,12 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import figure1, figure1_table, sources, tuning
-from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
-from bnrepro.analysis.statistics import Estimate
-from bnrepro.analysis.style import WITH, WITHOUT
-from bnrepro.notebooks import at_root
+from bnrepro.analysis.figures import figure1, figure1_table, tuning
+from bnrepro.analysis.reading import sources
+from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
+from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.render.style import WITH, WITHOUT
+from bnrepro.cli.notebooks import at_root
 
 at_root()
 readings = (name for pair in figure1.READINGS.values() for name in pair)

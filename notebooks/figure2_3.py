@@ -42,10 +42,11 @@ scale = "laptop"
 import pandas as pd
 from IPython.display import Markdown, display
 
-from bnrepro.analysis import figure2, figure2_plot, figure2_table, ladder, layers_plot, sources
-from bnrepro.analysis.drift import unit_drift
-from bnrepro.analysis.figure2_claims import claims_table
-from bnrepro.notebooks import at_root
+from bnrepro.analysis.figures import figure2, figure2_plot, figure2_table, ladder, layers_plot
+from bnrepro.analysis.figures.figure2_claims import claims_table
+from bnrepro.analysis.reading import sources
+from bnrepro.analysis.reading.drift import unit_drift
+from bnrepro.cli.notebooks import at_root
 
 at_root()
 arms = sources.arms(source, "figure2", scale, *figure2.REQUIRED, also=figure2.VARIANTS)

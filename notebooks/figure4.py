@@ -34,10 +34,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import dataset, figure4, figure4_plot, figure4_table, sources
-from bnrepro.analysis.figure4 import MOST, by_size
-from bnrepro.analysis.figure4_plot import COLOURS
-from bnrepro.notebooks import at_root
+from bnrepro.analysis.figures import figure4, figure4_plot, figure4_table
+from bnrepro.analysis.figures.figure4 import MOST, by_size
+from bnrepro.analysis.figures.figure4_plot import COLOURS
+from bnrepro.analysis.reading import dataset, sources
+from bnrepro.cli.notebooks import at_root
 
 at_root()
 found = sources.evaluation(source, scale)

@@ -2,19 +2,17 @@
 
 import os
 import sys
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from bnrepro import evaluate
-from bnrepro.command_line import in_one_line, with_runs
+from bnrepro.config.folders import CONFIGS
+from bnrepro.config.overrides import in_one_line, with_runs
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import typed_command
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+from bnrepro.use import evaluate
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from bnrepro.notebooks import names, rebuild
+from bnrepro.cli.notebooks import names, rebuild
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Execute notebooks and write them back with their outputs.")

@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.predict import main
+from bnrepro.use.predict import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.report import main
+from bnrepro.cli.report import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.status import main
+from bnrepro.cli.status import main
 
 if __name__ == "__main__":
     sys.exit(main())

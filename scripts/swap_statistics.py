@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.swap import main
+from bnrepro.use.swap import main
 
 if __name__ == "__main__":
     sys.exit(main())

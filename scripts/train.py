@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 
 from bnrepro.training.interrupt import EARLY, hear_early
 
@@ -13,10 +12,10 @@ from hydra.errors import HydraException  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 from omegaconf.errors import OmegaConfBaseException  # noqa: E402
 
-from bnrepro import command_line, completion, launch  # noqa: E402
+from bnrepro.config import completion, overrides  # noqa: E402
+from bnrepro.config.folders import CONFIGS  # noqa: E402
 from bnrepro.errors import UserError  # noqa: E402
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+from bnrepro.sweeps import launch  # noqa: E402
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
@@ -30,10 +29,10 @@ if __name__ == "__main__":
         if sys.argv[1:2] and sys.argv[1] in completion.FLAGS:
             print(completion.answer(" ".join(sys.argv[2:]), CONFIGS))
             sys.exit()
-        command_line.check(sys.argv[1:], CONFIGS)
+        overrides.check(sys.argv[1:], CONFIGS)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print("error:", command_line.in_one_line(error), file=sys.stderr)
+        print("error:", overrides.in_one_line(error), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # before there is anything to save
         print(EARLY, file=sys.stderr)

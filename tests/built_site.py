@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro import report
+from bnrepro.cli import report
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ROWS = json.loads((RESULTS / "claims.json").read_text())

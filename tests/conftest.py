@@ -11,8 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from bnrepro.config import Config
-from bnrepro.validation import typed
+from bnrepro.config.schema import Config
+from bnrepro.training.validation import typed
 
 pytest_plugins = ["built_site", "fake_imagenet", "norms"]  # their fixtures
 pytest.register_assert_rewrite("launches")  # its asserts are to say what differs

@@ -7,7 +7,7 @@ import yaml
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.definitions import load_claims
 from bnrepro.analysis.claims.rules import Experiment, Part
-from bnrepro.analysis.load import Record
+from bnrepro.analysis.reading.load import Record
 from fake_records import write_record
 
 EXPERIMENT = "known"

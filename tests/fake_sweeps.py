@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.sweeps.jobs import Composer
 from conftest import CONFIGS
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnrepro.analysis import figure1, figure1_table
-from bnrepro.analysis.drift import layer_drift, typical_unit, unit_drift
-from bnrepro.analysis.load import Record, by_variant, load_records
-from bnrepro.analysis.statistics import Estimate, geometric, verdict
+from bnrepro.analysis.figures import figure1, figure1_table
+from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
+from bnrepro.analysis.reading.load import Record, by_variant, load_records
+from bnrepro.analysis.reading.statistics import Estimate, geometric, verdict
 from bnrepro.errors import UserError
 from fake_records import write_record
 
@@ -145,7 +145,7 @@ def test_a_mean_that_is_once_below_within_noise_is_inconclusive(arms):
 
 def test_analysis_and_records_leave_torch_alone():
     code = (
-        "import sys, bnrepro.report, bnrepro.status, bnrepro.records.mirror;"
+        "import sys, bnrepro.cli.report, bnrepro.cli.status, bnrepro.tracking.mirror;"
         "assert not {'torch', 'wandb', 'hydra'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

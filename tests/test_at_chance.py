@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bnrepro.errors import UserError
-from bnrepro.outcome import chance_bound
+from bnrepro.records.outcome import chance_bound
 from conftest import config_of
 from launches import assert_same_run, trained_here
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bnrepro import report
-from bnrepro.command_line import USUAL_NAMES, check, keys
-from bnrepro.completion import endings
-from bnrepro.config import Config
+from bnrepro.cli import report
+from bnrepro.config.completion import endings
+from bnrepro.config.overrides import USUAL_NAMES, check, keys
+from bnrepro.config.schema import Config
 from bnrepro.data.idx import read_idx
 from bnrepro.errors import UserError
 from conftest import CONFIGS, ROOT

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
-from bnrepro import report
-from bnrepro.analysis import beside, figure1, figure2, figure2_plot
-from bnrepro.analysis.load import Record, by_variant, load_records
+from bnrepro.analysis.figures import beside, figure1, figure2, figure2_plot
+from bnrepro.analysis.reading.load import Record, by_variant, load_records
+from bnrepro.cli import report
 from fake_records import line, paper_like, write_record, write_run
 
 QUARTER = range(100, 251, 50)

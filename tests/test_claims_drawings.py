@@ -7,12 +7,12 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims import drawings, series, table
 from bnrepro.analysis.claims.drawings import normalisation, painting
 from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
-from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.render import style
 from fake_records import write_record
 
 LAYERS, STEPS, TOP = 3, [1, 10, 100, 1000, 5000], 0.9

@@ -11,7 +11,7 @@ from bnrepro.analysis.claims import ledger, table
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.measures import across
 from bnrepro.analysis.claims.rules import Rule
-from bnrepro.analysis.statistics import p_value
+from bnrepro.analysis.reading.statistics import p_value
 from fake_claims import EXPERIMENT, RATIO, part_of, two_arms
 
 

@@ -8,11 +8,11 @@ import shlex
 import pytest
 import yaml
 
-from bnrepro import report
 from bnrepro.analysis.claims import ledger, table
 from bnrepro.analysis.claims.definitions import load_claims
 from bnrepro.analysis.claims.judge import Judged
 from bnrepro.analysis.claims.rules import VERDICTS
+from bnrepro.cli import report
 from bnrepro.records.identity import group_hash
 from conftest import CONFIGS, ROOT, config_of
 from fake_claims import EXPERIMENT, GAIN, definitions, part_of, two_arms

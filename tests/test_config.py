@@ -10,14 +10,14 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from bnrepro import build, experiment
-from bnrepro.command_line import options
-from bnrepro.config import Config
+from bnrepro.config.overrides import options
+from bnrepro.config.schema import Config
 from bnrepro.data import mnist
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names
 from bnrepro.records.identity import canonical, run_name
-from bnrepro.validation import TRAINING_DIGITS, typed
+from bnrepro.training import build, experiment
+from bnrepro.training.validation import TRAINING_DIGITS, typed
 from conftest import CONFIGS, ROOT, config_of
 
 NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three

@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import build
 from bnrepro.errors import UserError
-from bnrepro.evaluation.population import population_statistics
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.models.mlp import MLP
 from bnrepro.models.stacked import stacks
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.scene import Scene
+from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
+from bnrepro.training.population import population_statistics
 from conftest import config_of
 from launches import assert_same_run, only_run, start, trained_here, wait_for_steps
 from norms import randn, trained_a_little

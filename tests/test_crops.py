@@ -8,11 +8,11 @@ from PIL import Image
 
 from bnrepro.data.augment import crop_and_resize
 from bnrepro.data.pictures import Decoded, folder
-from bnrepro.evaluation.crops import crops, cut, views
-from bnrepro.evaluation.multicrop import predict
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
+from bnrepro.use.crops import crops, cut, views
+from bnrepro.use.multicrop import predict
 
 
 def listed(found, shorter: int) -> list[tuple[int, ...]]:

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import wandb_workspaces.reports.v2 as wr
 
-from bnrepro.analysis import figure2, sources
+from bnrepro.analysis.figures import figure2
+from bnrepro.analysis.reading import sources
 from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.records import mirror, mirror_rows, wandb_log
+from bnrepro.tracking import mirror, mirror_rows, wandb_log
 from conftest import ROOT
 
 RESULTS = ROOT / "results"

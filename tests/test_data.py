@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bnrepro.data.mnist import MNIST, load
-from bnrepro.schedule import milestones
+from bnrepro.training.schedule import milestones
 from conftest import ROOT
 
 FOLDER = ROOT / "data" / "mnist"

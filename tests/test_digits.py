@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from bnrepro import evaluate, experiment, export, predict, swap
-from bnrepro.command_line import with_runs
+from bnrepro.config.overrides import with_runs
 from bnrepro.data.digits import EDGE, as_digit
 from bnrepro.data.mnist import split
 from bnrepro.errors import UserError
-from bnrepro.evaluation.trained import trained
 from bnrepro.records.named import named
+from bnrepro.training import experiment
+from bnrepro.use import evaluate, export, predict, swap
+from bnrepro.use.trained import trained
 from conftest import ROOT, compose_config, config_of
 
 CPU = torch.device("cpu")

@@ -14,15 +14,15 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from bnrepro import build, experiment
 from bnrepro.analysis.claims import definitions
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
-from bnrepro.command_line import check
+from bnrepro.config.overrides import check
 from bnrepro.layers import registry
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.sweeps import jobs
-from bnrepro.validation import typed
+from bnrepro.training import build, experiment
+from bnrepro.training.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 
 GUIDES = ("add-a-normaliser", "add-a-variant", "add-a-probe", "add-a-claim")

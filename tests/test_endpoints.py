@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnrepro.analysis import figure2_claims, figure2_table
 from bnrepro.analysis.claims import reported, table
-from bnrepro.analysis.endpoints import Endpoint, adjust
-from bnrepro.analysis.statistics import Estimate, geometric, holm, p_value
+from bnrepro.analysis.figures import figure2_claims, figure2_table
+from bnrepro.analysis.reading.endpoints import Endpoint, adjust
+from bnrepro.analysis.reading.statistics import Estimate, geometric, holm, p_value
 from bnrepro.errors import UserError
 from conftest import ROOT
 from fake_records import paper_like

@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from bnrepro.config import Evaluation
-from bnrepro.evaluation.accuracy import evaluate
-from bnrepro.evaluation.look import Look
-from bnrepro.evaluation.population import batch_norms, population_statistics
+from bnrepro.config.schema import Evaluation
 from bnrepro.layers import build_norm
 from bnrepro.layers.fold import fold
 from bnrepro.models.mlp import MLP
+from bnrepro.training.accuracy import evaluate
+from bnrepro.training.look import Look
+from bnrepro.training.population import batch_norms, population_statistics
 
 
 def network(norm: str = "bn", stack: int = 1, momentum_decay: float = 0.9) -> MLP:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import yaml
 
-from bnrepro import report
-from bnrepro.analysis import dataset, figure2, figure2_plot, figure2_table, layers_plot
-from bnrepro.analysis.text import reached
+from bnrepro.analysis.figures import figure2, figure2_plot, figure2_table, layers_plot
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.render.text import reached
+from bnrepro.cli import report
 from bnrepro.errors import UserError
 from fake_records import NAMES, arm, line, paper_like, write_run
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnrepro.analysis import figure2
-from bnrepro.analysis.endpoints import Endpoint
-from bnrepro.analysis.figure2_claims import CLAIMS, claims_table, endpoints, words
-from bnrepro.analysis.load import Record
+from bnrepro.analysis.figures import figure2
+from bnrepro.analysis.figures.figure2_claims import CLAIMS, claims_table, endpoints, words
+from bnrepro.analysis.reading.endpoints import Endpoint
+from bnrepro.analysis.reading.load import Record
 from fake_records import FIVE, arm, line, paper_like
 
 FAR = (-0.06, -0.03, 0.0, 0.03, 0.06)  # seeds that do not agree

@@ -10,15 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from bnrepro import experiment, export, predict, report
-from bnrepro.analysis import figure4, figure4_table
-from bnrepro.analysis.load import load_records
+from bnrepro.analysis.figures import figure4, figure4_table
+from bnrepro.analysis.reading.load import load_records
+from bnrepro.cli import report
 from bnrepro.errors import UserError
-from bnrepro.evaluate import check_together, evaluate
-from bnrepro.evaluation.ensemble import METHODS, calibration, combine, rank_of_label, subsets
-from bnrepro.evaluation.multicrop import Predictions
-from bnrepro.evaluation.trained import trained
-from bnrepro.validation import typed
+from bnrepro.training import experiment
+from bnrepro.training.validation import typed
+from bnrepro.use import export, predict
+from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, subsets
+from bnrepro.use.evaluate import check_together, evaluate
+from bnrepro.use.multicrop import Predictions
+from bnrepro.use.trained import trained
 from conftest import ROOT, compose_config
 
 CPU = torch.device("cpu")

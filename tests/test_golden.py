@@ -15,16 +15,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from bnrepro import build
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.data import mnist, tiny_imagenet
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import provenance
 from bnrepro.records.run import RunDirectory
-from bnrepro.session import Session
+from bnrepro.training import build
 from bnrepro.training.distributed import ALONE
 from bnrepro.training.loop import Trainer
-from bnrepro.validation import typed
+from bnrepro.training.session import Session
+from bnrepro.training.validation import typed
 from conftest import ROOT
 
 ROWS, LAST_STEP = 3, 10  # so many rows, but none after this step

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bnrepro import build
+from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from conftest import config_of

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bnrepro.analysis.statistics import geometric
+from bnrepro.analysis.reading.statistics import geometric
 from bnrepro.errors import UserError
 from bnrepro.identities import convolution, record, scaling, statistics, toys, whitening
 from bnrepro.identities.common import difference, generator, randn

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.functional import jacobian
 
-from bnrepro import build, experiment
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
 from bnrepro.models.mlp import MLP
@@ -17,8 +16,9 @@ from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.of_activations import _shape
 from bnrepro.probes.scene import Scene
 from bnrepro.probes.sites import sites
-from bnrepro.records import mirror_rows
-from bnrepro.validation import typed
+from bnrepro.tracking import mirror_rows
+from bnrepro.training import build, experiment
+from bnrepro.training.validation import typed
 from conftest import compose_config
 
 N = 40

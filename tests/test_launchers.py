@@ -35,7 +35,7 @@ def sweep(environment, *arguments: str) -> subprocess.Popen:
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    found = {child.pid: child for child in family if "bnrepro.worker" in child.cmdline()}
+    found = {child.pid: child for child in family if "bnrepro.sweeps.worker" in child.cmdline()}
     return [child for child in found.values() if child.ppid() not in found]  # a worker's own, not yet another program
 
 
@@ -163,7 +163,7 @@ def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice()
 
 
 def test_a_worker_that_only_waits_does_not_load_torch():
-    program = "import sys, bnrepro.launch, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
+    program = "import sys, bnrepro.sweeps.launch, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bnrepro import build
+from bnrepro.training import build
 from conftest import ROOT, config_of
 
 CPU = torch.device("cpu")

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import build
 from bnrepro.benchmarks import mnist
 from bnrepro.errors import UserError
 from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.cost import Cost, cost
 from bnrepro.models.inception import FIGURE_5
-from bnrepro.validation import typed
+from bnrepro.training import build
+from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config, config_of
 
 importlib.import_module("bnrepro.models.registered")  # makes timm importable, and the names below known to it

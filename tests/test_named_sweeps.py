@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from omegaconf.errors import OmegaConfBaseException
 
-from bnrepro import build
-from bnrepro.command_line import options
+from bnrepro.config.overrides import options
 from bnrepro.errors import UserError
 from bnrepro.sweeps import jobs
 from bnrepro.sweeps.jobs import Job
-from bnrepro.validation import typed
+from bnrepro.training import build
+from bnrepro.training.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 from fake_sweeps import master
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import build, experiment
 from bnrepro.errors import UserError
-from bnrepro.export import arguments
 from bnrepro.layers import build_norm, norm_options, register, registry
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
+from bnrepro.training import build, experiment
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import decayed
+from bnrepro.use.export import arguments
 from conftest import config_of
 from norms import randn
 
@@ -136,7 +136,7 @@ def test_own_options_come_from_the_configuration():
 def test_exports_carry_the_options():
     import timm
 
-    from bnrepro.evaluation.trained import Trained
+    from bnrepro.use.trained import Trained
 
     config = config_of("experiment=figure2/bn_x5", "norm=group_norm", "norm.groups=4", "scale=smoke")
     model = build.network(config, [0], CPU, 10)

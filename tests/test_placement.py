@@ -7,12 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import build, experiment
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
-from bnrepro.evaluation.population import population_statistics
-from bnrepro.evaluation.trained import Trained
-from bnrepro.export import arguments
 from bnrepro.layers import build_norm, norm_names
 from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.folded import folded
@@ -24,8 +20,12 @@ from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.probes.scene import Scene
 from bnrepro.probes.sites import sites, watched
 from bnrepro.records.identity import canonical, run_name
+from bnrepro.training import build, experiment
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
+from bnrepro.training.population import population_statistics
+from bnrepro.use.export import arguments
+from bnrepro.use.trained import Trained
 from conftest import config_of
 
 CPU = torch.device("cpu")
@@ -211,7 +211,7 @@ def test_folding_leaves_what_comes_after_the_nonlinearity():
 
 
 def test_exports_carry_the_placement():
-    import timm  # after bnrepro.export, which makes it importable
+    import timm  # after bnrepro.use.export, which makes it importable
 
     config, model, shown = trained_a_little()
     name, options = arguments(Trained("", config, {}, model, [], ""))

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnrepro.evaluation.population import population_statistics
 from bnrepro.layers import build_norm
 from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.mlp import MLP
 from bnrepro.probes import layers
 from bnrepro.probes.layers import LayerProbe
 from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.training.population import population_statistics
 
 
 def identity_network(norm: str) -> MLP:

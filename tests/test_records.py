@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro import experiment
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.records import provenance
 from bnrepro.records.run import RECORD_FILES, RunDirectory
+from bnrepro.training import experiment
 from conftest import config_of
 
 

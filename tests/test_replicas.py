@@ -15,11 +15,12 @@ import torch.distributed as dist
 import torch.multiprocessing as processes
 from torch import nn
 
-from bnrepro import build, experiment, launch
 from bnrepro.layers import build_norm
 from bnrepro.layers.sync import synchronise
+from bnrepro.sweeps import launch
+from bnrepro.training import build, experiment
 from bnrepro.training.distributed import Replicas, joined
-from bnrepro.validation import typed
+from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config
 from launches import TRAIN, assert_same_run, only_run, wait_for_steps
 
@@ -31,7 +32,9 @@ RUN = (  # 80 steps
 )
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
-multiprocessing.set_forkserver_preload(["bnrepro.experiment", "hydra"])  # torch is imported once for all replicas
+multiprocessing.set_forkserver_preload(
+    ["bnrepro.training.experiment", "hydra"]
+)  # torch is imported once for all replicas
 
 
 def _config(*overrides: str, replicas: int):
@@ -178,7 +181,7 @@ def test_the_number_of_replicas_is_part_of_a_run(monkeypatch, capsys):
 
 FAULT = """
 import os, runpy, sys
-from bnrepro.tasks.images import ImageClassification
+from bnrepro.training.tasks.images import ImageClassification
 
 loss = ImageClassification.loss
 

@@ -9,8 +9,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from bnrepro import notebooks, report
-from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis.reading.load import by_variant, load_records
+from bnrepro.cli import notebooks, report
 from conftest import CONFIGS, ROOT, compose_config
 
 RESULTS = ROOT / "results"
@@ -36,8 +36,8 @@ def test_figure_1_is_the_papers_protocol():
 
 
 def test_the_chosen_rates_are_the_tuning_sweeps_best():
-    from bnrepro.analysis import tuning
-    from bnrepro.validation import typed
+    from bnrepro.analysis.figures import tuning
+    from bnrepro.training.validation import typed
 
     chosen = tuning.best(tuning.cells(load_records(RESULTS / "figure1_tuning" / "paper" / "runs")))
     for experiment, arm in (("plain", "plain"), ("bn", "plain"), ("plain_at_bn_best", "bn"), ("bn_best", "bn")):

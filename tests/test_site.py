@@ -9,10 +9,10 @@ from urllib.parse import unquote, urldefrag
 import numpy as np
 import pytest
 
-from bnrepro import report
-from bnrepro.analysis import figure1, figure2
 from bnrepro.analysis.claims import table as ledger
-from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis.figures import figure1, figure2
+from bnrepro.analysis.reading.load import by_variant, load_records
+from bnrepro.cli import report
 from bnrepro.site import claims
 from bnrepro.site import page as site
 from bnrepro.site.links import Links

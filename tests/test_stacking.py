@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from bnrepro import build
 from bnrepro.models.stacked import join_states, split_state
-from bnrepro.training import checkpoint
+from bnrepro.training import build, checkpoint
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
-from bnrepro.validation import typed
+from bnrepro.training.validation import typed
 from conftest import compose_config
 
 CPU = torch.device("cpu")

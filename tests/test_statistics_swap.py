@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import swap
-from bnrepro.evaluation.population import batch_norms, population_statistics
-from bnrepro.evaluation.swapped import KINDS, SHIFT, accuracies, by_mini_batch, mini_batches, shifted, top1
-from bnrepro.evaluation.trained import trained
 from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.training.population import batch_norms, population_statistics
+from bnrepro.use import swap
+from bnrepro.use.swapped import KINDS, SHIFT, accuracies, by_mini_batch, mini_batches, shifted, top1
+from bnrepro.use.trained import trained
 from conftest import ROOT
 from launches import trained_here
 from norms import NO_EPS

@@ -12,9 +12,10 @@ import filelock
 import numpy as np
 import pytest
 
-from bnrepro import experiment, progress, status
+from bnrepro.cli import status
 from bnrepro.records.committed import compared
 from bnrepro.records.run import RunDirectory
+from bnrepro.training import experiment, progress
 from conftest import config_of
 
 

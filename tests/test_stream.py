@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import torch
 
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.data import augment, load
 from bnrepro.data.decode import decode
 from bnrepro.data.imagenet import scan

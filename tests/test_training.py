@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro import build, schedule
-from bnrepro.config import Init
+from bnrepro.config.schema import Init
 from bnrepro.errors import UserError
-from bnrepro.evaluation.population import batch_norms, moving_average, population_statistics
 from bnrepro.layers import build_norm
+from bnrepro.training import build, schedule
 from bnrepro.training.init import initialise
 from bnrepro.training.loop import Member, Trainer
+from bnrepro.training.population import batch_norms, moving_average, population_statistics
 from bnrepro.training.sgd import SGD, decayed
 from conftest import config_of
 

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from bnrepro import build
 from bnrepro.data import inputs
 from bnrepro.errors import UserError
-from bnrepro.training import checkpoint
-from bnrepro.validation import typed
+from bnrepro.training import build, checkpoint
+from bnrepro.training.validation import typed
 from conftest import compose_config
 from test_stacking import CPU, train
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bnrepro.analysis import tuning
-from bnrepro.analysis.load import Record
+from bnrepro.analysis.figures import tuning
+from bnrepro.analysis.reading.load import Record
 from fake_records import write_record, write_run
 
 

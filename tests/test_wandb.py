@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro.analysis.figure4 import FILES
-from bnrepro.records import wandb_log, wandb_setup
+from bnrepro.analysis.figures.figure4 import FILES
 from bnrepro.records.run import RECORD_FILES
+from bnrepro.tracking import wandb_log, wandb_setup
 from conftest import ROOT
 from fake_wandb import serve
 
@@ -99,7 +99,7 @@ def test_a_killed_and_resumed_run_goes_on_as_the_same_wandb_run(environment):
 PART = """
 import sys, time
 from pathlib import Path
-from bnrepro.records.mirror import End, Mirror
+from bnrepro.tracking.mirror import End, Mirror
 rows = [(step, {"val/top1": 1 - step / 1000}) for step in (1, 2, 10, 100, 125, 150, 200)]
 follower = Mirror(Path(sys.argv[1]), "offline", 60, id="bn-s0-g-1", project="bnrepro", group="bn-g", tags=["figure1"])
 follower.sync(rows[: int(sys.argv[2])])
@@ -145,9 +145,9 @@ def test_parts_of_an_offline_run_are_pushed_as_one_run(environment, pushed_in_be
 EVALUATED = """
 import sys
 from pathlib import Path
-from bnrepro import mirrored
-from bnrepro.analysis.figure4 import FILES
-from bnrepro.config import Logger
+from bnrepro.tracking import mirrored
+from bnrepro.analysis.figures.figure4 import FILES
+from bnrepro.config.schema import Logger
 from bnrepro.records.files import read_json
 runs, folder = map(Path, sys.argv[1:])
 info = read_json(folder / "evaluation.json")

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import yaml
 
-from bnrepro import notebooks
-from bnrepro.analysis import figure1, style
-from bnrepro.analysis.figure4 import FILES
-from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis.figures import figure1
+from bnrepro.analysis.figures.figure4 import FILES
+from bnrepro.analysis.reading.load import by_variant, load_records
+from bnrepro.analysis.render import style
+from bnrepro.cli import notebooks
 from bnrepro.errors import UserError
-from bnrepro.records import mirror_rows, wandb_setup
 from bnrepro.records.files import read_json
+from bnrepro.tracking import mirror_rows, wandb_setup
 from conftest import ROOT
 
 RESULTS = ROOT / "results"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis.figure2 import BASELINE, PRINTED, TITLES
+from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED, TITLES
 from bnrepro.benchmarks.steps import configuration
 
 BATCH = 32  # Sec. 4.2

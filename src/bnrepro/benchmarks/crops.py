@@ -12,11 +12,11 @@ import torch
 
 from bnrepro.benchmarks.common import alternate, median_ratio, write
 from bnrepro.data.pictures import Decoded
-from bnrepro.evaluation.multicrop import predict
-from bnrepro.evaluation.trained import Predictor
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
+from bnrepro.use.multicrop import predict
+from bnrepro.use.trained import Predictor
 
 ROUNDS = 5
 SETTINGS = {  # name: pixels, width, stem, height and width of the pictures, pictures for one crop, for 144

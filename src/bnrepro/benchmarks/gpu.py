@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from bnrepro import build, command_line
 from bnrepro.benchmarks import costs, steps
 from bnrepro.benchmarks.common import alternate, median_ratio, write
 from bnrepro.benchmarks.steps import CLASSES, Setting
-from bnrepro.config import Config
+from bnrepro.config import overrides
+from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.models import registered  # noqa: F401 - registers the networks with timm
+from bnrepro.training import build
 
 BATCHES = (32, 128, 256)
 PRECISIONS = ("float32", "bfloat16")
@@ -61,7 +62,7 @@ def main(out: Path, command: str, experiment: str = "figure2/bn_x5", scale: str 
     Raises:
         UserError: there is no GPU here, or no such experiment, or it trains no network for images.
     """
-    command_line.check([f"experiment={experiment}", f"scale={scale}"], steps.CONFIGS)
+    overrides.check([f"experiment={experiment}", f"scale={scale}"], steps.CONFIGS)
     config = steps.configuration(experiment, scale)
     if config.model.name not in ("inception", "googlenet"):
         raise UserError(f"experiment {experiment} trains {config.model.name}; choose one of figure2/ or googlenet/")

@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnrepro import build
 from bnrepro.benchmarks.common import alternate, matmul_flops, median_ratio, seconds, write
 from bnrepro.compat import ensure_torchvision
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.data.mnist import FILES
-from bnrepro.evaluation.population import population_statistics
-from bnrepro.schedule import milestones
+from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
+from bnrepro.training.population import population_statistics
+from bnrepro.training.schedule import milestones
 
 STACK, STEPS, USUAL_STEPS, ROUNDS = 5, 1000, 200, 7  # 1,000 steps are one epoch
 BATCH, SIZES = 60, (784, 100, 100, 100, 10)

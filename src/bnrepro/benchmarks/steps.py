@@ -3,20 +3,19 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from bnrepro import build
 from bnrepro.benchmarks.common import seconds
-from bnrepro.config import Config
+from bnrepro.config.folders import CONFIGS
+from bnrepro.config.schema import Config
 from bnrepro.data.mnist import CLASSES as DIGITS
-from bnrepro.tasks.images import ImageClassification
-from bnrepro.validation import typed
+from bnrepro.training import build
+from bnrepro.training.tasks.images import ImageClassification
+from bnrepro.training.validation import typed
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
 MODES = {"none": "eager", "default": "compile", "reduce-overhead": "CUDA graph"}  # by training.compile
 Step = Callable[[], None]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from bnrepro import build
 from bnrepro.benchmarks import costs, steps
 from bnrepro.benchmarks.common import alternate, median_ratio, write
 from bnrepro.benchmarks.steps import CLASSES, Setting, configuration, noise
 from bnrepro.models import registered  # noqa: F401 - registers the networks with timm
+from bnrepro.training import build
 
 ROUNDS = 3
 STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # measured steps, after one to warm up

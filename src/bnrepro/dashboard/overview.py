@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from bnrepro import report
-from bnrepro.analysis import figure2, sources
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.figures import figure2
+from bnrepro.analysis.reading import sources
+from bnrepro.cli import report
 from bnrepro.dashboard.panels import FIGURES, PICTURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
-from bnrepro.records.mirror import first_step
-from bnrepro.records.wandb_setup import keep_out_of_home
+from bnrepro.tracking.mirror import first_step
+from bnrepro.tracking.wandb_setup import keep_out_of_home
 
 Rows = list[tuple[int, dict[str, float]]]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 
-from bnrepro.analysis import figure2
-from bnrepro.analysis.figure2_plot import COLOURS
-from bnrepro.analysis.layers_plot import LAYERS
-from bnrepro.records.mirror_rows import LEVELS
+from bnrepro.analysis.figures import figure2
+from bnrepro.analysis.figures.figure2_plot import COLOURS
+from bnrepro.analysis.figures.layers_plot import LAYERS
+from bnrepro.tracking.mirror_rows import LEVELS
 
 DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception

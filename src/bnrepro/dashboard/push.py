@@ -6,8 +6,8 @@ from typing import Any
 from bnrepro.dashboard import panels, specification
 from bnrepro.dashboard.overview import Overview
 from bnrepro.errors import UserError
-from bnrepro.records import wandb_setup
 from bnrepro.records.files import read_json, write_json
+from bnrepro.tracking import wandb_setup
 
 SENT = ".dashboard.json"  # in <runs>/wandb: which workspace and report are ours
 

@@ -8,7 +8,7 @@ import wandb_workspaces.workspaces as ws
 
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
-from bnrepro.analysis.text import grid
+from bnrepro.analysis.render.text import grid
 from bnrepro.dashboard.panels import BEST, Section
 
 TITLE = "Batch Normalization, reproduced"

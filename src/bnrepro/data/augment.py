@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnrepro.config import Augment
+from bnrepro.config.schema import Augment
 
 ATTEMPTS = 10  # of drawing a crop that fits, as torchvision's RandomResizedCrop
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-KINDS = ("raw", "standardised", "whitened")
 FLOOR = 1e-2  # added to every variance: pixels at the edge hardly vary; our choice
 
 
@@ -16,7 +15,7 @@ def transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
     by (C + `FLOOR` I)^(-1/2) with C the covariance of pixels, which turns nothing that it need not (ZCA).
 
     Args:
-        kind: one of `KINDS`; not ``raw``, which needs none.
+        kind: ``standardised`` or ``whitened``.
         images: of training, (M, pixels), any numeric type.
     """
     x = images.double()

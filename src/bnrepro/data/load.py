@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bnrepro.config import Config, Data
+from bnrepro.config.schema import Config, Data
 from bnrepro.data import imagenet, mnist, tiny_imagenet
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.resident import ResidentImages

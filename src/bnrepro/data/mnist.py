@@ -61,7 +61,7 @@ class MNIST:
         binarize_above: a pixel above this is 1, else 0 (the paper says "binary" and no more: our choice).
         batch_size: N.
         device: where images live and batches are made.
-        kind: what the network is fed, one of `bnrepro.data.inputs.KINDS`.
+        kind: what the network is fed: ``raw``, ``standardised`` or ``whitened``.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bnrepro.config import Data
+from bnrepro.config.schema import Data
 from bnrepro.data import imagenet, load
 from bnrepro.data.decode import CorruptImage, decode
 from bnrepro.data.encoded import Encoded, Files

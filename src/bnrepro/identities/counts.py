@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnrepro.evaluation.population import batch_norms
 from bnrepro.identities.common import Numbers
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
@@ -15,6 +14,7 @@ from bnrepro.models.googlenet import TABLE_1, GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
 from bnrepro.models.trunk import Trunk
+from bnrepro.training.population import batch_norms
 
 PIXELS = 224
 LAYERS = (nn.Conv2d, nn.Linear)

@@ -6,7 +6,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bnrepro.evaluation.population import batch_norms, population_statistics
 from bnrepro.identities.common import EPS, Numbers, difference, generator, randn, relative_difference
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
@@ -14,6 +13,7 @@ from bnrepro.layers.fold import fold
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
+from bnrepro.training.population import batch_norms, population_statistics
 
 M = 8
 SIZES = (784, 100, 100, 100, 10)

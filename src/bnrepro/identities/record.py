@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis.statistics import geometric
+from bnrepro.analysis.reading.statistics import geometric
 from bnrepro.errors import UserError, suggest
 from bnrepro.identities.programs import PROGRAMS
 from bnrepro.records.files import write_json

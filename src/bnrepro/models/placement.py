@@ -2,8 +2,6 @@
 
 from torch import nn
 
-PLACEMENTS = ("before", "after")
-
 
 def needs_bias(norm: nn.Module | None, placement: str) -> bool:
     """Whether W u gets a bias: a normaliser right behind it would take it out again; one after g(W u + b) does not."""
@@ -17,7 +15,7 @@ def complete(layer: nn.Sequential, norm: nn.Module | None, nonlinearity: nn.Modu
         layer: holds the linear map.
         norm: the normaliser, or None.
         nonlinearity: elementwise.
-        placement: one of `PLACEMENTS`, of the normaliser.
+        placement: of the normaliser, ``before`` or ``after`` the nonlinearity.
     """
     parts = [("norm", norm), ("nonlinearity", nonlinearity)]
     for name, module in parts if placement == "before" else reversed(parts):

@@ -19,7 +19,7 @@ class InstrumentProbe:
     """Collects float32 arrays (T, L), one a quantity: a number for each look and site.
 
     Args:
-        task: the network and its batches, see `bnrepro.tasks`; one network.
+        task: the network and its batches, see `bnrepro.training.tasks`; one network.
         names: keys of `INSTRUMENTS`.
         batches: how many training mini-batches to look at.
         rate: the learning rate of a step.

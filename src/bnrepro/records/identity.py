@@ -5,7 +5,7 @@ import json
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 
 PROTOCOL = 1  # raise when a change of the code alters the numbers of a run
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 
 Choices = dict[str, str]  # key -> value, as typed
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis import figure1, figure2, figure2_plot, figure4, layers_plot
-from bnrepro.analysis.drift import typical_unit
-from bnrepro.analysis.figure1_table import VIEWS
-from bnrepro.analysis.figure2 import Arms
-from bnrepro.analysis.figure4 import MOST, Evaluation
-from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate
-from bnrepro.analysis.text import percent
+from bnrepro.analysis.figures import figure1, figure2, figure2_plot, figure4, layers_plot
+from bnrepro.analysis.figures.figure1_table import VIEWS
+from bnrepro.analysis.figures.figure2 import Arms
+from bnrepro.analysis.figures.figure4 import MOST, Evaluation
+from bnrepro.analysis.reading.drift import typical_unit
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.render.text import percent
 from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, band, figure, line, mark
 
 COLOURS = {  # of Figure 2's networks: names of the style sheet; a control has the colour of what it is the control of

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bnrepro.analysis import figure2, figure4, style
 from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.claims.definitions import load_claims
 from bnrepro.analysis.claims.rules import VERDICTS
-from bnrepro.analysis.load import by_variant, load_records
+from bnrepro.analysis.figures import figure2, figure4
+from bnrepro.analysis.reading.load import by_variant, load_records
+from bnrepro.analysis.render import style
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
 from bnrepro.site import claims, figures, markup

@@ -14,17 +14,17 @@ from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
-from bnrepro import experiment
-from bnrepro.command_line import typed_overrides
+from bnrepro.config.overrides import typed_overrides
 from bnrepro.errors import UserError
-from bnrepro.outcome import INTERRUPTED
-from bnrepro.progress import SWEEP_PID, SWEEP_TABLE
 from bnrepro.records.files import write_json
+from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.stop import Stop
 from bnrepro.sweeps.watch import Watch
+from bnrepro.training import experiment
 from bnrepro.training.interrupt import begin
+from bnrepro.training.progress import SWEEP_PID, SWEEP_TABLE
 
 
 class _Launches:

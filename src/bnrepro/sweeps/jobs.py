@@ -11,13 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from bnrepro import experiment
-from bnrepro.command_line import typed_overrides
-from bnrepro.config import Config
+from bnrepro.config.overrides import typed_overrides
+from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
-from bnrepro.session import published_runs
-from bnrepro.validation import typed
+from bnrepro.training import experiment
+from bnrepro.training.session import published_runs
+from bnrepro.training.validation import typed
 
 Grid = Mapping[str, object]  # of a named sweep: key -> value, or values as they are typed
 

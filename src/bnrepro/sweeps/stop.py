@@ -12,7 +12,7 @@ from types import FrameType
 
 from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
-from bnrepro.progress import SWEEP_PID
+from bnrepro.training.progress import SWEEP_PID
 
 ASKED = (signal.SIGINT, signal.SIGTERM)
 STOP = "stop"  # in the sweep's directory, once it has been asked to

@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.table import Table
 
 from bnrepro.errors import UserError
-from bnrepro.overview import describe, table
 from bnrepro.records.run import ENDED
 from bnrepro.records.varied import chosen, differing
 from bnrepro.sweeps.jobs import Job
+from bnrepro.sweeps.overview import describe, table
 
 PERIOD = 1.0  # seconds between looks
 FIRST = ("running", "failed", "interrupted", "not begun", "diverged", "finished")  # to be shown where not all can be

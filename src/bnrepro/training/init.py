@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bnrepro.config import Init
+from bnrepro.config.schema import Init
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.stacked import StackedLinear

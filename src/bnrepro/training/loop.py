@@ -28,7 +28,7 @@ class Trainer:
     """Everything the loop works on; ``state`` and ``restore`` are what a checkpoint holds of it.
 
     Args:
-        task: the networks and what they are trained on (`bnrepro.tasks`). ``task.batch(seeds, step)`` and what
+        task: the networks and what they are trained on (`bnrepro.training.tasks`). ``task.batch(seeds, step)`` and what
             ``task.prepare(seeds, step)`` seeds are functions of their arguments alone.
         optimizer: steps all S networks; the loss is a sum over networks, so their gradients never mix.
         members: the S networks.

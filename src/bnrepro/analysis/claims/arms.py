@@ -4,10 +4,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bnrepro.analysis import sources
 from bnrepro.analysis.claims.rules import Experiment
-from bnrepro.analysis.load import Record
-from bnrepro.config import Config
+from bnrepro.analysis.reading import sources
+from bnrepro.analysis.reading.load import Record
+from bnrepro.config.schema import Config
 from bnrepro.records.files import read_json
 
 STATISTICS = "statistics.json"  # beside an experiment's runs: accuracies with other statistics than the run's own
@@ -24,7 +24,7 @@ class Records:
     """The records of all experiments, read once.
 
     Args:
-        where: see `bnrepro.analysis.sources.records`.
+        where: see `bnrepro.analysis.reading.sources.records`.
         experiments: all of them, by name.
     """
 

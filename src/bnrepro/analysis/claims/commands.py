@@ -6,7 +6,7 @@ from typing import Any
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.measures import best, cells, varied
 from bnrepro.analysis.claims.rules import Experiment, Part
-from bnrepro.analysis.load import Record
+from bnrepro.analysis.reading.load import Record
 
 Choices = dict[str, list[Any]]  # by key, the values that a sweep goes through
 SWEEP = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]

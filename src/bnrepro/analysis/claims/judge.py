@@ -10,8 +10,8 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.measures import across, cells, measure, varied
 from bnrepro.analysis.claims.rules import Part, Rule
-from bnrepro.analysis.endpoints import SIGNIFICANT, Endpoint, adjust, blocked
-from bnrepro.analysis.statistics import Estimate, distance, geometric, p_value
+from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint, adjust, blocked
+from bnrepro.analysis.reading.statistics import Estimate, distance, geometric, p_value
 
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
 MOST_SEEDS = 1000  # that are worth naming as what would decide
@@ -92,8 +92,8 @@ def decide(found: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
     """Give every part with a p-value, and every endpoint of a figure, its adjusted one and its verdict.
 
     The parts are one family, adjusted by Benjamini & Hochberg (1995) together with the endpoints that are no headlines;
-    see `bnrepro.analysis.endpoints` for these. A part holds, or fails, if its whole interval lies on one side of the
-    edge and its adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
+    see `bnrepro.analysis.reading.endpoints` for these. A part holds, or fails, if its whole interval lies on one side
+    of the edge and its adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
     """
     tested = [judged for judged in found if judged.estimate is not None and not judged.part.number]
     known = [judged for judged in tested if judged.p is not None]

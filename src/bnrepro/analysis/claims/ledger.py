@@ -10,8 +10,8 @@ from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experim
 from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
-from bnrepro.analysis.endpoints import Endpoint, together
-from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.reading.endpoints import Endpoint, together
+from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
@@ -32,7 +32,7 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     Args:
         results: the folder of committed records.
         definitions: the folder of the claims' rules.
-        source: take the records of the claims' own experiments from there; see `bnrepro.analysis.sources.records`.
+        source: take the records of the claims' own experiments from there; see `analysis.reading.sources.records`.
         scale: of these experiments.
 
     Raises:

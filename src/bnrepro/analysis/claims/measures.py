@@ -2,7 +2,7 @@
 
 ``{final: column}`` the result at the end; ``{highest: column}`` the largest evaluation; ``{area: column}`` the mean
 over the run's steps, a measure of speed; ``{difference: [column, column]}`` of two results at the end; ``{gap: loss}``
-test minus training loss where the latter first falls so far; ``{drift: view, layer: k}`` see `bnrepro.analysis.drift`;
+test minus training loss where the latter first falls so far; ``{drift: view, layer: k}`` see `analysis.reading.drift`;
 ``{probe: quantity, sites: ..., at: ...}`` what an instrument saw. A run that diverged has the accuracy of guessing, and
 an infinite weight norm or whatever else an instrument would have seen.
 
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis import dataset
 from bnrepro.analysis.claims.arms import value
 from bnrepro.analysis.claims.schema import ACROSS, KINDS
-from bnrepro.analysis.drift import layer_drift
-from bnrepro.analysis.load import Record
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.drift import layer_drift
+from bnrepro.analysis.reading.load import Record
 
 
 def _final(record: Record, column: str) -> float:

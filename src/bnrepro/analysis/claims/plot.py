@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims.judge import Judged
 from bnrepro.analysis.claims.rules import UNITS
 from bnrepro.analysis.claims.table import MARKS
+from bnrepro.analysis.render import style
 
 COLOURS = {"holds": style.WITH, "fails": style.WITHOUT}
 

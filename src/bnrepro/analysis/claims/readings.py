@@ -6,10 +6,10 @@ The headlines are those that docs/figure2-rules.md lists: of Figures 2 to 4.
 from collections.abc import Callable
 from functools import partial
 
-from bnrepro.analysis import figure1, figure2_claims, figure4
-from bnrepro.analysis.endpoints import Endpoint
-from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate, p_value, verdict
+from bnrepro.analysis.figures import figure1, figure2_claims, figure4
+from bnrepro.analysis.reading.endpoints import Endpoint
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import Estimate, p_value, verdict
 
 NO_P = "no p-value: "
 

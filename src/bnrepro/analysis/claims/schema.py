@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bnrepro.config import Config
+from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, suggest
 
 BOUNDS = ("above", "below", "at_least", "at_most", "within", "equals", "between")

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis import curves, dataset
 from bnrepro.analysis.claims.arms import value
 from bnrepro.analysis.claims.measures import measure
-from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.reading import curves, dataset
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import Estimate
 
 FIRST, LAST = 0, -1  # looks
 FINAL = {"final": "val/top1"}  # the measure that most drawings are of

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.claims.rules import UNITS, VERDICTS
-from bnrepro.analysis.text import grid, paragraph
+from bnrepro.analysis.render.text import grid, paragraph
 
 PLOTS = "claims/plots"
 INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and whether it is true here. Each was given a

@@ -16,7 +16,7 @@ from bnrepro.analysis.claims.drawings.painting import (
     title,
 )
 from bnrepro.analysis.claims.series import Arm
-from bnrepro.analysis.drift import layer_drift
+from bnrepro.analysis.reading.drift import layer_drift
 
 
 def noise(runs: dict[str, list[Arm]], inside: list[Arm]) -> Figure:

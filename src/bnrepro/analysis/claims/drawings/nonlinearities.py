@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.drawings.painting import (
     Effect,
@@ -21,6 +20,7 @@ from bnrepro.analysis.claims.drawings.painting import (
     title,
 )
 from bnrepro.analysis.claims.series import Arm
+from bnrepro.analysis.render import style
 
 
 def saturation(arms: list[Arm], deep: list[Arm]) -> Figure:

@@ -3,7 +3,6 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.drawings.painting import (
     absent,
@@ -17,6 +16,7 @@ from bnrepro.analysis.claims.drawings.painting import (
     title,
 )
 from bnrepro.analysis.claims.series import Arm
+from bnrepro.analysis.render import style
 
 STATISTICS = {
     "as they are": "statistics/population",

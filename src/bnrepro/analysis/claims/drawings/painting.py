@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.series import Arm
-from bnrepro.analysis.load import Record
-from bnrepro.analysis.statistics import Estimate
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.render import style
 
 ABSENT = "not measured yet"
 LINES = (":", "--", "-")  # of the first, the second and the third layer

@@ -2,7 +2,6 @@
 
 from matplotlib.figure import Figure
 
-from bnrepro.analysis import style
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.drawings.painting import (
     ABSENT,
@@ -16,6 +15,7 @@ from bnrepro.analysis.claims.drawings.painting import (
     title,
 )
 from bnrepro.analysis.claims.series import Arm
+from bnrepro.analysis.render import style
 
 
 def ladders(climbs: dict[str, tuple[list[Arm], str, str, str]]) -> Figure:

@@ -1,0 +1,149 @@
+"""Figure 4: what `bnrepro.use.evaluate` committed of several networks, and what is measured on it.
+
+Errors are fractions of images; an image's *rank* is its label's place among the classes by score.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.statistics import LEVEL, Estimate, verdict
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+
+RESAMPLES = 100_000
+ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
+MOST = 144  # crops of the claims
+CLAIMS = ("C45", "C46")
+FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.judged
+MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``info``: evaluation.json; ``subsets``: subsets.csv; ``ranks``: images.npz, by row "crops method networks"."""
+
+    info: dict[str, Any]
+    subsets: pd.DataFrame
+    ranks: dict[str, np.ndarray]
+
+    @property
+    def count(self) -> int:
+        """How many networks."""
+        return len(self.info["runs"])
+
+    @property
+    def images(self) -> int:
+        """How many images."""
+        return self.info["images"]
+
+    def wrong(self, crops: int, networks: tuple[int, ...], method: str = "mean", top: int = 1) -> np.ndarray:
+        """(M,) 1 where the label is not among the best ``top`` answers, else 0; networks count from 1."""
+        row = f"{crops} {method} {'+'.join(map(str, networks))}"
+        return (self.ranks[row] > top).astype(float)
+
+    def all_wrong(self, crops: int, method: str = "mean", top: int = 1) -> np.ndarray:
+        """`wrong` of all networks together."""
+        return self.wrong(crops, tuple(range(1, self.count + 1)), method, top)
+
+    def each_wrong(self, crops: int, top: int = 1) -> np.ndarray:
+        """`wrong` of each network alone, (networks, M)."""
+        return np.stack([self.wrong(crops, (k,), top=top) for k in range(1, self.count + 1)])
+
+
+def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
+    """Read the three files, which are of networks at this scale.
+
+    Raises:
+        UserError: they are not there.
+    """
+    if not (folder / "evaluation.json").is_file():
+        raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
+    with np.load(folder / "images.npz", allow_pickle=False) as arrays:
+        ranks = dict(zip(arrays["rows"].tolist(), arrays["rank"], strict=True))
+    return Evaluation(read_json(folder / "evaluation.json"), pd.read_csv(folder / "subsets.csv"), ranks)
+
+
+def networks(found: Evaluation, records: Iterable[Record]) -> list[Record]:
+    """The records of the networks that were evaluated, in their order.
+
+    Raises:
+        UserError: one is not among these records.
+    """
+    by_name = {record.path.name: record for record in records}
+    if unknown := [name for name in found.info["runs"] if name not in by_name]:
+        again = f"python scripts/evaluate.py scale={found.info['scale']}"
+        raise UserError(f"no record of {', '.join(unknown)}, which were evaluated; run: {again}")
+    return [by_name[name] for name in found.info["runs"]]
+
+
+def over_images(values: np.ndarray) -> Estimate:
+    """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images.
+
+    Only how many of the drawn images have each of the few distinct values is drawn, which is the same resampling.
+    """
+    m = len(values)
+    distinct, counts = np.unique(values.round(12), return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(m, counts / m, RESAMPLES)
+    low, high = np.quantile(drawn @ distinct / m, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(float(values.mean()), float(values.std(ddof=1)), float(low), float(high), m)
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """The exact two-sided p-value that two ways, each (M,) of wrong answers on the same images, err equally often."""
+    only_first, only_second = int((first > second).sum()), int((second > first).sum())
+    if only_first + only_second == 0:
+        return 1.0
+    return float(stats.binomtest(only_first, only_first + only_second).pvalue)
+
+
+def crops_gain(found: Evaluation, top: int = 1) -> Estimate:
+    """Error of one network with one crop minus with 144, the mean over networks, per image."""
+    return over_images((found.each_wrong(1, top) - found.each_wrong(MOST, top)).mean(0))
+
+
+def ensemble_gain(found: Evaluation, top: int = 1) -> Estimate:
+    """Error of one network, the mean over networks, minus that of all together, with 144 crops."""
+    return over_images(found.each_wrong(MOST, top).mean(0) - found.all_wrong(MOST, top=top))
+
+
+def best_gain(found: Evaluation, top: int = 1) -> Estimate:
+    """Error of the network that is best on these very images minus that of all together, with 144 crops."""
+    each = found.each_wrong(MOST, top)
+    return over_images(each[each.mean(1).argmin()] - found.all_wrong(MOST, top=top))
+
+
+def verdicts(found: Evaluation) -> dict[str, str]:
+    """By rules written before there were records.
+
+    C45: 144 crops of one network err less than one crop, and all networks together less than one of them: `holds` if
+    both intervals over images lie above 0, `fails` if one lies below. C46: all together err less than the best of them.
+    """
+    steps = [verdict(gain(found), 0, above=True) for gain in (crops_gain, ensemble_gain)]
+    c45 = "fails" if "fails" in steps else "holds" if set(steps) == {"holds"} else "inconclusive"
+    return {"C45": c45, "C46": verdict(best_gain(found), 0, above=True)}
+
+
+def by_size(found: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:
+    """Error of every choice of k networks: mean, lowest and highest, indexed by k."""
+    chosen = found.subsets[(found.subsets["crops"] == crops) & (found.subsets["method"] == method)]
+    errors = 1 - chosen[f"top{top}"] / found.images
+    return errors.groupby(chosen["size"]).agg(["mean", "min", "max"])
+
+
+def reliability(found: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
+    """Confidence, accuracy and number of images of the bins that hold `ENOUGH`; networks count from 1."""
+    told = found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]
+    bins = pd.DataFrame({key: told[key] for key in ("confidence", "accuracy", "images")})
+    return bins[bins["images"] >= ENOUGH * found.images].astype(float)
+
+
+def calibration_error(found: Evaluation, crops: int, networks: tuple[int, ...]) -> float:
+    """The expected calibration error of the mean of probabilities of these networks."""
+    return found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]["ece"]

@@ -1,0 +1,125 @@
+"""The ladder of rates: how accurate a network gets, and how soon, at each learning rate, with and without BN.
+
+It is drawn from the tuning sweeps, which are scored on training images held out of training.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnrepro.analysis.figures import tuning
+from bnrepro.analysis.reading import curves, dataset, sources
+from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.render import style
+from bnrepro.analysis.render.text import grid, paragraph
+
+SHARE = 0.95  # of the best accuracy without BN: the accuracy whose steps are counted
+NEAR = 0.9  # of its own best: within this an accuracy counts as good
+LOOK = {  # colour and marker of each arm
+    "plain": (style.WITHOUT, "s"),
+    "bn": (style.WITH, "o"),
+    "bn_beta1": (style.X5, "^"),
+}
+
+
+class Ladder(NamedTuple):
+    """One network's rungs.
+
+    ``title`` names the network and its data. ``goal`` is the accuracy whose steps are counted. ``rungs`` has a row per
+    arm and rate, with the columns arm, rate, n, top1 (mean final accuracy), low and high (over seeds), and steps
+    (median; inf where the median seed never gets to the goal).
+    """
+
+    title: str
+    goal: float
+    rungs: pd.DataFrame
+
+
+def ladder(records: list[Record], figure: str) -> Ladder:
+    """The rungs of a tuning sweep; of several initialisations or penalties at a rate the best one counts."""
+    runs = tuning.cells(records)
+    chance = dataset.chance(records[0])
+    goal = SHARE * float(tuning.best(runs).loc["plain", "top1"])
+    steps = [curves.crossing(record, goal, tuning.ACCURACY) for record in records]
+    runs = runs.assign(steps=steps, top1=runs["top1"].where(runs["state"] != "diverged", chance))
+    by_cell = runs.groupby(["arm", *tuning.CELL])
+    cells = by_cell.agg(
+        n=("top1", "count"), low=("top1", "min"), high=("top1", "max"), top1=("top1", "mean"), steps=("steps", "median")
+    ).reset_index()
+    best = cells.loc[cells.groupby(["arm", "rate"])["top1"].idxmax()]
+    title = "the network of Sec. 4.1, MNIST" if figure == "figure1" else f"Inception, {dataset.title(records[0])}"
+    return Ladder(title, goal, best.sort_values(["arm", "rate"]).reset_index(drop=True))
+
+
+def of_results(source: Path | str, sweep: str, scale: str) -> list[Ladder]:
+    """The ladder of a tuning sweep, ``figure1_tuning`` or ``figure2_tuning``; the committed one where there is none.
+
+    It is a list of one, or of none where nothing is committed either; see `bnrepro.analysis.reading.sources.records`.
+    """
+    records = sources.records(source, sweep, scale) or sources.records(sources.COMMITTED, sweep, scale)
+    return [ladder(records, sweep.removesuffix("_tuning"))] if records else []
+
+
+def widths(found: Ladder) -> pd.DataFrame:
+    """Per arm its best rate and accuracy, and the lowest and highest rate tried that is within a tenth of its best.
+
+    ``edge`` says whether the lowest or highest rate tried is among them, so that the range may be wider.
+    """
+    rows = {}
+    for arm, rungs in found.rungs.groupby("arm"):
+        best = rungs.loc[rungs["top1"].idxmax()]
+        good = rungs.loc[rungs["top1"] >= NEAR * best["top1"], "rate"]
+        edge = good.min() == rungs["rate"].min() or good.max() == rungs["rate"].max()
+        rows[arm] = {"rate": best["rate"], "top1": best["top1"], "from": good.min(), "to": good.max(), "edge": edge}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _draw(axes: Axes, found: Ladder, column: str) -> None:
+    for arm, rungs in found.rungs.groupby("arm"):
+        colour, marker = LOOK[arm]
+        known = rungs[np.isfinite(rungs[column])]
+        scale = 100 if column == "top1" else 1
+        axes.plot(known["rate"], scale * known[column], color=colour, marker=marker, ms=4, label=tuning.ARMS[arm])
+        if column == "top1" and (rungs["n"] > 1).any():
+            axes.fill_between(rungs["rate"], 100 * rungs["low"], 100 * rungs["high"], color=colour, alpha=0.15, lw=0)
+    axes.set_xscale("log")
+
+
+def draw(ladders: list[Ladder]) -> Figure:
+    """A row per network: final accuracy, and steps to the goal, against the learning rate."""
+    figure = Figure(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
+    panels = figure.subplots(len(ladders), 2, squeeze=False, sharex="row")
+    arms = {}
+    for (left, right), found in zip(panels, ladders, strict=True):
+        _draw(left, found, "top1")
+        _draw(right, found, "steps")
+        left.set_title(found.title, loc="left", fontsize=9)
+        left.set(ylim=(0, None), ylabel="final accuracy, %")
+        right.set(yscale="log", ylabel=f"steps to {found.goal:.1%}")
+        arms |= {label: line for line, label in zip(*left.get_legend_handles_labels(), strict=True)}
+    for axes in panels[-1]:
+        axes.set_xlabel("learning rate")
+    figure.legend(arms.values(), arms.keys(), loc="outside upper center", ncols=len(arms), fontsize=9)
+    return figure
+
+
+def table(found: Ladder) -> str:
+    """Rates within a tenth of the best, per arm, in Markdown."""
+    rows = [
+        [
+            tuning.ARMS[arm],
+            f"{row.rate:g}",
+            f"{100 * row.top1:.2f}",
+            f"{row['from']:g} to {row.to:g}",
+            f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
+        ]
+        for arm, row in widths(found).iterrows()
+    ]
+    prose = f"""How wide a range of rates suits each network. A rate counts if the final accuracy is at least
+    {NEAR:.0%} of the network's own best. Only rates that were tried are named."""
+    head = ["network", "best rate", "its accuracy, %", f"rates within {1 - NEAR:.0%} of it", "factor between them"]
+    return paragraph(prose) + "\n\n" + grid(head, rows)

@@ -1,0 +1,1 @@
+"""Records as the figures and claims read them: arms, curves, statistics."""

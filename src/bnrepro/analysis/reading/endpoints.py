@@ -1,0 +1,74 @@
+"""How a figure's report hands what it measured to the ledger: as endpoints, which are judged together.
+
+A figure judges its claims by rules of its own. For each claim and reading it gives the ledger a list of `Endpoint`, one
+for each thing that has to hold: what it is, the verdict that the figure's rule gives it, and, where there are any, the
+estimate with its interval and the p-value before any adjustment (`analysis.reading.statistics.p_value`, or a test of
+the figure's own). The ledger adjusts the p-values of all headline endpoints of all figures together (Holm 1979), and
+those of the others with the statistics of the claims' own experiments (Benjamini & Hochberg 1995). An endpoint that
+holds or fails by itself, and is not significant once adjusted, is inconclusive.
+
+The interval is the one that the figure's own table prints: a number has one interval wherever it is shown. Where there
+is no p-value, as of a censored time or a count of runs, ``note`` says why, and the ledger says so, too; its verdict is
+then the figure's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scipy import stats
+
+from bnrepro.analysis.reading.statistics import LEVEL, Estimate, holm
+
+SIGNIFICANT = 1 - LEVEL
+
+
+@dataclass
+class Endpoint:
+    """One thing that a figure measured for a claim, and its verdict.
+
+    ``unit`` and ``kind`` are as in the rules of claims: a key of `bnrepro.analysis.claims.rules.UNITS`, and one of
+    ratio, difference and value. ``q``, the adjusted p-value, is the ledger's to give.
+    """
+
+    what: str
+    verdict: str  # holds, fails or inconclusive, by the figure's rule; after `adjust` by the adjusted p-value, too
+    estimate: Estimate | None = None
+    p: float | None = None
+    unit: str = "number"
+    kind: str = "value"
+    headline: bool = True  # of the figure: in the family of Holm's adjustment
+    note: str = ""
+    q: float | None = None
+
+
+def together(verdicts: Iterable[str]) -> str:
+    """The verdict on things that must all hold."""
+    found = set(verdicts)
+    return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in found), "holds")
+
+
+def adjust(endpoints: Iterable[Endpoint], others: Iterable[float] = ()) -> list[float]:
+    """Give every endpoint that has a p-value its adjusted one, and return those of the others, in order.
+
+    Args:
+        endpoints: of all figures.
+        others: p-values of what is in the family of the endpoints that are no headlines.
+    """
+    tested, others = [one for one in endpoints if one.p is not None], list(others)
+    headlines = [one for one in tested if one.headline]
+    rest = [one for one in tested if not one.headline]
+    family = [*others, *(one.p for one in rest)]
+    adjusted = [float(q) for q in stats.false_discovery_control(family)] if family else []
+    for one, q in zip(headlines, holm([one.p for one in headlines]), strict=True):
+        one.q = float(q)
+    for one, q in zip(rest, adjusted[len(others) :], strict=True):
+        one.q = q
+    for one in tested:
+        if one.q > SIGNIFICANT and one.verdict != "inconclusive":
+            one.note, one.verdict = blocked(one.verdict), "inconclusive"
+    return adjusted[: len(others)]
+
+
+def blocked(verdict: str) -> str:
+    """What to say of something that is significant by itself, and is not once its p-value is adjusted."""
+    return f"by its interval alone it {verdict}; the adjusted p decides"

@@ -1,0 +1,127 @@
+"""Reading records."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from bnrepro.errors import UserError
+from bnrepro.records.files import read_json
+from bnrepro.records.run import ENDED
+from bnrepro.tracking import wandb_source
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in a tenth of the time, where PyYAML has libyaml
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's committed record: what it was, how it ended, its rows and its probes."""
+
+    path: Path
+    status: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.status["seed"]
+
+    @property
+    def variant(self) -> str:
+        return self.status["variant"]
+
+    @property
+    def group(self) -> str:
+        """The configuration, shared by all its seeds."""
+        return self.status["group"]
+
+    @property
+    def diverged(self) -> bool:
+        return self.status["state"] == "diverged"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        return yaml.load((self.path / "config.yaml").read_text(), Loader=LOADER)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """The rows of metrics.csv, indexed by step; none for a run that diverged before its first."""
+        path = self.path / "metrics.csv"
+        return pd.read_csv(path, index_col="step") if path.exists() else pd.DataFrame()
+
+    @cached_property
+    def probes(self) -> dict[str, np.ndarray]:
+        """The arrays of probes.npz.
+
+        Raises:
+            UserError: the record has none.
+        """
+        if not (self.path / "probes.npz").is_file():
+            raise UserError(f"{self.path} has no probes.npz; a run read from W&B's history alone has none")
+        with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
+
+
+def load_records(source: Source, figure: str | None = None, scale: str | None = None) -> list[Record]:
+    """Every complete record of a source, by name.
+
+    Args:
+        source: where records are.
+        figure: only of this figure: a runs directory and a W&B project hold several.
+        scale: only at this scale.
+
+    Raises:
+        UserError: W&B cannot be read.
+    """
+    if not isinstance(source, Path | str):
+        folders = sorted(source, key=lambda path: path.name)
+    elif wandb_source.is_wandb(source):
+        folders = wandb_source.fetch(source, figure, scale)
+    else:
+        folders = [path.parent for path in sorted(Path(source).glob("[!.]*/status.json"))]
+    found = [Record(folder, read_json(folder / "status.json")) for folder in folders]
+    found = [record for record in found if record.status["state"] in ENDED]
+    if figure:
+        found = [record for record in found if record.config.get("figure", figure) == figure]
+    if scale:
+        found = [record for record in found if record.config["scale"]["name"] == scale]
+    return found
+
+
+def by_variant(
+    records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1", scale: str = ""
+) -> dict[str, list[Record]]:
+    """The records of each variant asked for, by seed.
+
+    Args:
+        records: what there is.
+        variants: which of them, each by name.
+        prefer: configurations (`Record.group`) to take where a variant has records of several.
+        figure: where its experiments are, for a message.
+        scale: at which its records are looked for, for the same message.
+
+    Raises:
+        UserError: a variant has no record, or records of several configurations none of which is preferred.
+    """
+    groups = {}
+    for variant in variants:
+        found = sorted((r for r in records if r.variant == variant), key=lambda r: r.seed)
+        if len({r.group for r in found}) > 1:
+            preferred = [r for r in found if r.group in set(prefer)]
+            found = preferred or found
+        if not found:
+            command = f"python scripts/train.py experiment={figure}/{variant}" + (f" scale={scale}" if scale else "")
+            raise UserError(f"no complete record of {variant}; run {command}")
+        if len(several := sorted({r.group for r in found})) > 1:
+            raise UserError(
+                f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder, "
+                "and train the others under a name of their own, variant=NAME"
+            )
+        groups[variant] = found
+    return groups

@@ -1,0 +1,1 @@
+"""The command lines: every argparse of the doors in scripts/."""

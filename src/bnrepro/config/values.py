@@ -1,0 +1,54 @@
+"""Values of a structured configuration: composed by Hydra, turned into the schema's types, held to its fields."""
+
+import operator
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bnrepro.errors import UserError
+
+Schema = TypeVar("Schema")
+BOUNDS = {  # of a field: in words, and what holds of a value and its bound
+    "at_least": ("at least", operator.ge),
+    "above": ("above", operator.gt),
+    "below": ("below", operator.lt),
+}
+
+
+def structured(schema: type[Schema], composed: DictConfig) -> Schema:
+    """The composed configuration as an object of the schema, resolved; its fields' choices and bounds hold.
+
+    Raises:
+        UserError: a value has the wrong type or is outside its choices or bounds, or a key is unknown.
+    """
+    try:
+        values: Schema = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), composed))
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"configuration: {getattr(error, 'full_key', '') or ''}: {reason}") from None
+    _hold_to_fields(values)
+    return values
+
+
+def check_device(name: str) -> None:
+    """Raise a `UserError` for a name that is no device which this repository trains on, wherever it is asked."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError(f"device={name} is not one of cpu, cuda, cuda:0, cuda:1, ...")
+
+
+def _hold_to_fields(section: Any, prefix: str = "") -> None:
+    for field in fields(section):
+        key, value = prefix + field.name, getattr(section, field.name)
+        if is_dataclass(value):
+            _hold_to_fields(value, f"{key}.")
+        choices = field.metadata.get("choices")
+        for number in value if isinstance(value, list) else [value]:
+            if choices and number not in choices:
+                raise UserError(f"configuration: {key}={number} is not one of {', '.join(map(str, choices))}")
+            for bound, (words, holds) in BOUNDS.items():
+                if number is not None and bound in field.metadata and not holds(number, field.metadata[bound]):
+                    why = "; batch statistics need m > 1" if key == "training.batch_size" else ""
+                    raise UserError(f"configuration: {key}={value} must be {words} {field.metadata[bound]}{why}")

@@ -1,0 +1,105 @@
+"""Sec. 4.2: one convolutional network on images."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.models.trunk import Trunk
+from bnrepro.probes.layers import LayerProbe
+from bnrepro.seeding import draws, seed_population, torch_seed
+from bnrepro.training.accuracy import accuracy_of
+
+
+class Images(Protocol):
+    """What a data set of images offers."""
+
+    steps_per_epoch: int
+
+    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]: ...
+
+    def fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]: ...
+
+    def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+
+class ImageClassification:
+    """See `bnrepro.training.tasks`; S is 1.
+
+    Args:
+        model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
+        forward: what the training step calls: the model, compiled, or distributed over replicas.
+        data: see `Images`.
+        aux_weight: of each auxiliary head's loss.
+        precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
+        probe_batches: mini-batches that a probe looks at.
+        rank: which replica this is; each drops out units of its own.
+    """
+
+    stack = 1
+
+    def __init__(
+        self,
+        model: Trunk,
+        forward: nn.Module,
+        data: Images,
+        *,
+        aux_weight: float,
+        precision: str,
+        probe_batches: int,
+        rank: int = 0,
+    ):
+        self.model, self.forward, self.data = model, forward, data
+        self.aux_weight, self.probe_batches, self.rank = aux_weight, probe_batches, rank
+        self.mixed = precision == "bfloat16"
+        self.steps_per_epoch, self.draws = data.steps_per_epoch, draws(model)
+
+    def _autocast(self) -> torch.autocast:
+        kind = next(self.model.parameters()).device.type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
+
+    def batch(self, seeds: list[int], step: int) -> tuple[Tensor, Tensor]:
+        """A step's images and labels."""
+        (seed,) = seeds
+        return self.data.batch(seed, step)
+
+    def prepare(self, seeds: list[int], step: int) -> None:
+        """Dropout's masks and normalisers' noise are functions of seed and step: resuming needs no memory of them."""
+        (seed,) = seeds
+        torch.manual_seed(torch_seed(seed, "dropout", step, *([self.rank] if self.rank else [])))
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
+        with self._autocast():
+            found = self.forward(images)
+        logits, auxiliary = found if isinstance(found, tuple) else (found, [])
+        loss = F.cross_entropy(logits.to(images.dtype), labels)
+        for head in auxiliary:
+            loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
+        return loss[None]
+
+    def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """What the network itself says, in the precision of training and the mode it is in."""
+        with self._autocast():
+            return self.model(images)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, Tensor]:
+        """Loss and accuracies on the held-out images, single centre crop, each (1,)."""
+        return accuracy_of(
+            (self.predict(images).to(images.dtype).mT[None], labels[None])
+            for images, labels in self.data.evaluation_batches()
+        )
+
+    def population(self, batches: int) -> Iterator[Tensor]:
+        """Training mini-batches, fixed, augmented as in training; as is what normalisers draw on them."""
+        if self.draws:
+            seed_population()
+        yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
+
+    def probe(self, steps: list[int]) -> LayerProbe:
+        """Every nonlinearity's input, pooled over a layer, and of four fixed channels."""
+        batches = list(self.data.fixed_batches(self.probe_batches, "probe"))
+        return LayerProbe(self.model, self.predict, batches, steps)

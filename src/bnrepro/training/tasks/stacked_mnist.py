@@ -1,0 +1,51 @@
+"""Sec. 4.1: S multilayer perceptrons on binary MNIST, side by side."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bnrepro.data.mnist import MNIST
+from bnrepro.models.mlp import MLP
+from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.seeding import draws, seed_population, torch_seed
+from bnrepro.training.accuracy import evaluate
+
+
+class StackedMNIST:
+    """See `bnrepro.training.tasks`."""
+
+    def __init__(self, model: MLP, data: MNIST, probe_batches: int):
+        self.model, self.data, self.probe_batches = model, data, probe_batches
+        self.stack, self.steps_per_epoch, self.batch = model.stack, data.steps_per_epoch, data.batch
+        self.draws = draws(model)
+
+    def prepare(self, seeds: list[int], step: int) -> None:
+        """What normalisers draw is a function of seed and step; without one that does, only batches are random."""
+        if self.draws:
+            (seed,) = seeds
+            torch.manual_seed(torch_seed(seed, "noise", step))
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of each network, (S,)."""
+        return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits."""
+        return self.model(images)
+
+    def evaluate(self) -> dict[str, Tensor]:
+        """Loss and accuracies on the held-out images."""
+        return evaluate(self.model, self.data.eval_images, self.data.eval_labels)
+
+    def population(self, batches: int) -> Iterator[Tensor]:
+        """Training mini-batches, fixed, as is what normalisers draw on them."""
+        if self.draws:
+            seed_population()
+        for images in self.data.fixed_batches(batches, "population"):
+            yield images.float().expand(self.stack, -1, -1)
+
+    def probe(self, steps: list[int]) -> PercentileProbe:
+        """Every sigmoid's input."""
+        return PercentileProbe(self.model, self.data.fixed_batches(self.probe_batches, "probe"), steps)

@@ -1,0 +1,1 @@
+"""Trained networks in use: crops, ensembles, evaluation, prediction, export."""

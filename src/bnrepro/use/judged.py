@@ -1,0 +1,97 @@
+"""What is kept of an evaluation, in a folder of its own.
+
+evaluation.json   what was asked of which runs, where, with what; calibration
+subsets.csv       for every choice of the networks, way to combine them and number of crops: how many images were right
+images.npz        the label's place among the answers, (rows, M), and which crops, way and networks each row is
+answers.csv       instead of these, for images without labels: the best class of each
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnrepro.data.pictures import Pictures
+from bnrepro.records.files import write_atomically, write_json, write_text
+from bnrepro.records.provenance import now, provenance
+from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, subsets
+from bnrepro.use.multicrop import Predictions
+from bnrepro.use.trained import Trained
+
+
+def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, said: dict[int, list[Predictions]]) -> Path:
+    """The networks' common answer to images without labels, as a table."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "crops", "class", "name", "probability"])
+    for kind, members in said.items():
+        mean = combine(members, "mean")
+        for k, best in enumerate(mean.argmax(1)):
+            writer.writerow([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
+    write_text(out / "answers.csv", text.getvalue())
+    return out / "answers.csv"
+
+
+def write(
+    out: Path,
+    networks: list[Trained],
+    pictures: Pictures,
+    said: dict[int, list[Predictions]],
+    asked: dict[str, str],
+) -> dict[str, Any]:
+    """Write the three files, and return what is in the first, and the rows of the second.
+
+    Args:
+        out: the folder.
+        networks: which were asked.
+        pictures: about which images; they have labels.
+        said: what each network said, by the number of crops.
+        asked: command and options, for the record.
+    """
+    labels, count = pictures.labels, len(networks)
+    rows: list[list[Any]] = []
+    ranks: dict[str, np.ndarray] = {}
+    calibrated: dict[str, Any] = {}
+    for kind, members in said.items():
+        for chosen in subsets(count):
+            for method in METHODS:
+                scores = combine([members[k] for k in chosen], method)
+                rank = rank_of_label(scores, labels)
+                rows.append([kind, method, "+".join(str(k + 1) for k in chosen), len(chosen)])
+                rows[-1] += [int((rank <= k).sum()) for k in (1, 5)]
+                row = f"{kind} {method} {rows[-1][2]}"
+                if len(chosen) == count or (len(chosen) == 1 and method == "mean"):
+                    ranks[row] = rank.astype(np.uint16)
+                    if method == "mean":
+                        calibrated[row] = calibration(scores, labels)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["crops", "method", "networks", "size", "top1", "top5"])
+    writer.writerows(rows)
+    write_text(out / "subsets.csv", text.getvalue())
+    arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values())), "label": labels.astype(np.uint16)}
+    write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
+    first = networks[0]
+    figures = {
+        **provenance(),
+        **asked,
+        "ended": now(),
+        "runs": [one.name for one in networks],
+        "experiments": [one.status["experiment"] for one in networks],
+        "trained": [one.status["command"] for one in networks],
+        "seeds": [one.status["seed"] for one in networks],
+        "steps": [one.status["steps"] for one in networks],
+        "scale": first.config.scale["name"],
+        "data": first.config.data.name,
+        "classes": len(first.classes),
+        "pixels": first.config.data.pixels,
+        "images": len(pictures),
+        "images_fingerprint": pictures.fingerprint,
+        "crops": list(said),
+        "while_training": [one.status["final"] for one in networks],
+        "calibration": calibrated,
+    }
+    write_json(out / "evaluation.json", figures)
+    return figures | {"rows": rows}

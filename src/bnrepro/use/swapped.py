@@ -1,0 +1,87 @@
+"""A trained network with other statistics in its normalisers: those of each mini-batch, or of another domain."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from bnrepro.data.resident import EVALUATION_BATCH
+from bnrepro.seeding import numpy_rng
+from bnrepro.training.accuracy import accuracy_of
+from bnrepro.training.population import batch_norms, population_statistics
+
+CONTRAST, BRIGHTNESS = 0.5, 0.5  # of pixels in [-1, 1]: half the contrast about mid-grey, a quarter of the range of 2
+SHIFT = f"x -> {CONTRAST:g} x + {BRIGHTNESS:g}, cut off at -1 and 1, of the network's input x in [-1, 1]"
+KINDS = ("population", "batch", "shifted", "shifted_adapted", "adapted")
+
+
+def shifted(images: Tensor) -> Tensor:
+    """Images in [-1, 1] of another domain: half the contrast about mid-grey, a quarter of the range brighter.
+
+    They come to lie in [0, 1], so that at these amounts the cut-off takes nothing away.
+    """
+    return (CONTRAST * images + BRIGHTNESS).clamp(-1, 1)
+
+
+def mini_batches(count: int, size: int) -> list[Tensor]:
+    """Indices of ``count`` images in mini-batches of ``size``, in one random order, always the same.
+
+    No image is left out: those that do not fill a mini-batch join the one before, which then has up to
+    2 ``size`` - 1 images. Fewer than ``size`` images are one mini-batch.
+    """
+    order = torch.from_numpy(numpy_rng(0, "swapped statistics").permutation(count))
+    before = (max(1, count // size) - 1) * size
+    return [*(order[:before].split(size) if before else ()), order[before:]]
+
+
+def by_mini_batch(network: nn.Module) -> nn.Module:
+    """A copy in which batch normalisers are in training mode, by each mini-batch's own statistics, and nothing else is.
+
+    Dropout is off, and there are no auxiliary heads.
+    """
+    network = copy.deepcopy(network).eval()
+    for norm in batch_norms(network):
+        norm.train()
+    return network
+
+
+@torch.no_grad()
+def top1(network: nn.Module, images: Tensor, labels: Tensor, batches: list[Tensor]) -> float:
+    """Top-1 accuracy, a fraction, of a network in the mode it is in.
+
+    Args:
+        network: images (N, 3, H, W) to logits (N, classes).
+        images: (M, 3, H, W).
+        labels: (M,).
+        batches: indices of the images that pass through it together.
+    """
+    said = ((network(images[k]).to(images.dtype).mT[None], labels[k][None]) for k in batches)
+    return accuracy_of(said)["top1"].item()
+
+
+def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> dict[str, float]:
+    """Top-1 accuracy, a fraction, by the statistics in the normalisers; the weights are the same, dropout is off.
+
+    ``population``: the stored ones. ``batch``: those of each of `mini_batches`. ``shifted``: the stored ones, on
+    `shifted` images. ``shifted_adapted``: on these, those of Alg. 2 over these, which takes no labels (AdaBN, Li et al.
+    2016, arXiv:1603.04779). ``adapted``: on the images as they are, those of Alg. 2 over them, for comparison.
+
+    Alg. 2's are over the same `mini_batches`, weighted alike.
+
+    Args:
+        network: in evaluation mode, with the statistics of training; it is left so.
+        images: (M, 3, H, W) in [-1, 1], of all classes.
+        labels: (M,).
+        batch_size: images in a mini-batch of training.
+    """
+    chunks = list(torch.arange(len(images)).split(EVALUATION_BATCH))
+    batches = mini_batches(len(images), batch_size)
+    found = {
+        "population": top1(network, images, labels, chunks),
+        "batch": top1(by_mini_batch(network), images, labels, batches),
+        "shifted": top1(network, shifted(images), labels, chunks),
+    }
+    for name, domain in (("shifted_adapted", shifted(images)), ("adapted", images)):
+        with population_statistics(network, (domain[k] for k in batches)):
+            found[name] = top1(network, domain, labels, chunks)
+    return found

@@ -1,0 +1,108 @@
+"""A trained network taken from its run's directory, ready to be used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+
+from bnrepro.config.schema import Config
+from bnrepro.errors import UserError
+from bnrepro.models.digits import DigitReader
+from bnrepro.models.folded import folded
+from bnrepro.models.trunk import Trunk
+from bnrepro.records.run import RunDirectory
+from bnrepro.training import build, checkpoint
+from bnrepro.training.population import moving_average
+from bnrepro.training.validation import typed
+
+STATISTICS = ("population", "moving_average")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run's network.
+
+    ``network`` is in evaluation mode, with the statistics that were asked for, not folded; ``classes`` are (identifier,
+    words) in the order of the logits; ``digest`` identifies the weights and statistics. A network of binary digits is
+    a reader of pictures, 28 pixels wide.
+    """
+
+    name: str
+    config: Config
+    status: dict[str, Any]
+    network: Trunk | DigitReader
+    classes: list[list[str]]
+    digest: str
+
+    @property
+    def of_digits(self) -> bool:
+        """Whether it is a network of binary digits."""
+        return build.of_digits(self.config)
+
+    def predictor(self) -> "Predictor":
+        """The network for speed: folded where it has convolutions, in the precision of training."""
+        if self.of_digits:
+            return Predictor(self.network)
+        return Predictor(folded(self.network), self.config.training.precision == "bfloat16")
+
+
+class Predictor:
+    """Images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32."""
+
+    def __init__(self, network: Trunk | DigitReader, mixed: bool = False):
+        self.network, self.mixed = network, mixed
+        self.device = next(network.parameters()).device
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            return self.network(images).float()
+
+
+def trained(directory: Path, on: torch.device, statistics: str = "population") -> Trained:
+    """Load a finished run.
+
+    Args:
+        directory: of the run.
+        on: the device to put it on.
+        statistics: ``population``, those of Alg. 2 that the run took at its end; or the ``moving_average`` of training.
+
+    Raises:
+        UserError: there is no such run, it is not finished, its checkpoint is gone or damaged, or pictures cannot be
+            prepared as its images were.
+    """
+    run = RunDirectory(directory)
+    status = run.status()
+    if not status:
+        raise UserError(f"no run in {directory}; python scripts/status.py lists the runs")
+    again = f"run: {status['command']}"
+    if status["state"] != "finished":
+        raise UserError(f"{run.name} is {status['state']} at step {status['step']:,}; {again}")
+    try:
+        config = typed(OmegaConf.load(directory / "config.yaml"))
+    except (OSError, OmegaConfBaseException) as error:
+        raise UserError(f"{directory / 'config.yaml'} cannot be read ({str(error).splitlines()[0]})") from None
+    if config.data.inputs != "raw":
+        raise UserError(f"{run.name} was trained on {config.data.inputs} images, which a picture cannot be made to be")
+    state = checkpoint.load(run.checkpoint, run.name)
+    if state is None:
+        raise UserError(f"the checkpoint of {run.name} is gone; to train it again, move {directory} away and {again}")
+    if "statistics" not in state:
+        raise UserError(f"the checkpoint of {run.name} is of an older version; move it away, and {again}")
+    network = build.network(config, [status["seed"]], on, len(state["classes"]))
+    network.load_state_dict(state["model"])
+    if statistics == "population":
+        buffers = state["statistics"]
+    else:
+        with moving_average(network):
+            buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    network.load_state_dict(buffers, strict=False)
+    digest = checkpoint.digest(network.state_dict())
+    if build.of_digits(config):
+        network = DigitReader(network, config.data.binarize_above)
+    return Trained(run.name, config, status, network.eval(), state["classes"], digest)
