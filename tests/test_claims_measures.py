@@ -17,6 +17,7 @@ def test_measures_on_a_known_run(tmp_path):
     assert measure(run, {"final": "val/top1"}) == 0.6
     assert measure(run, {"highest": "val/top1"}) == 0.8
     assert measure(run, {"area": "val/top1"}) == pytest.approx(0.5 * 0.5 + 0.5 * 0.7)
+    assert measure(run, {"late": "val/top1", "from": 50}) == pytest.approx(0.7)
     known = {
         ("last/first", "last"): 8.0,
         ("mean", "last - first"): 9.0 - 7 / 3,

@@ -1,10 +1,11 @@
 """One number a run, as the rules of claims name them.
 
 ``{final: column}`` the result at the end; ``{highest: column}`` the largest evaluation; ``{area: column}`` the mean
-over the run's steps, a measure of speed; ``{difference: [column, column]}`` of two results at the end; ``{gap: loss}``
-test minus training loss where the latter first falls so far; ``{drift: view, layer: k}`` see `analysis.reading.drift`;
-``{probe: quantity, sites: ..., at: ...}`` what an instrument saw. A run that diverged has the accuracy of guessing, and
-an infinite weight norm or whatever else an instrument would have seen.
+over the run's steps, a measure of speed; ``{late: column, from: step}`` the mean of the evaluations from a step on;
+``{difference: [column, column]}`` of two results at the end; ``{gap: loss}`` test minus training loss where the latter
+first falls so far; ``{drift: view, layer: k}`` see `analysis.reading.drift`; ``{probe: quantity, sites: ..., at: ...}``
+what an instrument saw. A run that diverged has the accuracy of guessing, and an infinite weight norm or whatever else
+an instrument would have seen.
 
 Other measures are over several cells of an arm, each a value of one key: see `across`.
 """
@@ -38,6 +39,11 @@ def _area(record: Record, column: str) -> float:
     curve = _curve(record, column)
     steps = curve.index.to_numpy(float)
     return float(np.trapezoid(curve.to_numpy(), steps) / (steps[-1] - steps[0]))
+
+
+def _late(record: Record, column: str, first: int) -> float:
+    curve = _curve(record, column)
+    return float(curve[curve.index >= first].mean())
 
 
 def _gap(record: Record, level: float) -> float:
@@ -84,6 +90,8 @@ def measure(record: Record, spec: dict[str, Any]) -> float:
         return float(_curve(record, spec["highest"]).max())
     if kind == "area":
         return _area(record, spec["area"])
+    if kind == "late":
+        return _late(record, spec["late"], spec["from"])
     if kind == "difference":
         one, other = (_final(record, column) for column in spec["difference"])
         return one - other

@@ -13,6 +13,7 @@ KINDS: dict[str, tuple[str, ...]] = {  # of measures of one run, and the keys th
     "final": (),
     "highest": (),
     "area": (),
+    "late": ("from",),
     "difference": (),
     "gap": (),
     "drift": ("layer",),

@@ -1,0 +1,105 @@
+"""Why BN is held back under ReLUs: gradients inside Inception at `mini`, with BN's rates, by nonlinearity and beta.
+
+Balduzzi et al. 2017 (arXiv:1702.08591) show that gradients of a deep ReLU network without shortcuts resemble white
+noise: they are "shattered". Yang et al. 2019 (arXiv:1902.08129) show that BN makes such a network's gradients grow
+exponentially with depth, less so the closer its nonlinearities are to linear. A beta of 1 moves the bend of a ReLU one
+standard deviation below the mean of its inputs, and a leaky ReLU bends less. Both bring the network nearer to a linear
+one.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from bnrepro.analysis.claims.arms import value
+from bnrepro.analysis.claims.series import by_layer
+from bnrepro.analysis.reading import curves, dataset
+from bnrepro.analysis.reading.load import Record, load_records
+from bnrepro.analysis.reading.statistics import Estimate, geometric
+from bnrepro.analysis.render import style
+from bnrepro.analysis.render.text import grid, interval, percent
+
+EXPERIMENT = "claims/x5_inside"
+FIRST = 0  # look: after the first step
+KEYS = ("norm.name", "model.nonlinearity", "init.beta")
+Arms = dict[str, list[Record]]
+NETWORKS = {  # title: the values of KEYS, colour, line
+    "BN, ReLU": (("bn", "relu", 0.0), style.WITH, "-"),
+    "BN, ReLU, beta starts at 1": (("bn", "relu", 1.0), style.X5, "-"),
+    "BN, leaky ReLU": (("bn", "leaky_relu", 0.0), style.X30, "-"),
+    "BN, sigmoid": (("bn", "sigmoid", 0.0), style.SIGMOID, "-"),
+    "no BN, ReLU": (("none", "relu", 0.0), style.WITHOUT, "--"),
+    "no BN, leaky ReLU": (("none", "leaky_relu", 0.0), style.SIGMOID_WITHOUT, "--"),
+}
+RELATIVE, COSINE = "gradients/weight_relative", "shift/cosine"
+COLUMNS = [
+    "network",
+    "n",
+    "final top-1, % (± sd)",
+    "gradient over weight at step 1, first layer over last [95 % interval]",
+    "cosine at step 1, mean over layers [95 % interval]",
+]
+
+
+def arms(source: Path | str, scale: str = "mini") -> Arms:
+    """The records of each network that has any, by title."""
+    records = load_records(source, EXPERIMENT, scale)
+    chosen = {
+        title: [record for record in records if tuple(value(record.config, key) for key in KEYS) == settings]
+        for title, (settings, _, _) in NETWORKS.items()
+    }
+    return {title: of_title for title, of_title in chosen.items() if of_title}
+
+
+def draw(networks: Arms) -> Figure:
+    """Accuracy while training; after the first step the relative gradient and its cosine, layer by layer.
+
+    Lines are means over seeds, and the band of an accuracy is its range. The cosine is that of a layer's gradient
+    before and after all layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
+    """
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    accuracy, relative, cosine = figure.subplots(1, 3)
+    for title, records in networks.items():
+        _, colour, line = NETWORKS[title]
+        by_seed = curves.accuracies(records, dataset.chance(records[0]))
+        style.draw_seeds(accuracy, by_seed, colour, f"{title} (n = {len(records)})", line)
+        for axes, quantity, marker in ((relative, RELATIVE, ""), (cosine, COSINE, "o")):
+            by_site = by_layer(records, quantity, FIRST)
+            axes.plot(by_site.index, by_site.mean(axis=1), color=colour, ls=line, marker=marker, ms=4)
+            axes.set_xlabel("layer, from the image up")
+    accuracy.set(xlabel="training steps", ylim=(0, None))
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    relative.set_yscale("log")
+    cosine.set_ylim(-0.1, 1.05)
+    for axes, title in (
+        (accuracy, "(a) validation accuracy"),
+        (relative, "(b) gradient over weight, norms, at step 1"),
+        (cosine, "(c) cosine of a gradient before and after the layers below step"),
+    ):
+        axes.set_title(title, loc="left", fontsize=9)
+    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def _final(records: list[Record]) -> str:
+    return percent(Estimate.of(np.array([record.status["final"]["val/top1"] for record in records])))
+
+
+def _first_over_last(records: list[Record]) -> str:
+    ratios = by_layer(records, RELATIVE, FIRST)
+    return interval(geometric((ratios.iloc[0] / ratios.iloc[-1]).to_numpy()), digits=1)
+
+
+def _mean_cosine(records: list[Record]) -> str:
+    return interval(Estimate.of(by_layer(records, COSINE, FIRST).mean().to_numpy()))
+
+
+def table(networks: Arms) -> str:
+    """The same in numbers: means over seeds with standard deviations or 95 % intervals (Student's t)."""
+    rows = [
+        [title, str(len(records)), _final(records), _first_over_last(records), _mean_cosine(records)]
+        for title, records in networks.items()
+    ]
+    return grid(COLUMNS, rows)
