@@ -30,28 +30,28 @@ class Records:
 
     def __init__(self, where: Path | str, experiments: dict[str, Experiment]):
         self.where, self.experiments = where, experiments
-        self._found: dict[str, list[Record]] = {}
+        self._by_experiment: dict[str, list[Record]] = {}
 
     def of(self, name: str) -> list[Record]:
         """All records of an experiment."""
-        if name not in self._found:
+        if name not in self._by_experiment:
             home = self.experiments[name].records
             figure, _, scale = home.rpartition("/")
             records = sources.records(self.where, figure, scale)
             if (beside := Path(self.where) / home / STATISTICS).is_file():
-                records = [_with_statistics(r, read_json(beside)["runs"]) for r in records]
-            self._found[name] = records
-        return self._found[name]
+                accuracies = read_json(beside)["runs"]
+                records = [_with_statistics(record, accuracies.get(record.path.name, {})) for record in records]
+            self._by_experiment[name] = records
+        return self._by_experiment[name]
 
     def arm(self, name: str, overrides: dict[str, Any], varied: str = "") -> list[Record]:
         """The records of one arm of an experiment, by name; ``varied`` is the key that may have any value."""
         experiment = self.experiments[name]
-        wanted = {key: v for key, v in (experiment.base | experiment.usual | overrides).items() if key != varied}
-        return [r for r in self.of(name) if all(value(r.config, key) == v for key, v in wanted.items())]
+        settings = experiment.base | experiment.usual | overrides
+        settings.pop(varied, None)
+        return [r for r in self.of(name) if all(value(r.config, key) == v for key, v in settings.items())]
 
 
-def _with_statistics(record: Record, found: dict[str, dict[str, float]]) -> Record:
-    if record.path.name not in found:
-        return record
-    more = {f"statistics/{name}": accuracy for name, accuracy in found[record.path.name].items()}
-    return replace(record, status=record.status | {"final": record.status["final"] | more})
+def _with_statistics(record: Record, accuracies: dict[str, float]) -> Record:
+    more = {f"statistics/{name}": accuracy for name, accuracy in accuracies.items()}
+    return replace(record, status=record.status | {"final": record.status.get("final", {}) | more})

@@ -17,51 +17,54 @@ PAPER = "paper"  # the scale of an experiment unless another is asked for
 def _choices(
     part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records, seeds: int
 ) -> list[Choices]:
-    """What one arm chooses, a sweep each.
+    """The sweeps that train one arm: the values of each key that it sets.
 
-    A key that its measure goes over has all the values that there are records of; where the best of them is tested on
-    seeds of their own, that one has these in a second sweep.
+    A key that the part's measure goes over takes all values of which there are records. Where the best value is tested
+    on seeds of its own, a second sweep trains that value with these seeds.
     """
-    chosen = {key: [one] for key, one in (experiment.usual | overrides).items() if one != experiment.base.get(key)}
+    settings = experiment.usual | overrides
+    chosen = {key: [setting] for key, setting in settings.items() if setting != experiment.base.get(key)}
     if not (key := varied(part.measure)):
         return [chosen | {SEED: list(range(seeds))}]
-    found = records.arm(part.experiment, overrides, varied=key)
-    values = sorted({value(r.config, key) for r in found})
+    of_arm = records.arm(part.experiment, overrides, varied=key)
+    values = sorted({value(record.config, key) for record in of_arm})
     if "best" not in part.measure:
         return [chosen | {key: values, SEED: list(range(seeds))}]
     sweeps = [chosen | {key: values, SEED: part.measure["choose_on"]}]
-    winner = best(cells(found, part.measure), part.measure)
+    winner = best(cells(of_arm, part.measure), part.measure)
     return sweeps if winner is None else [*sweeps, chosen | {key: [winner], SEED: part.measure["test_on"]}]
 
 
 def _merge(arms: list[Choices]) -> list[Choices]:
-    """Fewer sweeps that go through the same: two that differ in the values of one key become one."""
+    """The same runs in fewer sweeps: two sweeps that differ in the values of one key become one."""
     merged: list[Choices] = []
     for arm in arms:
         for other in merged:
             different = [key for key in other if arm.get(key) != other[key]]
             if arm.keys() == other.keys() and len(different) < 2:
                 for key in different:
-                    other[key] = other[key] + [one for one in arm[key] if one not in other[key]]
+                    other[key] = other[key] + [value for value in arm[key] if value not in other[key]]
                 break
         else:
             merged.append({key: list(values) for key, values in arm.items()})
     return merged if len(merged) == len(arms) else _merge(merged)
 
 
-def _word(one: Any) -> str:
-    if isinstance(one, list):
-        return f"[{','.join(map(_word, one))}]"
-    return str(one).lower() if isinstance(one, bool) else f"{one:g}" if isinstance(one, float) else str(one)
+def _word(setting: Any) -> str:
+    if isinstance(setting, list):
+        return f"[{','.join(map(_word, setting))}]"
+    if isinstance(setting, bool):
+        return str(setting).lower()
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
 def _override(key: str, values: list[Any]) -> str:
-    """``norm.name`` is chosen as a file of the group ``norm``, all else as a value."""
+    """An override as it is typed; ``norm.name`` chooses a file of the group ``norm``."""
     return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
 
 
 def commands(parts: list[Part], experiments: dict[str, Experiment], records: Records) -> list[str]:
-    """One line a sweep, in the order of the parts."""
+    """The commands that train the parts' experiments, one line per sweep, in the order of the parts."""
     lines: list[str] = []
     for name in dict.fromkeys(part.experiment for part in parts if part.experiment):
         experiment, own = experiments[name], [part for part in parts if part.experiment == name]
@@ -78,13 +81,16 @@ def commands(parts: list[Part], experiments: dict[str, Experiment], records: Rec
 
 
 def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[str]:
-    """One line for all experiments that have the same seeds; or one for all, each with the seed of its file."""
-    found: dict[str, set[int]] = {}
+    """The commands that made these records: one line for all experiments that have the same seeds.
+
+    Without ``seeds`` it is one line for all experiments, each of which has the seed of its own file.
+    """
+    seeds_of: dict[str, set[int]] = {}
     for record in records:
-        found.setdefault(record.status["experiment"], set()).add(record.seed)
+        seeds_of.setdefault(record.status["experiment"], set()).add(record.seed)
     together: dict[tuple[int, ...], list[str]] = {}
-    for experiment, its_seeds in found.items():
-        together.setdefault(tuple(sorted(its_seeds)) if seeds else (), []).append(experiment)
+    for experiment, own_seeds in seeds_of.items():
+        together.setdefault(tuple(sorted(own_seeds)) if seeds else (), []).append(experiment)
     start = [*SWEEP, *([] if scale == PAPER else [f"scale={scale}"])]
     return [
         shlex.join([*start, _override("experiment", names), *([_override(SEED, list(chosen))] if chosen else [])])
@@ -93,6 +99,6 @@ def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[s
 
 
 def _order(item: tuple[str, list[Any]]) -> tuple[bool, bool, str]:
-    """Groups come first, and seeds last."""
+    """The place of a key in a command: groups come first, seeds last."""
     key, _ = item
     return key == SEED, not key.endswith(".name"), key

@@ -9,7 +9,6 @@ or from reading alone (``text``). The claims are the files that there are.
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +76,10 @@ def _quantity(raw: dict[str, Any], where: str) -> dict[str, str]:
 def _statistic(raw: dict[str, Any], kind: str, seeds: Any, where: str) -> dict[str, Any]:
     """The fields of a part that is measured over seeds, checked."""
     compare = raw["compare"]
-    said = "difference" if isinstance(compare, dict) else next((SIGNS[sign] for sign in SIGNS if sign in compare), kind)
-    if said != kind:
-        raise UserError(f"{where}: compare: {compare} is a {said}, and the part says that it is a {kind}")
+    signs = {} if isinstance(compare, dict) else {sign: name for sign, name in SIGNS.items() if sign in compare}
+    compared = "difference" if isinstance(compare, dict) else next(iter(signs.values()), kind)
+    if compared != kind:
+        raise UserError(f"{where}: compare: {compare} is a {compared}, and the part says that it is a {kind}")
     if raw.get("equals") is not None:
         raise UserError(f"{where}: equals is for exact numbers; no interval over seeds shows it: use within")
     check_measure(raw["measure"], where)
@@ -175,8 +175,6 @@ def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
         where = f"{path}: {name}"
         check_keys(entry, ("records", "base"), ("usual", "command"), where)
         check_settings(entry["base"] | entry.get("usual", {}), where)
-    found = {name: Experiment(name, **entry) for name, entry in raw.items()}
-    return {
-        name: replace(one, records=one.records.removesuffix(own) + f"/{scale}") if one.records.endswith(own) else one
-        for name, one in found.items()
-    }
+        if entry["records"].endswith(own):
+            entry["records"] = entry["records"].removesuffix(own) + f"/{scale}"
+    return {name: Experiment(name, **entry) for name, entry in raw.items()}

@@ -19,12 +19,12 @@ MOST_SEEDS = 1000  # that are worth naming as what would decide
 
 @dataclass
 class Judged:
-    """A part with what was found: the estimate over seeds, or the exact number, and the verdict."""
+    """A part with its estimate over seeds, or its exact number, and the verdict."""
 
     part: Part
     verdict: str = "untested"
     estimate: Estimate | None = None
-    values: list[float] = field(default_factory=list)  # a number a seed, whose mean is the estimate's
+    values: list[float] = field(default_factory=list)  # one number per seed, whose mean is the estimate's
     number: float | None = None
     p: float | None = None  # two-sided, that the statistic lies on the rule's edge
     q: float | None = None  # adjusted within the family of directional parts
@@ -40,17 +40,17 @@ class Judged:
 
 
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
-    """A number a seed of one arm, and the runs that it is from."""
+    """One number per seed of an arm, and the names of the runs that they are from."""
     spec = part.measure
-    found = records.arm(part.experiment, overrides, varied=varied(spec))
-    names = [record.path.name for record in found]
+    of_arm = records.arm(part.experiment, overrides, varied=varied(spec))
+    names = [record.path.name for record in of_arm]
     if varied(spec):
-        return across(cells(found, spec), spec), names
-    return {record.seed: measure(record, spec) for record in found}, names
+        return across(cells(of_arm, spec), spec), names
+    return {record.seed: measure(record, spec) for record in of_arm}, names
 
 
 def gather(records: Records, part: Part) -> Judged:
-    """What the arms of a part gave, paired by seed; without an estimate where an arm has no record."""
+    """A part with its arms' numbers, paired by seed; without an estimate where an arm has no record."""
     arms = {name: _seed_values(records, part, part.arms[name]) for name in part.weights}
     runs = sorted({run for _, names in arms.values() for run in names})
     measured = [{seed for seed, number in values.items() if not np.isnan(number)} for values, _ in arms.values()]
@@ -88,14 +88,14 @@ def holds(rule: Rule, low: float, high: float) -> str:
     return "holds" if inside else "fails" if outside else "inconclusive"
 
 
-def decide(found: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
+def decide(parts: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
     """Give every part with a p-value, and every endpoint of a figure, its adjusted one and its verdict.
 
     The parts are one family, adjusted by Benjamini & Hochberg (1995) together with the endpoints that are no headlines;
     see `bnrepro.analysis.reading.endpoints` for these. A part holds, or fails, if its whole interval lies on one side
     of the edge and its adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
     """
-    tested = [judged for judged in found if judged.estimate is not None and not judged.part.number]
+    tested = [judged for judged in parts if judged.estimate is not None and not judged.part.number]
     known = [judged for judged in tested if judged.p is not None]
     for judged, q in zip(known, adjust(endpoints, [judged.p for judged in known]), strict=True):
         judged.q = q

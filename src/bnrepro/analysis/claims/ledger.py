@@ -43,27 +43,24 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
         raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
     identities = read_json(results / IDENTITIES)
     records = Records(source or results, experiments)
-    found = {
-        name: [_judge(name, part, records, identities, results) for part in claim.parts]
-        for name, claim in claims.items()
-    }
-    judged = {name: [one for one in parts if isinstance(one, Judged)] for name, parts in found.items()}
-    readings = [one for parts in found.values() for group in parts if not isinstance(group, Judged) for one in group]
-    decide((one for parts in judged.values() for one in parts), (e for one in readings for e in one.endpoints))
+    judged: dict[str, list[Judged]] = {}
+    reports: dict[str, list[Reported]] = {}
+    for name, claim in claims.items():
+        judged[name] = [_judge(name, part, records, identities) for part in claim.parts if not part.report]
+        reports[name] = [
+            reading for part in claim.parts if part.report for reading in reported(part.report, name, results)
+        ]
+    parts = [part for of_claim in judged.values() for part in of_claim]
+    endpoints = [endpoint for of_claim in reports.values() for reading in of_claim for endpoint in reading.endpoints]
+    decide(parts, endpoints)
     rows: dict[str, Row] = {}
-    for claim in sorted(claims.values(), key=lambda one: bool(one.all_of)):
-        rows[claim.id] = _row(claim, found[claim.id], rows, records)
+    for claim in sorted(claims.values(), key=lambda claim: bool(claim.all_of)):
+        rows[claim.id] = _row(claim, judged[claim.id], reports[claim.id], rows, records)
     return Ledger([rows[name] for name in claims], judged)
 
 
-def _judge(
-    claim: str, part: Part, records: Records, identities: dict[str, Any], results: Path
-) -> Judged | list[Reported]:
-    if part.report:
-        return reported(part.report, claim, results)
-    if part.number:
-        return _exact(claim, part, identities)
-    return gather(records, part)
+def _judge(claim: str, part: Part, records: Records, identities: dict[str, Any]) -> Judged:
+    return _exact(claim, part, identities) if part.number else gather(records, part)
 
 
 def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
@@ -81,40 +78,38 @@ def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
 
 
 def _reading(parts: list[Judged]) -> str:
-    """Of one reading: nothing if its check does not hold."""
-    claimed = together([one.verdict for one in parts if not one.part.check])
-    sound = all(one.verdict == "holds" for one in parts if one.part.check)
-    return claimed if sound or claimed == "untested" else "inconclusive"
+    """The verdict of one reading, which is inconclusive if its check does not hold."""
+    claimed = together([judged.verdict for judged in parts if not judged.part.check])
+    checked = all(judged.verdict == "holds" for judged in parts if judged.part.check)
+    return claimed if checked or claimed == "untested" else "inconclusive"
 
 
 def _over_readings(verdicts: list[str], claim: Claim) -> str:
-    """One verdict of several readings: ``contested`` if they contradict each other, or the literature what we found."""
+    """One verdict of several readings: ``contested`` if two contradict each other, or the literature contradicts us."""
     tested = {verdict for verdict in verdicts if verdict != "untested"}
     if not tested:
         return "untested"
-    if {"holds", "fails"} <= tested or "contested" in tested:
+    if {"holds", "fails"} <= tested:
         return "contested"
-    found = next(iter(tested)) if len(tested) == 1 else "inconclusive" if "inconclusive" in tested else "holds"
-    return "contested" if found == "holds" and claim.stance == "contradicts" else found
+    verdict = tested.pop() if len(tested) == 1 else "inconclusive"
+    return "contested" if verdict == "holds" and claim.stance == "contradicts" else verdict
 
 
-def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row], records: Records) -> Row:
-    experiments = records.experiments
-    parts = [part for one in found for part in ([_part(one)] if isinstance(one, Judged) else map(_reported, one))]
+def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict[str, Row], records: Records) -> Row:
+    parts = [*map(_part, judged), *map(_reported, reports)]
     by_reading: dict[str, list[Judged]] = {}
-    for one in found:
-        if isinstance(one, Judged):
-            by_reading.setdefault(one.part.reading, []).append(one)
-    readings = {name: _reading(group) for name, group in by_reading.items()}
-    readings |= {one.reading: one.verdict for group in found if not isinstance(group, Judged) for one in group}
+    for part in judged:
+        by_reading.setdefault(part.part.reading, []).append(part)
+    readings = {name: _reading(of_reading) for name, of_reading in by_reading.items()}
+    readings |= {report.reading: report.verdict for report in reports}
     if claim.text:
         verdict = claim.text
     elif claim.all_of:
         verdict = together([rows[name]["verdict"] for name in claim.all_of])
     else:
         verdict = _over_readings(list(readings.values()), claim)
-    reports = [part.report for part in claim.parts if part.report]
-    folders = [experiments[name].records for name in claim.experiments] + [HOMES[name] for name in reports]
+    figures = [part.report for part in claim.parts if part.report]
+    folders = [records.experiments[name].records for name in claim.experiments] + [HOMES[name] for name in figures]
     return {
         "id": claim.id,
         "place": claim.place,
@@ -130,18 +125,17 @@ def _row(claim: Claim, found: list[Judged | list[Reported]], rows: dict[str, Row
         "follows_from": claim.all_of,
         "literature": {"stance": claim.stance, "says": claim.says},
         "rule": f"configs/claims/{claim.id}.yaml",
-        "commands": _commands(claim, found, records),
+        "commands": _commands(claim, reports, records),
         "records": [f"results/{folder}" for folder in folders],
         "runs": sorted({run for part in parts for run in part["runs"]}),
     }
 
 
-def _commands(claim: Claim, found: list[Judged | list[Reported]], records: Records) -> list[str]:
-    """What makes everything that a claim is judged on, a line a command."""
+def _commands(claim: Claim, reports: list[Reported], records: Records) -> list[str]:
+    """The commands that make everything that a claim is judged on."""
     lines = commands(claim.parts, records.experiments, records)
-    for part, one in zip(claim.parts, found, strict=True):
-        if not isinstance(one, Judged):
-            lines += training(part.report, one)
+    for figure in dict.fromkeys(part.report for part in claim.parts if part.report):
+        lines += training(figure, reports)
     return lines + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else [])
 
 
@@ -159,8 +153,8 @@ def _measured(estimate: Estimate, p: float | None, q: float | None) -> Row:
     }
 
 
-def _part(one: Judged) -> Row:
-    part, estimate = one.part, one.estimate
+def _part(judged: Judged) -> Row:
+    part, estimate = judged.part, judged.estimate
     row: Row = {
         "what": part.what,
         "reading": part.reading,
@@ -168,41 +162,49 @@ def _part(one: Judged) -> Row:
         "is": part.kind,
         "unit": part.unit,
         "family": "directional" if part.experiment else "timed" if estimate else "exact",
-        "verdict": one.verdict,
+        "verdict": judged.verdict,
         "n": 1 if part.number else 0,
-        "value": _number(one.value),
-        "runs": one.runs,
+        "value": _number(judged.value),
+        "runs": judged.runs,
     }
     if part.check:
         row["check"] = True
     if estimate:
-        row |= _measured(estimate, one.p, one.q) | {"values": [_number(value) for value in one.values]}
+        row |= _measured(estimate, judged.p, judged.q) | {"values": [_number(value) for value in judged.values]}
     if part.experiment and estimate:
-        row["seeds"] = one.seeds
-        if one.verdict == "inconclusive":
-            row["n_to_decide"] = seeds_to_decide(one)
-    if one.note:
-        row["note"] = one.note
+        row["seeds"] = judged.seeds
+        if judged.verdict == "inconclusive":
+            row["n_to_decide"] = seeds_to_decide(judged)
+    if judged.note:
+        row["note"] = judged.note
     return row
 
 
-def _reported(one: Reported) -> Row:
+def _reported(report: Reported) -> Row:
     return {
-        "what": one.ours,
-        "reading": one.reading,
-        "rule": one.rule,
+        "what": report.ours,
+        "reading": report.reading,
+        "rule": report.rule,
         "is": "value",
         "unit": "number",
         "family": "reported",
-        "verdict": one.verdict,
-        "n": one.n,
+        "verdict": report.verdict,
+        "n": report.n,
         "value": None,
-        "runs": sorted({record.path.name for record in one.records}),
-        "endpoints": [_endpoint(endpoint) for endpoint in one.endpoints],
+        "runs": sorted({record.path.name for record in report.records}),
+        "endpoints": [_endpoint(endpoint) for endpoint in report.endpoints],
     }
 
 
-def _endpoint(one: Endpoint) -> Row:
-    row = {"what": one.what, "is": one.kind, "unit": one.unit, "verdict": one.verdict, "note": one.note}
-    row |= {"family": "headline" if one.headline else "directional"}
-    return row | (_measured(one.estimate, one.p, one.q) if one.estimate else {"value": None, "p": None, "q": None})
+def _endpoint(endpoint: Endpoint) -> Row:
+    row: Row = {
+        "what": endpoint.what,
+        "is": endpoint.kind,
+        "unit": endpoint.unit,
+        "verdict": endpoint.verdict,
+        "note": endpoint.note,
+        "family": "headline" if endpoint.headline else "directional",
+    }
+    if endpoint.estimate is None:
+        return row | {"value": None, "p": None, "q": None}
+    return row | _measured(endpoint.estimate, endpoint.p, endpoint.q)

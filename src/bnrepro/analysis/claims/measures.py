@@ -51,7 +51,7 @@ def _gap(record: Record, level: float) -> float:
     return float((reached["val/loss"] - reached["train/loss"]).iloc[0]) if len(reached) else np.nan
 
 
-_ONE: dict[str, Callable[[np.ndarray], float]] = {  # of the values at the sites, or at the looks
+_REDUCTIONS: dict[str, Callable[[np.ndarray], float]] = {  # of the values at the sites, or at the looks
     "first": lambda v: v[0],
     "last": lambda v: v[-1],
     "mean": np.mean,
@@ -66,18 +66,18 @@ def _reduce(values: np.ndarray, how: str) -> float:
     """One value of several; what was not measured (nan) is left out. ``a / b`` and ``a - b`` are of two reductions."""
     for sign, join in (("/", np.divide), ("-", np.subtract)):
         if sign in how:
-            one, other = (_reduce(values, side.strip()) for side in how.split(sign))
-            return float(join(one, other))
+            left, right = (_reduce(values, side.strip()) for side in how.split(sign))
+            return float(join(left, right))
     known = values[~np.isnan(values)]
-    return float(_ONE[how](known)) if len(known) else np.nan
+    return float(_REDUCTIONS[how](known)) if len(known) else np.nan
 
 
 def _probe(record: Record, quantity: str | list[str], sites: str, at: str) -> float:
     if record.diverged:
         return np.inf
     if isinstance(quantity, list):
-        one, other = (_probe(record, name, sites, at) for name in quantity)
-        return one / other
+        numerator, denominator = (_probe(record, name, sites, at) for name in quantity)
+        return numerator / denominator
     return _reduce(np.array([_reduce(look, sites) for look in record.probes[quantity].astype(float)]), at)
 
 
@@ -93,8 +93,8 @@ def measure(record: Record, spec: dict[str, Any]) -> float:
     if kind == "late":
         return _late(record, spec["late"], spec["from"])
     if kind == "difference":
-        one, other = (_final(record, column) for column in spec["difference"])
-        return one - other
+        first, second = (_final(record, column) for column in spec["difference"])
+        return first - second
     if kind == "gap":
         return _gap(record, spec["gap"])
     if kind == "drift":
@@ -115,25 +115,25 @@ def cells(records: list[Record], spec: dict[str, Any]) -> Cells:
 
     A number that a record does not have (nan) is left out, like a seed of which there is no record.
     """
-    found: Cells = {}
+    by_value: Cells = {}
     for record in records:
         if not np.isnan(number := measure(record, spec["of"])):
-            found.setdefault(value(record.config, varied(spec)), {})[record.seed] = number
-    return dict(sorted(found.items()))
+            by_value.setdefault(value(record.config, varied(spec)), {})[record.seed] = number
+    return dict(sorted(by_value.items()))
 
 
-def best(found: Cells, spec: dict[str, Any]) -> Any:
+def best(of_arm: Cells, spec: dict[str, Any]) -> Any:
     """The value of the key whose cell has the highest mean over the seeds to choose on; the first of several.
 
     None before all cells with all of these seeds are there.
     """
     seeds = spec["choose_on"]
-    if len(found) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in found.values()):
+    if len(of_arm) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in of_arm.values()):
         return None
-    return max(found, key=lambda value: np.mean([found[value][seed] for seed in seeds]))
+    return max(of_arm, key=lambda value: np.mean([of_arm[value][seed] for seed in seeds]))
 
 
-def across(found: Cells, spec: dict[str, Any]) -> dict[int, float]:
+def across(of_arm: Cells, spec: dict[str, Any]) -> dict[int, float]:
     """One number a seed from an arm's cells, by the value of the key that differs between them.
 
     ``best`` is the cell of the highest mean over the seeds ``choose_on``, and its numbers are those of other seeds,
@@ -141,13 +141,18 @@ def across(found: Cells, spec: dict[str, Any]) -> dict[int, float]:
     largest value of the key at which a seed gets to ``share`` of its own best; ``spread`` a seed's best minus its
     worst. These two use only seeds that every cell has. There is nothing before all ``cells`` are there.
     """
-    if len(found) < spec["cells"]:
+    if len(of_arm) < spec["cells"]:
         return {}
     if "best" in spec:
-        chosen = found.get(best(found, spec), {})
+        chosen = of_arm.get(best(of_arm, spec), {})
         return {seed: chosen[seed] for seed in spec["test_on"] if seed in chosen}
-    seeds = sorted(set.intersection(*(set(cell) for cell in found.values())))
-    table = {seed: {value: cell[seed] for value, cell in found.items()} for seed in seeds}
+    seeds = sorted(set.intersection(*(set(cell) for cell in of_arm.values())))
+    table = {seed: {value: cell[seed] for value, cell in of_arm.items()} for seed in seeds}
     if "spread" in spec:
         return {seed: max(row.values()) - min(row.values()) for seed, row in table.items()}
-    return {s: max(v for v, got in row.items() if got >= spec["share"] * max(row.values())) for s, row in table.items()}
+    return {seed: _largest(row, spec["share"]) for seed, row in table.items()}
+
+
+def _largest(row: dict[Any, float], share: float) -> Any:
+    """The largest value of the key whose number is at least a share of the highest."""
+    return max(value for value, number in row.items() if number >= share * max(row.values()))

@@ -27,7 +27,7 @@ class Reported(NamedTuple):
     @property
     def verdict(self) -> str:
         """All endpoints together, as they stand."""
-        return together(one.verdict for one in self.endpoints) if self.endpoints else "untested"
+        return together(endpoint.verdict for endpoint in self.endpoints) if self.endpoints else "untested"
 
 
 @cache
@@ -37,9 +37,9 @@ def _arms1(results: Path) -> dict[str, list[Record]]:
 
 @cache
 def _arms2(results: Path) -> dict[str, list[Record]]:
-    found = load_records(results / HOMES["figure2"] / "runs")
-    present = {record.variant for record in found}
-    return by_variant(found, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
+    records = load_records(results / HOMES["figure2"] / "runs")
+    present = {record.variant for record in records}
+    return by_variant(records, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
 
 
 def _figure1(claim: str, results: Path) -> list[Reported]:
@@ -64,13 +64,13 @@ def _figure2(name: str, results: Path) -> list[Reported]:
 
 def _figure4(claim: str, results: Path) -> list[Reported]:
     home = results / HOMES["figure4"]
-    found = figure4.load_evaluation(home)
-    records = [record for record in load_records(home / "runs") if record.path.name in found.info["runs"]]
+    evaluation = figure4.load_evaluation(home)
+    records = [record for record in load_records(home / "runs") if record.path.name in evaluation.info["runs"]]
     rule = figure4_table.RULES[claim]
     if any(record.config["training"]["steps_multiplier"] != 1 for record in records):  # the rule asks for all of T
         return [Reported("", "", rule, 0, [], [])]
-    ours = figure4_table.ours(found)[claim]
-    return [Reported("", ours, rule, found.count, records, ENDPOINTS["figure4"][claim](found))]
+    ours = figure4_table.ours(evaluation)[claim]
+    return [Reported("", ours, rule, evaluation.count, records, ENDPOINTS["figure4"][claim](evaluation))]
 
 
 _FIGURES = {"figure1": _figure1, "figure2": _figure2, "figure4": _figure4}
@@ -89,9 +89,9 @@ def reported(figure: str, claim: str, results: Path) -> list[Reported]:
     return _FIGURES[figure](claim, results)
 
 
-def training(figure: str, found: list[Reported]) -> list[str]:
+def training(figure: str, readings: list[Reported]) -> list[str]:
     """The commands that make the records which a claim of a figure is judged on."""
-    records = [record for one in found for record in one.records]
+    records = [record for reading in readings for record in reading.records]
     scale = HOMES[figure].split("/")[-1]
     if figure == "figure4":  # its networks differ in their seeds as well
         return [*commands_of(records, scale, seeds=False), "python scripts/evaluate.py"]
