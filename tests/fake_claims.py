@@ -46,6 +46,7 @@ def two_arms(folder: Path, plain: list[float], bn: list[float]) -> Records:
 
 RATIO = {"compare": "bn / plain", "is": "ratio", "unit": "times"}  # changes that make it a ratio
 USUAL = {"place": "here", "claim": "c", "measurement": "m", "literature": {"stance": "none", "says": ""}}
+USUAL |= {"test": {"fair": "known answers"}}
 
 
 def definitions(folder: Path, first: dict) -> Path:

@@ -22,6 +22,8 @@ def test_every_claim_has_a_rule_and_every_rule_records_that_a_command_makes():
         assert set(claim.experiments) <= set(experiments) and set(claim.all_of) <= set(claims)
         directional = [part for part in claim.parts if part.experiment]
         assert all(part.seeds >= 3 and part.rule for part in directional), claim.id
+        assert claim.kind == "empirical" or not directional
+    assert {claim.id for claim in claims.values() if claim.kind == "no measurement"} == {"C47", "S1", "S8"}
     for name, found in experiments.items():
         if found.command:
             continue
@@ -106,6 +108,9 @@ def test_a_wrong_rule_is_one_line(tmp_path, change, said):
         ({"literature": {"stance": "none"}}, "literature: no says"),
         ({"literature": {"stance": "none", "says": "", "year": 2015}}, "literature: unknown key year"),
         ({"literature": {"stance": "maybe", "says": ""}}, "stance: maybe is not one of supports"),
+        ({"test": None}, "measured in runs needs a test: fair or weak, and why"),
+        ({"test": {"fair": "so", "weak": "not so"}}, "needs a test: fair or weak"),
+        ({"test": {"hard": "so"}}, "test: unknown key hard; known: fair, weak"),
         ({"place": None}, "no place"),
         ({"text": "fails"}, "one of parts, all_of and text"),
         ({"parts": None, "text": "true"}, "text: true is not one of holds"),

@@ -21,6 +21,7 @@ from bnrepro.analysis.claims.schema import (
     COMPARED,
     PARTS,
     SETTLED,
+    TESTS,
     check_keys,
     check_measure,
     check_settings,
@@ -123,6 +124,11 @@ def _claim(path: Path) -> Claim:
     check_keys(raw, needed, [key for key in CLAIM if key not in needed], where)
     if sum(key in raw for key in SETTLED) != 1:
         raise UserError(f"{where}: a claim needs one of parts, all_of and text")
+    parts = [_part(part, raw.get("seeds"), where) for part in raw.get("parts", [])]
+    test = raw.get("test", {})
+    check_keys(test, (), TESTS, f"{where}: test")
+    if len(test) > 1 or (not test and any(part.experiment or part.report for part in parts)):
+        raise UserError(f"{where}: a claim that is measured in runs needs a test: fair or weak, and why")
     literature = raw["literature"]
     check_keys(literature, ("stance", "says"), (), f"{where}: literature")
     return Claim(
@@ -131,12 +137,14 @@ def _claim(path: Path) -> Claim:
         claim=" ".join(raw["claim"].split()),
         measurement=" ".join(raw["measurement"].split()),
         paper=raw.get("paper"),
-        parts=[_part(part, raw.get("seeds"), where) for part in raw.get("parts", [])],
+        parts=parts,
         all_of=raw.get("all_of", []),
         text=_one_of(raw["text"], VERDICTS, "text", where) if "text" in raw else None,
         untested=raw.get("untested"),
         stance=_one_of(literature["stance"], STANCES, "stance", where),
         says=literature["says"],
+        test=next(iter(test), ""),
+        why=" ".join(next(iter(test.values()), "").split()),
     )
 
 

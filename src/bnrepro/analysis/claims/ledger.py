@@ -122,6 +122,8 @@ def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict
         "n": max((part["n"] for part in parts), default=0),
         "verdict": verdict,
         "untested": claim.untested,
+        "kind": claim.kind,
+        "test": {"is": claim.test, "why": claim.why} if claim.test else None,
         "follows_from": claim.all_of,
         "literature": {"stance": claim.stance, "says": claim.says},
         "rule": f"configs/claims/{claim.id}.yaml",

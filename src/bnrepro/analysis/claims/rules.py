@@ -108,6 +108,13 @@ class Claim:
     untested: str | None
     stance: str
     says: str
+    test: str = ""  # fair or weak, of an empirical claim
+    why: str = ""  # the test is fair or weak
+
+    @property
+    def kind(self) -> str:
+        """``empirical``, ``identity`` (exact, so that it can hardly fail) or ``no measurement`` of its own."""
+        return "no measurement" if not self.parts else "empirical" if self.test else "identity"
 
     @property
     def experiments(self) -> list[str]:

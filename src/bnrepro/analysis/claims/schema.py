@@ -25,7 +25,8 @@ ACROSS: dict[str, tuple[str, ...]] = {  # of measures of an arm with several cel
     "spread": ("cells", "of"),
 }
 SETTLED = ("parts", "all_of", "text")  # by which a claim is judged
-CLAIM = ("place", "claim", "measurement", "paper", "seeds", *SETTLED, "untested", "literature")
+CLAIM = ("place", "claim", "measurement", "paper", "seeds", *SETTLED, "untested", "test", "literature")
+TESTS = ("fair", "weak")  # how well the runs put an empirical claim to the test
 MEASURED = ("experiment", "arms", "measure", "compare", "is", "unit")
 PARTS = {  # the keys of the three kinds of part: those that it needs, and those that it may have
     "experiment": (("what", *MEASURED), ("reading", "check", "seeds", *BOUNDS)),
