@@ -15,8 +15,8 @@ from matplotlib.ticker import PercentFormatter
 
 from bnrepro.analysis.claims.arms import value
 from bnrepro.analysis.claims.series import by_layer
-from bnrepro.analysis.reading import curves, dataset
-from bnrepro.analysis.reading.load import Record, load_records
+from bnrepro.analysis.reading import curves, dataset, sources
+from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.text import grid, interval, percent
@@ -44,8 +44,13 @@ COLUMNS = [
 
 
 def arms(source: Path | str, scale: str = "mini") -> Arms:
-    """The records of each network that has any, by title."""
-    records = load_records(source, EXPERIMENT, scale)
+    """The records of each network that has any, by title; the committed ones where the source has none.
+
+    Args:
+        source: see `bnrepro.analysis.reading.sources.records`.
+        scale: of the records.
+    """
+    records = sources.records(source, EXPERIMENT, scale) or sources.records(sources.COMMITTED, EXPERIMENT, scale)
     chosen = {
         title: [record for record in records if tuple(value(record.config, key) for key in KEYS) == settings]
         for title, (settings, _, _) in NETWORKS.items()
@@ -84,6 +89,8 @@ def draw(networks: Arms) -> Figure:
 
 
 def _final(records: list[Record]) -> str:
+    if diverged := sum(record.diverged for record in records):
+        return f"{diverged} of {len(records)} diverge"
     return percent(Estimate.of(np.array([record.status["final"]["val/top1"] for record in records])))
 
 
