@@ -77,7 +77,7 @@ def draw(networks: Arms) -> Figure:
     accuracy.set(xlabel="training steps", ylim=(0, None))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     relative.set_yscale("log")
-    cosine.set_ylim(-0.1, 1.05)
+    cosine.set_ylim(-0.3, 1.05)
     for axes, title in (
         (accuracy, "(a) validation accuracy"),
         (relative, "(b) gradient over weight, norms, at step 1"),
