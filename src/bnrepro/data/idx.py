@@ -22,9 +22,6 @@ def read_idx(path: Path, axes: int, sha256: str = "", remedy: str = "fetch the f
         axes: how many there are.
         sha256: of the contents, which do not depend on who compressed them; empty: not checked.
         remedy: what to do about a bad file.
-
-    Raises:
-        UserError: missing, not a gzip file, truncated, of other contents, or not such an idx file.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; {remedy}")

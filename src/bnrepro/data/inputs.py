@@ -22,8 +22,8 @@ def transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
     mean = x.mean(0)
     if kind == "standardised":
         scale = (x.var(0, unbiased=False) + FLOOR).rsqrt()
-        return lambda given: ((given.double() - mean) * scale).float()
+        return lambda images: ((images.double() - mean) * scale).float()
     centred = x - mean
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(x))
     matrix = (directions * (variances.clamp(min=0) + FLOOR).rsqrt()) @ directions.T
-    return lambda given: ((given.double() - mean) @ matrix).float()
+    return lambda images: ((images.double() - mean) @ matrix).float()
