@@ -33,10 +33,16 @@ def parameters(module: nn.Module, norms: bool = True) -> int:
 
 def shapes_of(model: nn.Module, pixels: int) -> dict[str, tuple[int, ...]]:
     """The shape of every module's output for one image, by name, without the axis of images."""
-    shapes = {}
-    for name, module in model.named_modules():
-        module.register_forward_hook(lambda _, __, output, name=name: shapes.update({name: tuple(output.shape[1:])}))
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(module: nn.Module, _: tuple, output: torch.Tensor) -> None:
+        shapes[names[module]] = tuple(output.shape[1:])
+
+    names = {module: name for name, module in model.named_modules()}
+    hooks = [module.register_forward_hook(note) for module in names]
     model.eval()(torch.empty(1, 3, pixels, pixels, device=META))
+    for hook in hooks:
+        hook.remove()
     return shapes
 
 

@@ -36,12 +36,7 @@ def runs(scale: str) -> Iterator[tuple[str, str, float]]:
 
 
 def show(speeds: dict[tuple[str, str], Speed], device: str) -> None:
-    """Print a row for each run of each scale at which something was measured.
-
-    Args:
-        speeds: by network and scale.
-        device: what it was measured on.
-    """
+    """Print a row for each run of each scale at which something was measured; ``speeds`` are by network and scale."""
     measured = [f"measured: images/s of one {device}", "setting"]
     columns = ["scale", "what", "mini-batches of 32", *measured, "extrapolated: hours of one"]
     table = Table(*columns, box=None, header_style="bold")

@@ -111,14 +111,7 @@ def _check(name: str, folder: Path | None, pattern: str, description: str) -> Pa
 
 
 def main(out: Path, command: str, photographs: Path | None, tiny: Path | None) -> None:
-    """Measure everything and write one file.
-
-    Args:
-        out: where the record goes.
-        command: what the record says that it comes from.
-        photographs: a folder of class folders of full-size JPEGs.
-        tiny: where ``prepare_data.py tiny_imagenet`` unpacked the official JPEGs.
-    """
+    """Measure everything and write one file."""
     photographs = _check("photographs", photographs, "*/*.*", "class folders of full-size JPEGs")
     tiny = _check("tiny", tiny, "train/*/images/*", "the unpacked Tiny-ImageNet with its train/")
     ensure_torchvision()

@@ -36,7 +36,6 @@ class Setting:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How maps and weights lie in memory."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def apply(self, model: nn.Module, device: torch.device) -> nn.Module:

@@ -32,13 +32,7 @@ def beside(
 ) -> tuple[str, dict[str, list[float]]]:
     """The peer of a network, and the images a second of each, side by side.
 
-    Args:
-        config: what is trained.
-        setting: of our step.
-        peers: of the peer's step.
-        device: where both run.
-        count: steps in a round.
-        warm: steps before the first round.
+    Our step is computed by ``setting``, the peer's by ``peers``; ``count`` steps in a round, ``warm`` before the first.
     """
     classes = CLASSES[config.scale["name"]]
     model = build.network(config, [0], device, classes)

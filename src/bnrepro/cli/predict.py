@@ -38,7 +38,7 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
 
 
 def runs_and_images(words: list[str], runs: list[str]) -> tuple[list[Path], list[Path]]:
-    """Of the words that were typed, the runs, after those that were named as such, and the images."""
+    """The runs, first those of ``--run``, and the images that are among the words of a command."""
     images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
     networks = named([*runs, *(word for word in words if Path(word) not in images)])
     if not networks:
@@ -52,7 +52,7 @@ def main(words: list[str] | None = None) -> int:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
     parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help="finished runs, several: their mean; and pictures")
-    parser.add_argument("--run", action="append", default=[], help="a run, in another way")
+    parser.add_argument("--run", action="append", default=[], help="a finished run; may be repeated")
     parser.add_argument("--crops", type=int, choices=KINDS, default=1)
     options = parser.parse_intermixed_args(words)
     return exit_status(lambda: _print_answers(*runs_and_images(options.word, options.run), options.crops))

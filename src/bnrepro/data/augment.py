@@ -122,8 +122,8 @@ def resampling(
     """Matrices (n, out, source) that take the stretch [start, start + length) of a row of pixels to ``out`` pixels.
 
     Antialiased, as Pillow and torchvision resize: a kernel as wide as an output pixel (a source pixel when enlarging),
-    cut off at the ends of the stretch and normalised. Of a stretch that begins or ends within a pixel, pixels whose
-    centre is in it count. ``flips`` (n,) mirrors.
+    cut off at the ends of the stretch and normalised. A pixel belongs to the stretch if its centre does. ``flips`` (n,)
+    mirrors.
     """
     start, length = start.float()[:, None, None], length.float()[:, None, None]
     scale = length / out

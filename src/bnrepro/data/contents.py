@@ -26,12 +26,7 @@ def _digest(paths: list[Path]) -> str:
 
 
 def digests(root: Path, classes: dict[str, list[Path]]) -> list[str]:
-    """A digest of each class's files; files that have not changed are not read again.
-
-    Args:
-        root: the data set's folder, which keeps the memory.
-        classes: the files of each class, in order, by a name that is unique in the data set.
-    """
+    """A digest of each class's files, in their order; files that have not changed since they were read are not read."""
     memory = root / MEMORY
     known = read_json(memory) if memory.is_file() else {}
     states = {name: _state(paths) for name, paths in classes.items()}

@@ -13,10 +13,6 @@ def transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
 
     ``standardised`` makes every pixel's mean 0 and variance v / (v + `FLOOR`); ``whitened`` also removes correlations,
     by (C + `FLOOR` I)^(-1/2) with C the covariance of pixels, which turns nothing that it need not (ZCA).
-
-    Args:
-        kind: ``standardised`` or ``whitened``.
-        images: of training, (M, pixels), any numeric type.
     """
     x = images.double()
     mean = x.mean(0)

@@ -49,11 +49,8 @@ def index(root: Path) -> dict[str, Any]:
 def load(root: Path, classes: int, which: str) -> tuple[Labelled, Labelled]:
     """Training images and labels, and those to evaluate on.
 
-    Args:
-        root: where ``prepare`` put the data set.
-        classes: how many, evenly spaced; 0 for all.
-        which: ``full`` trains on all training images and evaluates on the official validation images; ``tune`` holds
-            out a fixed random 50 training images per class to evaluate on, and never reads the validation images.
+    ``full`` trains on all training images and evaluates on the official validation images; ``tune`` holds out a fixed
+    random 50 training images per class to evaluate on, and never reads the validation images.
     """
     whole = index(root)
     chosen = chosen_classes(classes, len(whole["wnids"]))

@@ -19,6 +19,7 @@ from bnrepro.training.population import batch_norms
 
 PIXELS = 224
 LAYERS = (nn.Conv2d, nn.Linear)
+CONV1 = "Inception.stem.conv1"
 
 
 def parameters(model: nn.Module) -> int:
@@ -48,25 +49,23 @@ def _watch(model: nn.Module, note: Callable[[str, nn.Module, Tensor, Tensor], No
         handle.remove()
 
 
-def multiply_adds(model: Trunk, part: str = "") -> int:
-    """Of one image of 224 px, in the whole network or in a module by its name."""
+def multiply_adds(model: Trunk) -> dict[str, int]:
+    """Of one image of 224 px, in each module by its name; that of the whole network is that of its class."""
     with FlopCounterMode(display=False) as counter:
         model.eval()(torch.empty(1, 3, PIXELS, PIXELS, device="meta"))
-    name = f"{type(model).__name__}.{part}".rstrip(".")
-    return sum(counter.get_flop_counts()[name].values()) // 2
+    return {name: sum(flops.values()) // 2 for name, flops in counter.get_flop_counts().items()}
 
 
-def values_given(model: Trunk, part: str) -> int:
-    """Numbers that the convolutions in a module give for one image of 224 px."""
-    count = 0
+def values_given(conv1: nn.Module) -> int:
+    """Numbers that the convolutions of a network's first unit give for one image of 224 px."""
+    values: list[int] = []
 
     def note(name: str, module: nn.Module, _: Tensor, output: Tensor) -> None:
-        nonlocal count
-        if isinstance(module, LAYERS) and name.startswith(part):
-            count += output.numel()
+        if isinstance(module, LAYERS):
+            values.append(output.numel())
 
-    _watch(model, note)
-    return count
+    _watch(conv1, note)
+    return sum(values)
 
 
 def weight_layers(model: Trunk) -> tuple[int, dict[str, int]]:
@@ -137,8 +136,8 @@ def appendix() -> Numbers:
     """
     inception, googlenet = _build(Inception, "none"), _build(GoogLeNet, "none")
     full = _build(Inception, "none", separable=False)
-    work, googlenet_work = multiply_adds(inception), multiply_adds(googlenet)
-    conv1 = "stem.conv1"
+    counts, full_counts = multiply_adds(inception), multiply_adds(full)
+    work, googlenet_work = counts["Inception"], multiply_adds(googlenet)["GoogLeNet"]
     layers, of_rows = weight_layers(full)
     googlenet_layers, googlenet_rows = weight_layers(_build(GoogLeNet, "none", separable=False))
     return {
@@ -158,7 +157,7 @@ def appendix() -> Numbers:
         "weight_layers_added_by_3c": float(of_rows["3c"]),
         "modules_28": float(sum(name.startswith("3") for name in of_rows)),
         "googlenet_modules_28": float(sum(name.startswith("3") for name in googlenet_rows)),
-        "separable_conv1_multiply_adds_ratio": multiply_adds(inception, conv1) / multiply_adds(full, conv1),
+        "separable_conv1_multiply_adds_ratio": counts[CONV1] / full_counts[CONV1],
         "separable_conv1_weights_ratio": weights(inception.stem.conv1) / weights(full.stem.conv1),
-        "separable_conv1_values_ratio": values_given(inception, conv1) / values_given(full, conv1),
+        "separable_conv1_values_ratio": values_given(inception.stem.conv1) / values_given(full.stem.conv1),
     }

@@ -56,12 +56,7 @@ class Evaluate:
 
 
 def evaluate(composed: DictConfig, command: str) -> None:
-    """Evaluate, print a table, and say where the rest is.
-
-    Args:
-        composed: configs/evaluate.yaml with its overrides.
-        command: as it was typed, for the record.
-    """
+    """Evaluate by configs/evaluate.yaml with its overrides, print a table, and say where the rest is."""
     options = _typed(composed)
     torch.set_num_threads(options.threads)
     directories = named(options.runs, Path(options.runs_dir)) if options.runs else figure4_runs(options)

@@ -45,12 +45,7 @@ def write(
 ) -> dict[str, Any]:
     """Write the three files, and return what is in the first, and the rows of the second.
 
-    Args:
-        out: the folder.
-        networks: that answered.
-        pictures: the images, which have labels.
-        answers: of each network, by the number of crops.
-        request: command and options, for the record.
+    The pictures have labels; ``request`` is command and options, for the record.
     """
     labels, count = pictures.labels, len(networks)
     rows: list[list[Any]] = []

@@ -55,11 +55,7 @@ def by_mini_batch(network: nn.Module) -> nn.Module:
 def top1(network: nn.Module, images: Tensor, labels: Tensor, batches: list[Tensor]) -> float:
     """Top-1 accuracy, a fraction, of a network in the mode it is in.
 
-    Args:
-        network: images (N, 3, H, W) to logits (N, classes).
-        images: (M, 3, H, W).
-        labels: (M,).
-        batches: indices of the images that pass through it together.
+    ``batches`` are the indices, among ``images`` (M, 3, H, W), of those that pass through it together.
     """
     answers = ((network(images[k]).to(images.dtype).mT[None], labels[k][None]) for k in batches)
     return accuracy_of(answers)["top1"].item()
@@ -74,11 +70,8 @@ def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: i
 
     Alg. 2's are over the same `mini_batches`, weighted alike.
 
-    Args:
-        network: in evaluation mode, with the statistics of training; it is left so.
-        images: (M, 3, H, W) in [-1, 1], of all classes.
-        labels: (M,).
-        batch_size: images in a mini-batch of training.
+    The network is in evaluation mode, with the statistics of training, and is left so; ``images`` (M, 3, H, W) are in
+    [-1, 1], and of all classes; ``batch_size`` is that of training.
     """
     chunks = list(torch.arange(len(images)).split(EVALUATION_BATCH))
     batches = mini_batches(len(images), batch_size)

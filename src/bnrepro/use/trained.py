@@ -64,13 +64,7 @@ class Predictor:
 
 
 def trained(directory: Path, device: torch.device, statistics: str = "population") -> Trained:
-    """Load a finished run.
-
-    Args:
-        directory: of the run.
-        device: to put it on.
-        statistics: ``population``, those of Alg. 2 that the run took at its end; or the ``moving_average`` of training.
-    """
+    """Load a finished run, with the statistics of Alg. 2 that it took at its end or the ``moving_average``."""
     run = RunDirectory(directory)
     status = run.status()
     if not status:
@@ -106,9 +100,7 @@ def trained(directory: Path, device: torch.device, statistics: str = "population
 def check_together(networks: list[Trained], same_data: bool) -> None:
     """Raise a `UserError` unless the networks answer the same question.
 
-    Args:
-        networks: to be evaluated together.
-        same_data: they are judged on their own data's held-out images, which then have to be the same ones.
+    With ``same_data`` they are judged on their own data's held-out images, which then have to be the same ones.
     """
     first = networks[0]
     for other in networks[1:]:
