@@ -16,7 +16,7 @@ from bnrepro.seeding import numpy_rng
 WIDTH = 28
 PIXELS = WIDTH * WIDTH
 CLASSES = 10
-EDGE = 2  # of black around a digit where it stands for a picture: 32 px
+EDGE = 2  # of black around a digit as a picture, whose centre crop of 0.875 is then the whole digit
 HELD_OUT = 10_000  # training images set aside by split="tune"; our choice
 SPLIT_SEED = 0  # which ones; the same for every run
 

@@ -6,12 +6,11 @@ images.npz        the label's place among the answers, (rows, M), and which crop
 answers.csv       instead of these, for images without labels: the best class of each
 """
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bnrepro.data.pictures import Pictures
 from bnrepro.records.files import write_atomically, write_json, write_text
@@ -25,14 +24,12 @@ Answers = dict[int, list[Predictions]]  # of each network, by the number of crop
 
 def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answers: Answers) -> Path:
     """The networks' common answer to images without labels, as a table."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "crops", "class", "name", "probability"])
+    rows = []
     for kind, members in answers.items():
         mean = combine(members, "mean")
         for k, best in enumerate(mean.argmax(1)):
-            writer.writerow([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
-    write_text(out / "answers.csv", text.getvalue())
+            rows.append([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
+    _write_table(out / "answers.csv", ["image", "crops", "class", "name", "probability"], rows)
     return out / "answers.csv"
 
 
@@ -63,11 +60,7 @@ def write(
                     ranks[row] = rank.astype(np.uint16)
                     if method == "mean":
                         calibrated[row] = calibration(scores, labels)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["crops", "method", "networks", "size", "top1", "top5"])
-    writer.writerows(rows)
-    write_text(out / "subsets.csv", text.getvalue())
+    _write_table(out / "subsets.csv", ["crops", "method", "networks", "size", "top1", "top5"], rows)
     arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values())), "label": labels.astype(np.uint16)}
     write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
     first = networks[0]
@@ -92,3 +85,7 @@ def write(
     }
     write_json(out / "evaluation.json", figures)
     return figures | {"rows": rows}
+
+
+def _write_table(path: Path, columns: list[str], rows: list[list[Any]]) -> None:
+    write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n"))
