@@ -59,7 +59,7 @@ def main(out: Path, command: str) -> None:
             "1 crop, folded": _cost(fast, _pictures(size, singles), 1, pixels),
             "144 crops, folded": _cost(fast, _pictures(size, many), 144, pixels),
         }
-        costs = {work_name: seconds[1:] for work_name, seconds in alternate(work, ROUNDS + 1).items()}
+        costs = {title: seconds[1:] for title, seconds in alternate(work, ROUNDS + 1).items()}
         raw[f"{name}, processor seconds a picture"] = costs
         single = costs["1 crop, as trained"]
         ratio = median_ratio([144 * seconds for seconds in single], costs["144 crops, folded"])
