@@ -87,8 +87,8 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
         raise UserError(f"no ImageNet in {root}. {WHERE.format(root=root)}")
     whole = scan(root)
     counts = {"train": len(whole.train.labels), "val": len(whole.val.labels)}
-    for part, expected in IMAGES.items() if len(whole.wnids) == CLASSES else ():
-        if counts[part] != expected:
+    for part, expected in IMAGES.items():
+        if len(whole.wnids) == CLASSES and counts[part] != expected:
             raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; give --source and --repair")
     kinds = ", ".join(f"{count:,} {name}" for name, count in _verify(whole).most_common())
     summary = (
