@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.use.export import main
+from bnrepro.cli.export import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,8 +1,8 @@
-"""What a trained network sees: ``python scripts/predict.py --run runs/RUN IMAGE...``."""
+"""What a trained network sees: ``python scripts/predict.py runs/RUN IMAGE...``."""
 
 import sys
 
-from bnrepro.use.predict import main
+from bnrepro.cli.predict import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.use.swap import main
+from bnrepro.cli.swap_statistics import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.encoded import Collection
-from bnrepro.data.imagenet import parts
+from bnrepro.data.imagenet import of_collection
 from bnrepro.data.stream import StreamedImages
 
 WNIDS = ("n01440764", "n02119789", "n12998815")
@@ -61,6 +61,6 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def streamed(found: Collection, batch_size: int = 4, **options) -> StreamedImages:
-    given = {"shuffle": "full", "augmentation": Augmentation(), "device": CPU} | options
-    return StreamedImages(*parts(found, 0, "full", 0), batch_size, PIXELS, **given)
+def streamed(whole: Collection, batch_size: int = 4, **options) -> StreamedImages:
+    options = {"shuffle": "full", "augmentation": Augmentation(), "device": CPU} | options
+    return StreamedImages(*of_collection(whole, 0, "full"), batch_size, PIXELS, **options)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from bnrepro.benchmarks import costs, gpu, steps
+from bnrepro.benchmarks import costs, steps, training
 from bnrepro.benchmarks.steps import Setting
 from bnrepro.errors import UserError
+from bnrepro.training import build
 
 CPU = torch.device("cpu")
 
@@ -16,21 +17,21 @@ def test_a_setting_is_measured_beside_timms_or_named_with_what_was_said(monkeypa
 
     monkeypatch.setattr(torch, "compile", refuse)
     config = steps.configuration("figure2/bn_x5", "smoke")
-    rows, raw = gpu.measure(config, (2,), ("none", "default"), CPU, count=1)
-    names = [str(Setting(2, precision)) for precision in gpu.PRECISIONS]
+    rows, raw = training.by_setting(config, (2,), ("none", "default"), CPU, count=1)
+    names = [str(Setting(2, precision)) for precision in training.PRECISIONS]
     assert list(raw["images/s"]) == names
-    assert all(rate > 0 for rates in raw["images/s"].values() for of in rates.values() for rate in of)
+    assert all(rate > 0 for peers in raw["images/s"].values() for rates in peers.values() for rate in rates)
     assert [row["what"] for row in rows] == [
         f"images/s, figure2/bn_x5, smoke, {name}, over timm's step" for name in names
     ]
     assert all(row["ratio"] > 0 for row in rows)
-    compiled = [str(Setting(2, precision, compile="default")) for precision in gpu.PRECISIONS]
+    compiled = [str(Setting(2, precision, compile="default")) for precision in training.PRECISIONS]
     assert raw["not measured"] == dict.fromkeys(compiled, "RuntimeError: no compiler here")
 
 
 def test_a_timed_step_is_the_loops_and_leaves_the_weights():
     config, setting = steps.configuration("figure2/bn_x5", "smoke"), Setting(4, "bfloat16", channels_last=False)
-    model = gpu.build.network(config, [0], CPU, 10)
+    model = build.network(config, [0], CPU, 10)
     before = {name: tensor.clone() for name, tensor in model.named_parameters()}
     steps.ours(config, model, steps.noise(32, 10, setting, CPU), setting, CPU)()
     assert all(torch.equal(before[name], tensor) for name, tensor in model.named_parameters())
@@ -48,12 +49,12 @@ def test_a_timed_step_is_the_loops_and_leaves_the_weights():
 def test_what_cannot_be_measured_is_said_in_one_line(monkeypatch, tmp_path, experiment, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=said):
-        gpu.main(tmp_path / "gpu.json", "python scripts/benchmark.py gpu", experiment)
+        training.gpu(tmp_path / "gpu.json", "python scripts/benchmark.py gpu", experiment, "tiny64")
     assert not (tmp_path / "gpu.json").exists()
 
 
 def test_costs_keep_apart_what_is_measured_and_what_is_extrapolated(capsys):
-    costs.show({"bn_inception, paper": costs.Speed(2000.0, "bfloat16")}, "card")
+    costs.show({("bn_inception", "paper"): costs.Speed(2000.0, "bfloat16")}, "card")
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.index("measured: images/s of one card") < head.index("setting") < head.index("extrapolated: hours")
     assert [row for row in rows if "not measured" in row] == [row for row in rows if "paper  Inception," in row]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from bnrepro.data.augment import crop_and_resize
-from bnrepro.data.pictures import Decoded, folder
+from bnrepro.data.pictures import Pictures, of_folder
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
@@ -120,7 +120,6 @@ def test_probabilities_are_the_mean_over_all_144_crops():
     small = folded(network())
 
     class Mixed:
-        fingerprint, labels = "", None
         images = tuple(rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((40, 40), (40, 40), (36, 60), (40, 40)))
 
         def __len__(self):
@@ -146,8 +145,8 @@ def test_probabilities_are_the_mean_over_all_144_crops():
 def test_batches_do_not_change_what_is_said():
     images = np.random.default_rng(1).integers(0, 256, (30, 3, 40, 40), np.uint8)
     small = folded(network())
-    together = predict(small, Decoded(images, np.zeros(30, int), ""), 10, 32)
-    alone = predict(small, Decoded(images[11:12], np.zeros(1, int), ""), 10, 32)
+    together = predict(small, Pictures(images, None), 10, 32)
+    alone = predict(small, Pictures(images[11:12], None), 10, 32)
     assert np.allclose(together.probabilities[11:12], alone.probabilities, atol=1e-5)
 
 
@@ -156,5 +155,5 @@ def test_a_folder_of_pictures_is_known_by_what_is_in_them(tmp_path):
     seen = set()
     for colour in ("red", "blue", "red"):
         Image.new("RGB", (16, 16), colour).save(tmp_path / "a.bmp")
-        seen.add(folder(tmp_path, []).fingerprint)
+        seen.add(of_folder(tmp_path, []).fingerprint)
     assert len(seen) == 2

@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
+from bnrepro.cli import export, predict, swap_statistics
 from bnrepro.config.overrides import with_runs
-from bnrepro.data.digits import EDGE, as_digit
-from bnrepro.data.mnist import split
+from bnrepro.data.mnist import EDGE, split
+from bnrepro.data.pictures import as_digit
 from bnrepro.errors import UserError
 from bnrepro.records.named import named
 from bnrepro.training import experiment
-from bnrepro.use import evaluate, export, predict, swap
+from bnrepro.use import evaluate
 from bnrepro.use.trained import trained
 from conftest import ROOT, compose_config, config_of
 
@@ -158,8 +159,8 @@ def test_what_cannot_be_asked_of_digits(runs, tmp_path, capsys):
         (predict.main, [tmp_path / "a.png"], "which run? name its directory before the pictures"),
         (predict.main, [run], "which pictures? name them after the run"),
         (predict.main, ["x-*", tmp_path / "a.png"], "no run is called x-*"),
-        (swap.main, [run], "is a network of binary digits; choose runs of Inception or GoogLeNet"),
-        (swap.main, ["x-*"], "no run is called x-*"),
+        (swap_statistics.main, [run], "is a network of binary digits; choose runs of Inception or GoogLeNet"),
+        (swap_statistics.main, ["x-*"], "no run is called x-*"),
         (export.main, ["x-*"], "no run is called x-*"),
     ):
         assert main([str(word) for word in words]) == 2

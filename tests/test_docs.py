@@ -5,18 +5,21 @@ import io
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from bnrepro.analysis.claims import definitions
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
+from bnrepro.config.datasets import DATASETS, DataSet
 from bnrepro.config.overrides import check
 from bnrepro.layers import registry
 from bnrepro.probes.instruments import INSTRUMENTS
@@ -25,7 +28,7 @@ from bnrepro.training import build, experiment
 from bnrepro.training.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 
-GUIDES = ("add-a-normaliser", "add-a-variant", "add-a-probe", "add-a-claim")
+GUIDES = ("add-a-normaliser", "add-a-variant", "add-a-probe", "add-a-claim", "add-a-data-set")
 TWO_STEPS = (
     "scale=smoke", "scale.imagenet.images_per_class=10", "probe.batches=1", "training.steps=2", "evaluation.every=2",
     "training.steps_multiplier=1", "evaluation.population_batches=2", "logger.mode=disabled",
@@ -64,6 +67,12 @@ def added(tmp_path, monkeypatch) -> Path:
                 names = {"__name__": "of_the_guide"}
                 exec(content, names)
                 monkeypatch.setitem(INSTRUMENTS, "correlation", names["correlation"])
+            elif path.startswith("src/bnrepro/data/"):
+                module = ModuleType("bnrepro.data.cifar10")
+                exec(content, vars(module))
+                monkeypatch.setitem(sys.modules, module.__name__, module)
+                (row,) = re.findall(r"```python\n *\"cifar10\": (.*),\n```", text_of(guide))
+                monkeypatch.setitem(DATASETS, "cifar10", eval(row, {"DataSet": DataSet}))
     return configs
 
 
@@ -83,6 +92,8 @@ def test_the_guides_say_which_files_they_add():
         "src/bnrepro/probes/of_pairs.py",
         "configs/claims/S11.yaml",
         "configs/experiment/claims/other_norms.yaml",
+        "src/bnrepro/data/cifar10.py",
+        "configs/scale/cifar10.yaml",
     }
 
 
@@ -115,6 +126,22 @@ def test_the_instrument_reads_a_number_a_layer_and_its_reader_reads_them(added, 
     with contextlib.redirect_stdout(io.StringIO()) as said:
         exec(reader, {})
     assert said.getvalue().startswith("none ['layer1' 'layer2' 'layer3'] [1 2]\n")
+
+
+@pytest.mark.parametrize("split", ["full", "tune"])
+def test_the_data_set_trains(added, tmp_path, split):
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 80), ("val", 20)):
+        images = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
+        np.savez(tmp_path / f"{part}.npz", images=images, labels=np.arange(count) % 10)
+    words = ("experiment=figure2/bn_baseline", "scale=cifar10", f"data.root={tmp_path}", f"data.split={split}")
+    short = [word for word in TWO_STEPS if not word.startswith("scale=")]
+    with initialize_config_dir(str(added), version_base="1.3"):
+        config = typed(compose("train", [*words, *short, f"runs_dir={tmp_path / 'runs'}"]))
+    (outcome,) = experiment.run(config, "test")
+    assert outcome.state == "finished", outcome.message
+    state = torch.load(tmp_path / "runs" / outcome.name / "checkpoint.pt", weights_only=True)
+    assert [name for _, name in state["classes"]][3] == "cat"
 
 
 def test_units_that_say_the_same_correlate(added):

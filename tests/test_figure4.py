@@ -12,15 +12,14 @@ from PIL import Image
 
 from bnrepro.analysis.figures import figure4, figure4_table
 from bnrepro.analysis.reading.load import load_records
-from bnrepro.cli import report
+from bnrepro.cli import export, predict, report
 from bnrepro.errors import UserError
 from bnrepro.training import experiment
 from bnrepro.training.validation import typed
-from bnrepro.use import export, predict
 from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, subsets
-from bnrepro.use.evaluate import check_together, evaluate
+from bnrepro.use.evaluate import evaluate
 from bnrepro.use.multicrop import Predictions
-from bnrepro.use.trained import trained
+from bnrepro.use.trained import check_together, trained
 from conftest import ROOT, compose_config
 
 CPU = torch.device("cpu")

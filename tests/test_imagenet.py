@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from bnrepro.data import contents
-from bnrepro.data.imagenet import parts, scan
+from bnrepro.config.schema import Data
+from bnrepro.data import contents, load
+from bnrepro.data.imagenet import of_collection, scan
 from bnrepro.errors import UserError
 from fake_imagenet import TRAIN, WNIDS, jpeg, val_files, write
 
@@ -19,46 +20,34 @@ def flat(root: Path) -> None:
         (root / "val" / wnid).rmdir()
 
 
-def pairs(root: Path) -> None:
-    (root / "val" / "val_labels.txt").write_text("".join(f"{name} {wnid}\n" for name, wnid, _ in val_files()))
-
-
 def kaggle(root: Path) -> None:
     rows = [f"{name.removesuffix('.JPEG')},{wnid} 1 2 3 4 {wnid} 5 6 7 8" for name, wnid, _ in val_files()]
     (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows]))
     (root / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} a word, another\n" for wnid in WNIDS))
 
 
-def ground_truth(root: Path, order: list[str]) -> None:
+def devkit(root: Path) -> None:
+    """Its numbers count the classes in an order that is not the sorted one."""
+    order = [WNIDS[2], WNIDS[0], WNIDS[1]]
     numbers = [order.index(wnid) + 1 for _, wnid, _ in val_files()]
     (root / "ILSVRC2012_validation_ground_truth.txt").write_text("\n".join(map(str, numbers)))
-
-
-def devkit(root: Path) -> None:
-    order = [WNIDS[2], WNIDS[0], WNIDS[1]]
-    ground_truth(root, order)
-    rows = np.array([(k + 1, wnid) for k, wnid in enumerate(order)], dtype=[("ILSVRC2012_ID", "i4"), ("WNID", "O")])
+    columns = [("ILSVRC2012_ID", "i4"), ("WNID", "O"), ("words", "O")]
+    rows = np.array([(k + 1, wnid, "a word, another") for k, wnid in enumerate(order)], dtype=columns)
     savemat(root / "meta.mat", {"synsets": rows})
 
 
-def devkit_listed(root: Path) -> None:
-    order = [WNIDS[2], WNIDS[0], WNIDS[1]]
-    ground_truth(root, order)
-    (root / "synsets.txt").write_text("\n".join(order))
-
-
-@pytest.mark.parametrize("labels", [None, pairs, kaggle, devkit, devkit_listed])
+@pytest.mark.parametrize("labels", [None, kaggle, devkit])
 def test_every_usual_layout_of_the_validation_images(root, labels):
     before = scan(root)
     if labels is not None:
         flat(root)
         labels(root)
-    found = scan(root)
-    assert found.wnids == list(WNIDS) and found.fingerprint == before.fingerprint
-    assert found.names == (["a word, another"] * 3 if labels is kaggle else list(WNIDS))
-    assert found.val.labels.tolist() == [0, 0, 1, 1, 2, 2]
-    told = {content: WNIDS.index(wnid) for _, wnid, content in val_files()}
-    assert [told[found.val.read(k)] for k in range(len(told))] == found.val.labels.tolist()
+    whole = scan(root)
+    assert whole.wnids == list(WNIDS) and whole.fingerprint == before.fingerprint
+    assert whole.names == (["a word, another"] * 3 if labels else list(WNIDS))
+    assert whole.val.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    expected = {content: WNIDS.index(wnid) for _, wnid, content in val_files()}
+    assert [expected[whole.val.read(k)] for k in range(len(expected))] == whole.val.labels.tolist()
 
 
 def test_a_data_set_is_known_by_what_is_in_its_files(root, monkeypatch):
@@ -76,22 +65,17 @@ def test_a_data_set_is_known_by_what_is_in_its_files(root, monkeypatch):
     assert scan(root).fingerprint == before
 
 
-def test_a_sorted_list_is_not_taken_for_the_devkits_order(root):
-    flat(root)
-    ground_truth(root, list(WNIDS))
-    (root / "synsets.txt").write_text("\n".join(WNIDS))
-    with pytest.raises(UserError, match=r"put the devkit's meta\.mat"):
-        scan(root)
-
-
 def test_what_is_missing_is_said(root, tmp_path):
     with pytest.raises(UserError, match=r"prepare_data\.py imagenet --source"):
         scan(tmp_path / "nowhere")
     flat(root)
     with pytest.raises(UserError, match="no labels"):
         scan(root)
-    pairs(root)
+    devkit(root)
     write(root / "val" / "stranger.JPEG", jpeg(7))
+    with pytest.raises(UserError, match="has 6 lines for 7 images"):
+        scan(root)
+    kaggle(root)
     with pytest.raises(UserError, match=r"stranger\.JPEG has no label"):
         scan(root)
     (root / "val" / "stranger.JPEG").unlink()
@@ -100,17 +84,18 @@ def test_what_is_missing_is_said(root, tmp_path):
         scan(root)
     with pytest.raises(UserError, match=r"data\.classes=5"):
         (root / "train" / "n99999999").rmdir()
-        parts(scan(root), 5, "full", 0)
+        of_collection(scan(root), 5, "full")
 
 
 def test_tuning_holds_out_training_images_alike_however_many_classes(root):
     for k in range(TRAIN, 20):
         for wnid in WNIDS:
             write(root / "train" / wnid / f"{wnid}_{k}.JPEG", b"not read here")
-    found = scan(root)
-    train, held_out = parts(found, 0, "tune", 0)
+    whole = scan(root)
+    train, held_out = of_collection(whole, 0, "tune")
     assert np.bincount(train.labels).tolist() == [18] * 3 and np.bincount(held_out.labels).tolist() == [2] * 3
-    assert sorted([*train.names, *held_out.names]) == sorted(found.train.names)
-    one_train, one_held_out = parts(found, 1, "tune", 3)
-    assert one_held_out.names.tolist() == held_out.names[:2].tolist()
-    assert one_train.names.tolist() == train.names[:3].tolist() and set(one_train.labels) == {0}
+    assert sorted([*train.names, *held_out.names]) == sorted(whole.train.names)
+    options = Data("imagenet", str(root), "tune", classes=1, images_per_class=3)
+    few, few_held_out = load.parts(options)
+    assert few_held_out.names.tolist() == held_out.names[:2].tolist()
+    assert few.names.tolist() == train.names[:3].tolist() and set(few.labels) == {0}

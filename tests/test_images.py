@@ -15,11 +15,10 @@ from PIL import Image
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data import augment, prepare_tiny_imagenet, tiny_imagenet
+from bnrepro.data.archives import fetch, unpack
 from bnrepro.data.augment import Augmentation
-from bnrepro.data.fetch import fetch
 from bnrepro.data.order import Order
 from bnrepro.data.resident import ResidentImages
-from bnrepro.data.unpack import unpack
 from bnrepro.errors import UserError
 from bnrepro.seeding import numpy_rng
 from conftest import ROOT
@@ -56,7 +55,6 @@ def small(monkeypatch) -> None:
         monkeypatch.setattr(module, "CLASSES", 8, raising=False)
         monkeypatch.setattr(module, "TRAIN_PER_CLASS", 10)
         monkeypatch.setattr(module, "VAL_PER_CLASS", 2, raising=False)
-    monkeypatch.setattr(tiny_imagenet, "HELD_OUT_PER_CLASS", 2)
 
 
 def layout(root: Path) -> Path:
@@ -103,10 +101,10 @@ def test_classes_are_evenly_spaced_and_the_split_is_of_training_images_alone(sma
     assert labels.tolist() == [0] * 10 + [1] * 10
     (root / "decoded" / "val.npy").unlink()  # a tuning run has no use for it
     (kept, kept_labels), (tune, tune_labels) = tiny_imagenet.load(root, 2, "tune")
-    assert np.bincount(kept_labels).tolist() == [8, 8] and np.bincount(tune_labels).tolist() == [2, 2]
+    assert np.bincount(kept_labels).tolist() == [9, 9] and np.bincount(tune_labels).tolist() == [1, 1]
     together = sorted(image.tobytes() for image in [*kept, *tune])
     assert together == sorted(image.tobytes() for image in images)
-    with pytest.raises(UserError, match="has 8"):
+    with pytest.raises(UserError, match=r"data\.classes=9, but the data set has 8"):
         tiny_imagenet.load(root, 9, "full")
 
 
@@ -127,7 +125,11 @@ def test_prepared_from_archives(small, tmp_path, kind):
                     archive.add(path, Path("tiny-imagenet-200") / path.relative_to(source))
     given = packed / "tiny-imagenet-200.zip" if kind == "zip" else packed
     assert "80 training" in prepare_tiny_imagenet.prepare(root, given)
-    assert (root / "val" / "val_annotations.txt").exists()
+    victim = next(root.glob("train/*/images/*"))
+    victim.unlink()
+    with pytest.raises(UserError, match=f"not {victim.parts[-3]} has 9"):  # what was taken before is left out
+        prepare_tiny_imagenet.prepare(root, given)
+    assert "80 training" in prepare_tiny_imagenet.prepare(root, given, repair=True) and victim.exists()
     missing = tmp_path / "half"
     if kind != "zip":
         (packed / "part-1.tar.xz").unlink()
@@ -142,7 +144,7 @@ def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, ca
     victim.write_bytes(sound[:200])
     with pytest.raises(UserError, match=r"1 of 96 files cannot be decoded; .*--repair"):
         prepare_tiny_imagenet.prepare(root, source)
-    assert str(victim) in capsys.readouterr().out
+    assert str(root / victim.relative_to(source)) in capsys.readouterr().out
     victim.write_bytes(sound)
     assert "80 training" in prepare_tiny_imagenet.prepare(root, source, repair=True)
 
@@ -209,8 +211,13 @@ def test_what_is_wrong_with_a_source_is_said(small, tmp_path):
         prepare_tiny_imagenet.prepare(tmp_path / "root", tmp_path / "broken.zip")
     with tarfile.open(tmp_path / "unsafe.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
-    with pytest.raises(UserError, match="unsafe path"):
-        unpack(tmp_path / "unsafe.tar", tmp_path / "root", lambda name: name)
+    with pytest.raises(UserError, match="outside the destination"):
+        unpack(tmp_path / "unsafe.tar", tmp_path / "root")
+    with zipfile.ZipFile(tmp_path / "unsafe.zip", "w") as archive:
+        archive.writestr("../outside", "")
+        archive.writestr("inside", "")
+    unpack(tmp_path / "unsafe.zip", tmp_path / "root")
+    assert (tmp_path / "root" / "inside").exists() and not (tmp_path / "outside").exists()
     with pytest.raises(UserError, match=r"prepare_data.py tiny_imagenet"):
         tiny_imagenet.index(tmp_path / "root")
 

@@ -5,12 +5,12 @@ import importlib
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bnrepro.benchmarks import mnist
 from bnrepro.errors import UserError
 from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.models.convolution import ConvUnit
-from bnrepro.models.cost import Cost, cost
 from bnrepro.models.inception import FIGURE_5
 from bnrepro.training import build
 from bnrepro.training.validation import typed
@@ -31,8 +31,19 @@ def parameters(module: nn.Module, norms: bool = True) -> int:
     return sum(p.numel() for name, p in module.named_parameters() if norms or ".norm." not in f".{name}")
 
 
-def cost_of(model: nn.Module, pixels: int) -> Cost:
-    return cost(model, torch.empty(1, 3, pixels, pixels, device=META))
+def shapes_of(model: nn.Module, pixels: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every module's output for one image, by name, without the axis of images."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(module: nn.Module, _: tuple, output: torch.Tensor) -> None:
+        shapes[names[module]] = tuple(output.shape[1:])
+
+    names = {module: name for name, module in model.named_modules()}
+    hooks = [module.register_forward_hook(note) for module in names]
+    model.eval()(torch.empty(1, 3, pixels, pixels, device=META))
+    for hook in hooks:
+        hook.remove()
+    return shapes
 
 
 @pytest.mark.parametrize(
@@ -100,14 +111,14 @@ def test_the_counter_agrees_with_tf_slims_own_test():
 
 def test_every_printed_output_of_figure_5():
     """3c and 4e print the size before their stride."""
-    shapes = cost_of(create("bn_inception"), 224).shapes
+    shapes = shapes_of(create("bn_inception"), 224)
     assert shapes["stem.conv1"] == (64, 112, 112) and shapes["stem.conv2"] == (192, 56, 56)
     assert shapes["stem"] == (192, 28, 28)
     expected = {"3a": (256, 28), "3b": (320, 28), "3c": (576, 14), "4e": (1024, 7), "5a": (1024, 7), "5b": (1024, 7)}
     expected |= dict.fromkeys(("4a", "4b", "4c", "4d"), (576, 14))
     for name, (channels, size) in expected.items():
         assert shapes[f"rows.{name}"] == (channels, size, size), name
-    literal = cost_of(create("bn_inception", projection_4cd=128), 224).shapes
+    literal = shapes_of(create("bn_inception", projection_4cd=128), 224)
     assert [literal[f"rows.{name}"][0] for name in ("4c", "4d", "4e")] == [608, 608, 1056]
 
 
@@ -122,22 +133,16 @@ def test_every_printed_output_of_figure_5():
     ],
 )
 def test_multiply_adds(name, options, giga):
-    assert cost_of(create(name, **options), 224).multiply_adds / 1e9 == pytest.approx(giga, abs=1e-3)
+    with FlopCounterMode(display=False) as counter:
+        create(name, **options).eval()(torch.empty(1, 3, 224, 224, device=META))
+    assert counter.get_total_flops() / 2e9 == pytest.approx(giga, abs=1e-3)
 
 
-def test_what_a_step_computes_and_moves():
-    """By hand for two layers: a product forward and two backward, less the images' gradient; see `Cost`."""
-    with META:
-        small = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(4 * 64, 10))
-    found = cost_of(small, 8)
-    first, second = 27 * 4 * 64, 4 * 64 * 10
-    assert (found.multiply_adds, found.of_first) == (first + second, first)
-    assert found.step_flops(batch=5) == 2 * 5 * (2 * first + 3 * second)
-    activations, weights = (3 * 64 + 4 * 64) + (4 * 64 + 10), 27 * 4 + 4 * 64 * 10 + 10
-    assert found.step_bytes(5, 2) == 3 * 5 * 2 * activations + 3 * 2 * weights + 5 * 4 * weights
-    config = typed(compose_config("experiment=figure1/bn"))
-    mlp = cost(build.network(config, [0], torch.device("cpu")), torch.zeros(1, 1, 784))
-    assert mlp.step_flops(mnist.BATCH) == mnist.FLOPS_PER_STEP
+def test_what_a_training_step_of_figure_1_computes():
+    model = build.network(config_of("experiment=figure1/bn"), [0], torch.device("cpu"))
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, mnist.BATCH, 784)).sum().backward()
+    assert counter.get_total_flops() == mnist.FLOPS_PER_STEP
 
 
 def test_parameters_of_googlenet():
@@ -153,7 +158,7 @@ def test_parameters_of_googlenet():
 
 
 def test_every_printed_output_of_googlenets_table_1():
-    shapes = cost_of(create("googlenet"), 224).shapes
+    shapes = shapes_of(create("googlenet"), 224)
     assert shapes["stem.conv1"] == (64, 112, 112) and shapes["stem.conv2"] == (192, 56, 56)
     expected = {"3a": (256, 28), "3b": (480, 28), "4a": (512, 14), "4b": (512, 14), "4c": (512, 14), "4d": (528, 14)}
     expected |= {"4e": (832, 14), "5a": (832, 7), "5b": (1024, 7)}
@@ -187,7 +192,7 @@ def test_pools_are_the_printed_ones():
 @pytest.mark.parametrize(("pixels", "sizes"), [(32, [8, 4, 2]), (64, [16, 8, 4])])
 def test_small_images_keep_the_table(name, pixels, sizes):
     model = create(name, width=0.25, stem_reduction=4, pixels=pixels, num_classes=50, aux=True)
-    shapes = cost_of(model, pixels).shapes
+    shapes = shapes_of(model, pixels)
     found = [shapes[f"rows.{row}"] for row in ("3b", "4d", "5b")]
     assert [shape[1] for shape in found] == sizes and found[2][0] == 256
     logits, auxiliary = model.train()(torch.empty(2, 3, pixels, pixels, device=META))

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from bnrepro.cli import swap_statistics
+from bnrepro.errors import UserError
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.training.population import batch_norms, population_statistics
 from bnrepro.use import swap
-from bnrepro.use.swapped import KINDS, SHIFT, accuracies, by_mini_batch, mini_batches, shifted, top1
+from bnrepro.use.swap import KINDS, SHIFT, accuracies, by_mini_batch, mini_batches, shifted, top1
 from bnrepro.use.trained import trained
 from conftest import ROOT
 from launches import trained_here
@@ -160,7 +162,7 @@ def test_only_normalisers_are_in_training_mode_and_the_network_is_left_as_it_was
 
 def test_a_run_measured_and_recorded(x5, tmp_path, capsys):
     out = tmp_path / "new" / "statistics.json"
-    assert swap.main([str(x5), "--root", str(ROOT / "data" / "mnist"), "--out", str(out)]) == 0
+    assert swap_statistics.main([str(x5), "--root", str(ROOT / "data" / "mnist"), "--out", str(out)]) == 0
     record = json.loads(out.read_text())
     final = json.loads((x5 / "status.json").read_text())["final"]
     found = record["runs"][x5.name]
@@ -185,7 +187,7 @@ def test_refusals_are_one_line_and_nothing_is_written(x5, plain, tmp_path, capsy
         ([x5, "--out", tmp_path / "file" / "statistics.json"], "cannot be written"),
     ):
         out = [] if "--out" in words else ["--out", tmp_path / "statistics.json"]
-        assert swap.main([str(word) for word in [*words, *out]]) == 2, words
+        assert swap_statistics.main([str(word) for word in [*words, *out]]) == 2, words
         told = capsys.readouterr().err
         assert told.startswith("error: ") and told.count("\n") == 1 and expected in told, told
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
@@ -194,16 +196,16 @@ def test_refusals_are_one_line_and_nothing_is_written(x5, plain, tmp_path, capsy
 def test_another_data_set_and_other_normalisers_are_refused(x5):
     network = trained(x5, CPU)
     network.status["data_fingerprint"] = "another"
-    with pytest.raises(swap.UserError, match=r"not the data set that .* was trained on; give its --root"):
+    with pytest.raises(UserError, match=r"not the data set that .* was trained on; give its --root"):
         swap.judged_on(network)
     for key, value in (("name", "noisy_bn"), ("last", "layer_norm"), ("name", "group_norm")):
         network = trained(x5, CPU)
         setattr(network.config.norm, key, value)
-        with pytest.raises(swap.UserError, match=f"has norm={value}, without"):
+        with pytest.raises(UserError, match=f"has norm={value}, without"):
             swap.check(network)
     network = trained(x5, CPU)
     network.config.data.name = "imagenet"
-    with pytest.raises(swap.UserError, match="not held in memory"):
+    with pytest.raises(UserError, match="not held in memory"):
         swap.check(network)
 
 

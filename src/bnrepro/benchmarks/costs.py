@@ -35,29 +35,18 @@ def runs(scale: str) -> Iterator[tuple[str, str, float]]:
         yield f"{TITLES[variant]}, all of it", network, training.total_steps * training.batch_size / BATCH
 
 
-def table(speeds: dict[str, Speed], device: str) -> Table:
-    """A row for each run of each scale at which something was measured.
-
-    Args:
-        speeds: by "network, scale".
-        device: what it was measured on.
-    """
+def show(speeds: dict[tuple[str, str], Speed], device: str) -> None:
+    """Print a row for each run of each scale at which something was measured; ``speeds`` are by network and scale."""
     measured = [f"measured: images/s of one {device}", "setting"]
     columns = ["scale", "what", "mini-batches of 32", *measured, "extrapolated: hours of one"]
-    found = Table(*columns, box=None, header_style="bold")
-    scales = {name.rpartition(", ")[2] for name in speeds}
-    for scale in (name for name in SCALES if name in scales):
-        for what, network, batches in runs(scale):
-            told = ["not measured"]
-            if speed := speeds.get(f"{network}, {scale}"):
+    table = Table(*columns, box=None, header_style="bold")
+    for scale in (name for name in SCALES if name in {scale for _, scale in speeds}):
+        for title, network, batches in runs(scale):
+            cells = ["not measured"]
+            if speed := speeds.get((network, scale)):
                 hours = batches * BATCH / speed.images / 3600
-                told = [f"{speed.images:,.0f}", speed.setting, f"{hours:,.2f}"]
-            found.add_row(scale, what, f"{batches:,.0f}", *told)
-    return found
-
-
-def show(speeds: dict[str, Speed], device: str) -> None:
-    """Print the table; a pipe has no width of its own, and rows stay whole there."""
+                cells = [f"{speed.images:,.0f}", speed.setting, f"{hours:,.2f}"]
+            table.add_row(scale, title, f"{batches:,.0f}", *cells)
     console = Console()
-    console.width = console.width if console.is_terminal else 300
-    console.print(table(speeds, device))
+    console.width = console.width if console.is_terminal else 300  # a pipe has no width; rows stay whole there
+    console.print(table)

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bnrepro.benchmarks.common import alternate, median_ratio, write
-from bnrepro.data.pictures import Decoded
+from bnrepro.benchmarks.record import median_ratio, row, write
+from bnrepro.data.pictures import Pictures
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
+from bnrepro.timing import alternate
 from bnrepro.use.multicrop import predict
 from bnrepro.use.trained import Predictor
 
@@ -25,12 +26,11 @@ SETTINGS = {  # name: pixels, width, stem, height and width of the pictures, pic
 }
 
 
-def _pictures(size: tuple[int, int], count: int) -> Decoded:
-    images = np.random.default_rng(0).integers(0, 256, (count, 3, *size), np.uint8)
-    return Decoded(images, np.zeros(count, np.int64), "")
+def _pictures(size: tuple[int, int], count: int) -> Pictures:
+    return Pictures(np.random.default_rng(0).integers(0, 256, (count, 3, *size), np.uint8), None)
 
 
-def _cost(network: Predictor, pictures: Decoded, kind: int, pixels: int) -> Callable[[], float]:
+def _cost(network: Predictor, pictures: Pictures, kind: int, pixels: int) -> Callable[[], float]:
     """Processor seconds a picture."""
 
     def measure() -> float:
@@ -59,14 +59,11 @@ def main(out: Path, command: str) -> None:
             "1 crop, folded": _cost(fast, _pictures(size, singles), 1, pixels),
             "144 crops, folded": _cost(fast, _pictures(size, many), 144, pixels),
         }
-        found = {what: seconds[1:] for what, seconds in alternate(work, ROUNDS + 1).items()}
-        raw[f"{name}, processor seconds a picture"] = found
-        single = found["1 crop, as trained"]
-        ratio = median_ratio([144 * s for s in single], found["144 crops, folded"])
-        rows.append(_row(f"{name}: 144 single evaluations over 144 crops", ratio, 1.0))
-        rows.append(_row(f"{name}: as trained over folded, 1 crop", median_ratio(single, found["1 crop, folded"]), 1.0))
+        costs = {title: seconds[1:] for title, seconds in alternate(work, ROUNDS + 1).items()}
+        raw[f"{name}, processor seconds a picture"] = costs
+        single = costs["1 crop, as trained"]
+        ratio = median_ratio([144 * seconds for seconds in single], costs["144 crops, folded"])
+        rows.append(row(f"{name}: 144 single evaluations over 144 crops", ratio, "> 1"))
+        ratio = median_ratio(single, costs["1 crop, folded"])
+        rows.append(row(f"{name}: as trained over folded, 1 crop", ratio, "> 1"))
     write(out, "Cost of 144 crops", command, rows, raw)
-
-
-def _row(what: str, ratio: float, target: float) -> dict[str, object]:
-    return {"what": what, "ratio": ratio, "target": f"> {target:g}", "met": ratio > target}

@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnrepro.benchmarks.common import alternate, matmul_flops, median_ratio, seconds, write
+from bnrepro.benchmarks.record import median_ratio, row, write
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import FILES
+from bnrepro.timing import alternate, seconds
 from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
@@ -28,6 +29,7 @@ BATCH, SIZES = 60, (784, 100, 100, 100, 10)
 PRODUCTS = sum(a * b for a, b in itertools.pairwise(SIZES))
 # Forward, weight gradients and input gradients; the images need no gradient.
 FLOPS_PER_STEP = 2 * BATCH * (3 * PRODUCTS - SIZES[0] * SIZES[1])
+CPU = torch.device("cpu")
 
 
 def _config(norm: str) -> Config:
@@ -36,16 +38,14 @@ def _config(norm: str) -> Config:
     return config
 
 
-def ours(norm: str, stack: int, threads: int = 1) -> Callable[[], float]:
+def ours(norm: str, stack: int) -> Callable[[], float]:
     """Training steps a second, summed over the stacked seeds, of this repository's loop."""
-    on = torch.device("cpu")
-    config = _config(norm)
-    data, seeds = build.dataset(config, on), list(range(stack))
-    task = build.task(config, data, seeds, on)
+    config, seeds = _config(norm), list(range(stack))
+    task = build.task(config, build.dataset(config, CPU), seeds, CPU)
     optimizer = build.optimizer(config, task.model)
 
     def measure() -> float:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)
         trainer = Trainer(
             task=task,
             optimizer=optimizer,
@@ -92,10 +92,9 @@ def usual(norm: str, threads: int, folder: str) -> Callable[[], float]:
 def look_costs(norm: str) -> dict[str, float]:
     """Seconds that the probes and the evaluations of one whole run of a stack take."""
     torch.set_num_threads(1)
-    config, on = _config(norm), torch.device("cpu")
-    data, seeds = build.dataset(config, on), list(range(STACK))
-    task = build.task(config, data, seeds, on)
-    total, wanted = config.training.total_steps, config.probe
+    config, seeds = _config(norm), list(range(STACK))
+    task = build.task(config, build.dataset(config, CPU), seeds, CPU)
+    total = config.training.total_steps
     probe = task.probe(list(range(1000)))
     probes, evaluations = [], []
     for step in range(5):
@@ -106,11 +105,10 @@ def look_costs(norm: str) -> dict[str, float]:
                 probes.append(seconds(lambda: probe(step)))
 
         evaluations.append(seconds(look) - probes[-1])
-    looks = milestones(total, config.evaluation.every, config.evaluation.log_points_per_decade)
-    times = milestones(total, wanted.every, wanted.log_points_per_decade)
+    timed = {"probes": (config.probe, probes), "evaluations": (config.evaluation, evaluations)}
     return {
-        "probes": len(times) * statistics.median(probes),
-        "evaluations": len(looks) * statistics.median(evaluations),
+        name: len(milestones(total, options.every, options.log_points_per_decade)) * statistics.median(times)
+        for name, (options, times) in timed.items()
     }
 
 
@@ -131,6 +129,14 @@ def _unpack(folder: Path) -> None:
         (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress((Path("data/mnist") / name).read_bytes()))
 
 
+def matmul_flops(size: int = 1024, repeats: int = 5) -> float:
+    """Floating-point operations a second of a large float32 matrix product on one thread."""
+    torch.set_num_threads(1)
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    a @ b
+    return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(repeats))
+
+
 def main(out: Path, command: str) -> None:
     """Measure everything and write one file."""
     cores = torch.get_num_threads()
@@ -138,55 +144,28 @@ def main(out: Path, command: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         _unpack(Path(folder))
         for norm, arm, share in (("none", "without BN", 0.60), ("bn", "with BN", 0.45)):
-            found = alternate(
-                {
-                    "ours, 5 seeds stacked": ours(norm, STACK),
-                    "ours, one seed": ours(norm, 1),
-                    "usual, one thread": usual(norm, 1, folder),
-                    "usual, all cores": usual(norm, cores, folder),
-                    "large product, flop/s": lambda: (torch.set_num_threads(1), matmul_flops())[1],
-                },
-                ROUNDS,
-            )
-            raw[arm] = found
-            best_usual = max(("usual, one thread", "usual, all cores"), key=lambda n: statistics.median(found[n]))
-            times_usual = median_ratio(found["ours, 5 seeds stacked"], found[best_usual])
-            flops = [FLOPS_PER_STEP * rate for rate in found["ours, 5 seeds stacked"]]
-            of_limit = median_ratio(flops, found["large product, flop/s"])
-            costs = look_costs(norm)
-            training = STACK * Config().training.total_steps / statistics.median(found["ours, 5 seeds stacked"])
-            raw[arm]["seconds of a whole run of 5 seeds"] = {"training": training, **costs}
-            probing = costs["probes"] / (training + sum(costs.values()))
-            of_one = f"{arm}: steps/s of 5 stacked seeds on one thread over"
+            work = {
+                "ours, 5 seeds stacked": ours(norm, STACK),
+                "ours, one seed": ours(norm, 1),
+                "usual, one thread": usual(norm, 1, folder),
+                "usual, all cores": usual(norm, cores, folder),
+                "large product, flop/s": matmul_flops,
+            }
+            rates = alternate(work, ROUNDS)
+            stacked = rates["ours, 5 seeds stacked"]
+            best = max(("usual, one thread", "usual, all cores"), key=lambda name: statistics.median(rates[name]))
+            over_usual = median_ratio(stacked, rates[best])
+            of_limit = median_ratio([FLOPS_PER_STEP * rate for rate in stacked], rates["large product, flop/s"])
+            spent = {"training": STACK * Config().training.total_steps / statistics.median(stacked), **look_costs(norm)}
+            raw[arm] = rates | {"seconds of a whole run of 5 seeds": spent}
+            title = f"{arm}: steps/s of 5 stacked seeds on one thread over"
             rows += [
-                {
-                    "what": f"{of_one} the usual way ({best_usual.removeprefix('usual, ')})",
-                    "ratio": times_usual,
-                    "target": ">= 12",
-                    "met": times_usual >= 12,
-                },
-                {
-                    "what": f"{of_one} what one thread's large product allows",
-                    "ratio": of_limit,
-                    "target": f">= {share}",
-                    "met": of_limit >= share,
-                },
-                {
-                    "what": f"{arm}: probes' share of a whole run's time",
-                    "ratio": probing,
-                    "target": "< 0.03",
-                    "met": probing < 0.03,
-                },
+                row(f"{title} the usual way ({best.removeprefix('usual, ')})", over_usual, ">= 12"),
+                row(f"{title} what one thread's large product allows", of_limit, f">= {share}"),
+                row(f"{arm}: probes' share of a whole run's time", spent["probes"] / sum(spent.values()), "< 0.03"),
             ]
     sweeps = alternate({"one at a time": lambda: sweep_seconds(1), "two at a time": lambda: sweep_seconds(2)}, 2)
     gain = median_ratio(sweeps["one at a time"], sweeps["two at a time"])
     raw["sweep seconds"] = sweeps
-    rows.append(
-        {
-            "what": f"joblib sweep of two runs, two at a time over one at a time, {cores} cores",
-            "ratio": gain,
-            "target": ">= 1.7",
-            "met": gain >= 1.7,
-        }
-    )
+    rows.append(row(f"joblib sweep of two runs, two at a time over one at a time, {cores} cores", gain, ">= 1.7"))
     write(out, "Figure 1's training speed", command, rows, raw)

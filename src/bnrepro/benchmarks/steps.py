@@ -8,10 +8,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from bnrepro.benchmarks.common import seconds
 from bnrepro.config.folders import CONFIGS
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import CLASSES as DIGITS
+from bnrepro.timing import seconds
 from bnrepro.training import build
 from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.validation import typed
@@ -36,21 +36,14 @@ class Setting:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How maps and weights lie in memory."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
-    def autocast(self, on: torch.device) -> torch.autocast:
-        """The context of a peer's forward pass."""
-        return torch.autocast(on.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-    def choose(self, on: torch.device) -> None:
-        """Set what PyTorch keeps for the whole process."""
-        config = Config(device=str(on))
+    def apply(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Set what PyTorch keeps for the whole process, and the network as a step calls it."""
+        config = Config(device=str(device))
         config.training.precision = self.precision
         build.device(config)
-
-    def compiled(self, model: nn.Module) -> nn.Module:
-        """The network as the step calls it."""
+        model.to(memory_format=self.memory_format).train()
         return model if self.compile == "none" else torch.compile(model, mode=self.compile)
 
 
@@ -66,27 +59,22 @@ class Noise:
         return self.images, self.labels
 
 
-def configuration(experiment: str, scale: str, *overrides: str) -> Config:
+def configuration(experiment: str, scale: str) -> Config:
     """What ``scripts/train.py`` would train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}", *overrides]))
+        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}"]))
 
 
-def noise(pixels: int, classes: int, setting: Setting, on: torch.device) -> Noise:
+def noise(pixels: int, classes: int, setting: Setting, device: torch.device) -> Noise:
     """Images (N, 3, pixels, pixels) and labels (N,)."""
-    images = torch.randn(setting.batch, 3, pixels, pixels, device=on).to(memory_format=setting.memory_format)
-    return Noise(images, torch.randint(classes, (setting.batch,), device=on))
+    images = torch.randn(setting.batch, 3, pixels, pixels, device=device).to(memory_format=setting.memory_format)
+    return Noise(images, torch.randint(classes, (setting.batch,), device=device))
 
 
-def ours(config: Config, model: nn.Module, data: Noise, setting: Setting, on: torch.device) -> Step:
+def ours(config: Config, model: nn.Module, data: Noise, setting: Setting, device: torch.device) -> Step:
     """The loop's own step, from batch to update."""
-    setting.choose(on)
-    model.to(memory_format=setting.memory_format).train()
     options = {"aux_weight": config.model.aux_weight, "precision": setting.precision, "probe_batches": 0}
-    return _step(config, ImageClassification(model, setting.compiled(model), data, **options), model)
-
-
-def _step(config: Config, task: ImageClassification, model: nn.Module) -> Step:
+    task = ImageClassification(model, setting.apply(model, device), data, **options)
     optimizer, counter = build.optimizer(config, model), itertools.count()
     for group in optimizer.param_groups:
         group["lr"] = 0.0  # the weights stay as they were drawn: what they become must not change the time
@@ -101,17 +89,40 @@ def _step(config: Config, task: ImageClassification, model: nn.Module) -> Step:
     return step
 
 
-def timms(model: nn.Module, data: Noise, setting: Setting, on: torch.device) -> Step:
+def timms(model: nn.Module, data: Noise, setting: Setting, device: torch.device) -> Step:
     """The step of timm's train.py, and its SGD."""
     from timm.optim import create_optimizer_v2
 
-    setting.choose(on)
-    forward = setting.compiled(model.to(memory_format=setting.memory_format).train())
-    loss = nn.CrossEntropyLoss()
     optimizer = create_optimizer_v2(model, opt="momentum", lr=0.0, weight_decay=4e-5, momentum=0.9)
+    loss = nn.CrossEntropyLoss()
+    return _peers(setting.apply(model, device), loss, optimizer, data, setting, device)
 
+
+def torchvisions(data: Noise, classes: int, setting: Setting, device: torch.device) -> Step:
+    """torchvision's GoogLeNet (with BN and two heads), trained as its reference scripts do."""
+    from torchvision.models import googlenet
+
+    model = googlenet(weights=None, num_classes=classes, aux_logits=True, init_weights=False).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    cross_entropy = nn.CrossEntropyLoss()
+
+    def loss(outputs, labels: Tensor) -> Tensor:
+        heads = cross_entropy(outputs.aux_logits1, labels) + cross_entropy(outputs.aux_logits2, labels)
+        return cross_entropy(outputs.logits, labels) + 0.3 * heads
+
+    return _peers(setting.apply(model, device), loss, optimizer, data, setting, device)
+
+
+def _peers(
+    forward: nn.Module,
+    loss: Callable[..., Tensor],
+    optimizer: torch.optim.Optimizer,
+    data: Noise,
+    setting: Setting,
+    device: torch.device,
+) -> Step:
     def step() -> None:
-        with setting.autocast(on):
+        with torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bfloat16"):
             value = loss(forward(data.images), data.labels)
         value.backward()
         optimizer.step()
@@ -120,36 +131,14 @@ def timms(model: nn.Module, data: Noise, setting: Setting, on: torch.device) -> 
     return step
 
 
-def torchvisions(data: Noise, classes: int, setting: Setting, on: torch.device) -> Step:
-    """torchvision's GoogLeNet (with BN and two heads), trained as its reference scripts do."""
-    from torchvision.models import googlenet
-
-    setting.choose(on)
-    model = googlenet(weights=None, num_classes=classes, aux_logits=True, init_weights=False).to(on).train()
-    forward = setting.compiled(model.to(memory_format=setting.memory_format))
-    loss = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
-
-    def step() -> None:
-        with setting.autocast(on):
-            found = forward(data.images)
-            heads = loss(found.aux_logits1, data.labels) + loss(found.aux_logits2, data.labels)
-            value = loss(found.logits, data.labels) + 0.3 * heads
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-
-    return step
-
-
-def rate(step: Step, setting: Setting, count: int, on: torch.device, warm: int = 1) -> Callable[[], float]:
+def rate(step: Step, setting: Setting, count: int, device: torch.device, warm: int = 1) -> Callable[[], float]:
     """Take ``warm`` steps that do not count; then each call takes ``count`` steps and gives the images a second."""
 
     def take(steps: int) -> None:
         for _ in range(steps):
             step()
-        if on.type == "cuda":
-            torch.cuda.synchronize(on)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
     take(warm)
     return lambda: count * setting.batch / seconds(lambda: take(count))

@@ -1,5 +1,8 @@
-"""Executing notebooks: each is a plain-text ``notebooks/*.py`` (py:percent) and its executed ``.ipynb`` pair."""
+"""``scripts/notebooks.py``: executing notebooks.
 
+Each is a plain-text ``notebooks/*.py`` (py:percent) and its executed ``.ipynb`` pair."""
+
+import argparse
 import base64
 import io
 import os
@@ -68,3 +71,15 @@ def rebuild(chosen: list[str]) -> list[Path]:
         nbformat.write(execute(script), script.with_suffix(".ipynb"))
         written.append(script.with_suffix(".ipynb"))
     return written
+
+
+def main(words: list[str] | None = None) -> int:
+    """Execute the notebooks that are named, or all, and write them back with their outputs."""
+    parser = argparse.ArgumentParser(description="Execute notebooks and write them back with their outputs.")
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(names())} (default: all of them)")
+    options = parser.parse_args(words)
+    if unknown := set(options.name) - set(names()):
+        parser.error(f"no notebook {unknown.pop()}; there are {', '.join(names())}")
+    for path in rebuild(options.name or names()):
+        print(path)
+    return 0

@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from bnrepro.config.datasets import DATASETS
+
 IDENTITY_FREE = {"identity": False}
 
 
@@ -30,7 +32,7 @@ def one_of(*choices: Any, default: Any, identity: bool = True) -> Any:
 
 @dataclass
 class Data:
-    name: str = one_of("mnist", "tiny_imagenet", "imagenet", default="mnist")
+    name: str = field(default="mnist", metadata={"choices": DATASETS})
     root: str = _free("data/mnist")
     # full: evaluate on the test images; tune: on a split of the training images
     split: str = one_of("full", "tune", default="full")

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bnrepro.config.schema import Augment
@@ -63,40 +64,34 @@ def draw_boxes(
 ) -> np.ndarray:
     """Random crops with torchvision's rule: area uniform, log aspect uniform, 10 attempts, else a centre crop.
 
-    Args:
-        rng: the stream.
-        sizes: (n, 2) heights and widths.
-        area: share of the image's area, smallest and largest.
-        aspect: width over height, smallest and largest.
-
-    Returns:
-        (n, 4) integers: top, left, height, width.
+    Of images of ``sizes`` (n, 2), heights and widths; (n, 4) integers: top, left, height, width. For ``area`` and
+    ``aspect`` see `Augmentation`.
     """
     n = len(sizes)
     height, width = sizes[:, :1], sizes[:, 1:]
-    wanted = height * width * rng.uniform(*area, (n, ATTEMPTS))
+    areas = height * width * rng.uniform(*area, (n, ATTEMPTS))
     ratio = np.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1]), (n, ATTEMPTS)))
-    w, h = np.rint(np.sqrt(wanted * ratio)), np.rint(np.sqrt(wanted / ratio))
+    w, h = np.rint(np.sqrt(areas * ratio)), np.rint(np.sqrt(areas / ratio))
     fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
     first = fits.argmax(1)
-    at = np.arange(n)
+    rows = np.arange(n)
     # No attempt fits: the largest centre crop whose aspect is allowed.
     clipped = np.clip(sizes[:, 1] / sizes[:, 0], *aspect)
     centred = ~fits.any(1)
-    w = np.where(centred, np.minimum(sizes[:, 1], np.rint(sizes[:, 0] * clipped)), w[at, first])
-    h = np.where(centred, np.minimum(sizes[:, 0], np.rint(sizes[:, 1] / clipped)), h[at, first])
+    w = np.where(centred, np.minimum(sizes[:, 1], np.rint(sizes[:, 0] * clipped)), w[rows, first])
+    h = np.where(centred, np.minimum(sizes[:, 0], np.rint(sizes[:, 1] / clipped)), h[rows, first])
     room = sizes - np.stack([h, w], 1)
     corner = np.where(centred[:, None], room // 2, np.floor(rng.random((n, 2)) * (room + 1)))
     return np.column_stack([corner, h, w]).astype(np.int64)
 
 
-def draw(rng: np.random.Generator, sizes: np.ndarray, wanted: Augmentation) -> Draws:
+def draw(rng: np.random.Generator, sizes: np.ndarray, options: Augmentation) -> Draws:
     """Everything random about n images of the given (n, 2) heights and widths."""
     n = len(sizes)
-    boxes = draw_boxes(rng, sizes, wanted.area, wanted.aspect)
-    flips = (rng.random(n) < 0.5) & wanted.flip
-    brightness = rng.uniform(-1, 1, n) * BRIGHTNESS * wanted.colour
-    saturation = 1 + rng.uniform(-1, 1, n) * SATURATION * wanted.colour
+    boxes = draw_boxes(rng, sizes, options.area, options.aspect)
+    flips = (rng.random(n) < 0.5) & options.flip
+    brightness = rng.uniform(-1, 1, n) * BRIGHTNESS * options.colour
+    saturation = 1 + rng.uniform(-1, 1, n) * SATURATION * options.colour
     return Draws(boxes, flips, brightness.astype(np.float32), saturation.astype(np.float32))
 
 
@@ -127,8 +122,8 @@ def resampling(
     """Matrices (n, out, source) that take the stretch [start, start + length) of a row of pixels to ``out`` pixels.
 
     Antialiased, as Pillow and torchvision resize: a kernel as wide as an output pixel (a source pixel when enlarging),
-    cut off at the ends of the stretch and normalised. Of a stretch that begins or ends within a pixel, pixels whose
-    centre is in it count. ``flips`` (n,) mirrors.
+    cut off at the ends of the stretch and normalised. A pixel belongs to the stretch if its centre does. ``flips`` (n,)
+    mirrors.
     """
     start, length = start.float()[:, None, None], length.float()[:, None, None]
     scale = length / out
@@ -149,6 +144,17 @@ def crop_and_resize(images: Tensor, boxes: Tensor, out: int, flips: Tensor | Non
     n, channels, rows, columns = images.shape
     narrow = torch.bmm(images.float().view(n, channels * rows, columns), across.mT)
     return down[:, None] @ narrow.view(n, channels, rows, out)
+
+
+def resized(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """A crop of an (H, W, 3) uint8 image, resized to (3, *size) uint8; box: top, left, height, width.
+
+    The rule is that of `crop_and_resize`, rounded to bytes. Four times as fast as Pillow's on a processor with AVX2.
+    """
+    top, left, height, width = map(int, box)
+    pixels = torch.from_numpy(np.require(image, requirements="W"))  # Pillow's arrays are read-only
+    crop = pixels[top : top + height, left : left + width].permute(2, 0, 1)[None]
+    return F.interpolate(crop, size, mode="bilinear", antialias=True)[0]
 
 
 @cache

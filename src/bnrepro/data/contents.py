@@ -9,10 +9,10 @@ from rich.progress import track
 
 from bnrepro.records.files import read_json, write_json
 
-MEMORY = ".contents.json"  # by class: how its files looked, and their digest
+MEMORY = ".contents.json"  # by class: its state on disk when it was read, and the digest
 
 
-def _look(paths: list[Path]) -> str:
+def _state(paths: list[Path]) -> str:
     """Names, sizes and times: what changes when a file does."""
     stats = [(path.name, path.stat()) for path in paths]
     return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()
@@ -26,21 +26,16 @@ def _digest(paths: list[Path]) -> str:
 
 
 def digests(root: Path, classes: dict[str, list[Path]]) -> list[str]:
-    """A digest of each class's files; those that look as they did before are not read again.
-
-    Args:
-        root: the data set's folder, which keeps the memory.
-        classes: the files of each class, in order, by a name that is unique in the data set.
-    """
+    """A digest of each class's files, in their order; files that have not changed since they were read are not read."""
     memory = root / MEMORY
     known = read_json(memory) if memory.is_file() else {}
-    looks = {name: _look(paths) for name, paths in classes.items()}
-    new = [name for name, look in looks.items() if known.get(name, ["", ""])[0] != look]
-    if new:
+    states = {name: _state(paths) for name, paths in classes.items()}
+    changed = [name for name, state in states.items() if known.get(name, ["", ""])[0] != state]
+    if changed:
         with ThreadPoolExecutor() as pool:
-            read = pool.map(_digest, [classes[name] for name in new])
-            found = list(track(read, f"reading {root}, once", len(new), transient=True))
-        known |= {name: [looks[name], digest] for name, digest in zip(new, found, strict=True)}
+            computed = pool.map(_digest, [classes[name] for name in changed])
+            computed = list(track(computed, f"reading {root}, once", len(changed), transient=True))
+        known |= {name: [states[name], digest] for name, digest in zip(changed, computed, strict=True)}
         try:
             write_json(memory, known)
         except OSError:

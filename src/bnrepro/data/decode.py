@@ -3,7 +3,6 @@
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -29,8 +28,7 @@ class CorruptImage(Exception):
 def kind(content: bytes) -> str:
     """What is unusual about an image file: ``rgb`` for nothing, ``grey``, ``cmyk``, ``16 bit``, ``rotated``, ``other``.
 
-    Raises:
-        CorruptImage: its header cannot be read.
+    Raises `CorruptImage` if its header cannot be read.
     """
     try:
         image = Image.open(io.BytesIO(content))
@@ -66,8 +64,7 @@ def _upright(content: bytes) -> bool:
 def decode(content: bytes) -> np.ndarray:
     """The image as (H, W, 3) uint8, upright, grey repeated, CMYK converted, 16 bits scaled down.
 
-    Raises:
-        CorruptImage: it is truncated or no image.
+    Raises `CorruptImage` if it is truncated or no image.
     """
     if content[:2] == JPEG:
         try:
@@ -77,8 +74,3 @@ def decode(content: bytes) -> np.ndarray:
         except UNREADABLE:  # CMYK, or a fault that Pillow names better
             pass
     return _with_pillow(content)
-
-
-def read(path: Path) -> np.ndarray:
-    """`decode` of a file."""
-    return decode(path.read_bytes())

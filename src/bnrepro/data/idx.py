@@ -15,16 +15,10 @@ UBYTE = 0x08  # the type code in the magic number's third byte; the fourth is th
 
 
 def read_idx(path: Path, axes: int, sha256: str = "", remedy: str = "fetch the file again") -> np.ndarray:
-    """Read unsigned bytes of the given number of axes.
+    """Read a gzip'd file of unsigned bytes with so many axes.
 
-    Args:
-        path: of the gzip'd file.
-        axes: how many there are.
-        sha256: of the contents, which do not depend on who compressed them; empty: not checked.
-        remedy: what to do about a bad file.
-
-    Raises:
-        UserError: missing, not a gzip file, truncated, of other contents, or not such an idx file.
+    ``sha256`` is of the contents, which do not depend on who compressed them; if it is empty, they are not checked.
+    ``remedy`` says what to do about a bad file.
     """
     if not path.is_file():
         raise UserError(f"{path} is missing; {remedy}")

@@ -23,18 +23,19 @@ import io
 import tarfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import simplejpeg
 
+from bnrepro.data.augment import resized
 from bnrepro.data.decode import JPEG, CorruptImage, decode, kind
-from bnrepro.data.encoded import Collection, Encoded, Shards, resized
+from bnrepro.data.encoded import Collection, Encoded
 from bnrepro.data.processes import each
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_atomically, write_json
 
-INDEX, SETTINGS = "bnrepro-cache.json", "bnrepro-cache.unfinished.json"
+INDEX = "bnrepro-cache.json"  # without shards while the cache is being made
 SIDE, QUALITY, COLOUR = 320, 90, "420"  # our choice, see above
 SHARD_IMAGES = 1024
 PARTS = ("train", "val")
@@ -42,45 +43,34 @@ PARTS = ("train", "val")
 
 def is_cache(root: Path) -> bool:
     """Whether a folder holds a cache, finished or not."""
-    return (root / INDEX).is_file() or (root / SETTINGS).is_file()
+    return (root / INDEX).is_file()
 
 
 def opened(root: Path) -> Collection:
-    """The cache in a folder.
-
-    Raises:
-        UserError: it is unfinished, or a shard is missing or has another size.
-    """
-    if not (root / INDEX).is_file():
+    """The cache in a folder, after a look at the sizes of its shards."""
+    index = read_json(root / INDEX)
+    if not index["shards"]:
         raise UserError(f"the cache {root} is unfinished; run prepare_data.py imagenet --cache {root} again to go on")
-    told = read_json(root / INDEX)
-    for shard in told["shards"]:
+    for shard in index["shards"]:
         path = root / shard["file"]
         if not path.is_file() or path.stat().st_size != shard["bytes"]:
             raise UserError(f"{path} is missing or damaged; run prepare_data.py imagenet --cache {root} --repair")
-    return Collection(told["wnids"], told["names"], *(_part(root, told, part) for part in PARTS), told["fingerprint"])
+    parts = (_part(root, index, part) for part in PARTS)
+    return Collection(index["wnids"], index["names"], *parts, index["fingerprint"])
 
 
-def _part(root: Path, told: dict[str, Any], part: str) -> Shards:
-    shards = [shard for shard in told["shards"] if shard["part"] == part]
-    counts = told["images"][part]
-    return Shards(
-        root,
-        tuple(shard["file"] for shard in shards),
-        np.repeat(np.arange(len(shards)), [len(shard["offsets"]) for shard in shards]),
-        np.concatenate([shard["offsets"] for shard in shards]),
-        np.concatenate([shard["lengths"] for shard in shards]),
-        np.repeat(np.arange(len(counts)), counts),
-    )
+def _part(root: Path, index: dict[str, Any], part: str) -> Encoded:
+    shards = [shard for shard in index["shards"] if shard["part"] == part]
+    counts = index["images"][part]
+    names = np.repeat([shard["file"].encode() for shard in shards], [len(shard["offsets"]) for shard in shards])
+    offsets, lengths = (np.concatenate([shard[key] for shard in shards]) for key in ("offsets", "lengths"))
+    return Encoded(root, names, np.repeat(np.arange(len(counts)), counts), np.column_stack([offsets, lengths]))
 
 
 def reduced(content: bytes, side: int) -> bytes:
     """An encoded image with its shorter side reduced to ``side`` pixels, as JPEG.
 
     A plain JPEG that is no larger stays as it is.
-
-    Raises:
-        CorruptImage: it cannot be decoded.
     """
     image = decode(content)
     height, width = image.shape[:2]
@@ -93,8 +83,41 @@ def reduced(content: bytes, side: int) -> bytes:
     return simplejpeg.encode_jpeg(np.ascontiguousarray(image), QUALITY, "RGB", COLOUR)
 
 
-def _name(found: Collection, part: Encoded, k: int) -> str:
-    return f"{found.wnids[part.labels[k]]}/{Path(part.name(k)).stem}.jpg"
+class Shard(NamedTuple):
+    """A shard to write: its part of the data set, its path, its images and their names in the archive."""
+
+    part: str
+    path: Path
+    images: Encoded
+    names: list[str]
+
+
+def _shards(whole: Collection, out: Path) -> list[Shard]:
+    shards = []
+    for part in PARTS:
+        images: Encoded = getattr(whole, part)
+        for number, start in enumerate(range(0, len(images.labels), SHARD_IMAGES)):
+            index = np.arange(start, min(start + SHARD_IMAGES, len(images.labels)))
+            names = [f"{whole.wnids[images.labels[k]]}/{images.path(k).stem}.jpg" for k in index]
+            some = images.only(index, images.labels[index])
+            shards.append(Shard(part, out / f"{part}-{number:05d}.tar", some, names))
+    return shards
+
+
+def _make(shard: Shard, side: int) -> dict[str, Any]:
+    """Write a shard unless it is there; what the index has to know of it."""
+    members = _members(shard.path)
+    if [member.name for member in members] != shard.names:
+        write_atomically(shard.path, partial(_write, shard=shard, side=side))
+        members = _members(shard.path)
+    return {
+        "part": shard.part,
+        "file": shard.path.name,
+        "bytes": shard.path.stat().st_size,
+        "sha256": _sha256(shard.path),
+        "offsets": [member.offset_data for member in members],
+        "lengths": [member.size for member in members],
+    }
 
 
 def _members(path: Path) -> list[tarfile.TarInfo]:
@@ -106,38 +129,17 @@ def _members(path: Path) -> list[tarfile.TarInfo]:
         return []
 
 
-def _shard(job: tuple[str, int], found: Collection, out: Path, side: int) -> dict[str, Any]:
-    """Write a shard, unless it is there, and say what the index has to know of it."""
-    name, number = job
-    part: Encoded = getattr(found, name)
-    path = out / f"{name}-{number:05d}.tar"
-    images = range(number * SHARD_IMAGES, min((number + 1) * SHARD_IMAGES, len(part.labels)))
-    members = _members(path)
-    if [member.name for member in members] != [_name(found, part, k) for k in images]:
-        write_atomically(path, partial(_write, found=found, part=part, images=images, side=side))
-        members = _members(path)
-    return {
-        "part": name,
-        "file": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": _sha256(path),
-        "offsets": [member.offset_data for member in members],
-        "lengths": [member.size for member in members],
-    }
-
-
-def _write(file: io.BufferedWriter, found: Collection, part: Encoded, images: range, side: int) -> None:
+def _write(file: IO[bytes], shard: Shard, side: int) -> None:
     with tarfile.open(fileobj=file, mode="w") as tar:
-        for k in images:
+        for k, name in enumerate(shard.names):
             try:
-                content = reduced(part.read(k), side)
+                content = reduced(shard.images.read(k), side)
             except CorruptImage as error:
-                raise UserError(
-                    f"{part.name(k)} cannot be decoded ({error}); mend it first with prepare_data.py imagenet --repair"
-                ) from None
-            told = tarfile.TarInfo(_name(found, part, k))
-            told.size = len(content)
-            tar.addfile(told, io.BytesIO(content))
+                remedy = "mend it first with prepare_data.py imagenet --repair"
+                raise UserError(f"{shard.images.name(k)} cannot be decoded ({error}); {remedy}") from None
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
 
 
 def _sha256(path: Path) -> str:
@@ -147,65 +149,50 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _damaged(out: Path) -> list[str]:
+def _damaged(out: Path) -> list[Path]:
     """The shards of a finished cache that are missing or have another checksum."""
     shards = read_json(out / INDEX)["shards"]
-    sums = each(_sha256, [out / shard["file"] for shard in shards], f"verifying {out}")
-    return [shard["file"] for shard, found in zip(shards, sums, strict=True) if shard["sha256"] != found]
+    paths = [out / shard["file"] for shard in shards]
+    sums = each(_sha256, paths, f"verifying {out}")
+    return [path for path, shard, checksum in zip(paths, shards, sums, strict=True) if shard["sha256"] != checksum]
 
 
 def verify_cache(out: Path) -> str:
-    """Say in one line what a finished cache holds.
-
-    Raises:
-        UserError: it is unfinished, or a shard is missing or has another checksum.
-    """
-    found = opened(out)
-    if bad := _damaged(out):
-        raise UserError(f"{out / bad[0]} is damaged ({len(bad)} such); run again with --root ORIGINALS --repair")
+    """One line on what a finished cache holds, after a check of all its checksums."""
+    whole = opened(out)
+    if damaged := _damaged(out):
+        raise UserError(f"{damaged[0]} is damaged ({len(damaged)} such); run again with --root ORIGINALS --repair")
     return (
-        f"{out}: {len(found.train.files) + len(found.val.files)} shards, checksums as expected; {len(found.wnids)} "
-        f"classes, {len(found.train.labels):,} training and {len(found.val.labels):,} validation images"
+        f"{out}: all checksums as expected; {len(whole.wnids)} classes, {len(whole.train.labels):,} training and "
+        f"{len(whole.val.labels):,} validation images"
     )
 
 
-def prepare_cache(found: Collection, out: Path, side: int = SIDE, repair: bool = False) -> str:
-    """Write a data set's cache, or verify the one that is there, and say in one line what there is.
+def prepare_cache(whole: Collection, out: Path, side: int = SIDE, repair: bool = False) -> str:
+    """Write a data set's cache, or verify the one that is there; one line on what there is.
 
     Args:
-        found: the original images.
+        whole: the original images.
         out: the folder of the cache.
         side: pixels that the shorter side is reduced to.
         repair: make damaged shards again.
-
-    Raises:
-        UserError: the folder holds another data set's cache or one of another size, a shard is damaged and is not to
-            be repaired, or an image cannot be decoded.
     """
-    settings = {"fingerprint": _fingerprint(found, side), "side": side, "quality": QUALITY, "colour": COLOUR}
-    finished = (out / INDEX).is_file()
+    # A cache is known by its images and by what was done to them.
+    changes = f"{whole.fingerprint} {side} {QUALITY} {COLOUR}"
+    fingerprint = hashlib.sha256(changes.encode()).hexdigest()[:16]
     if is_cache(out):
-        before = read_json(out / (INDEX if finished else SETTINGS))
-        if any(before[key] != value for key, value in settings.items()):
+        before = read_json(out / INDEX)
+        if before["fingerprint"] != fingerprint:
             raise UserError(f"{out} holds the cache of other images or of another --side; give another folder")
-    if finished and not repair:
-        return verify_cache(out)
+        if before["shards"] and not repair:
+            return verify_cache(out)
+        for path in _damaged(out):
+            path.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    if finished:
-        for name in _damaged(out):
-            (out / name).unlink(missing_ok=True)
-    write_json(out / SETTINGS, settings)
-    jobs = [(part, k) for part in PARTS for k in range(-(-len(getattr(found, part).labels) // SHARD_IMAGES))]
-    shards = list(each(partial(_shard, found=found, out=out, side=side), jobs, f"writing {out}"))
-    counts = {part: np.bincount(getattr(found, part).labels).tolist() for part in PARTS}
-    told = settings | {"wnids": found.wnids, "names": found.names, "images": counts, "shards": shards}
-    write_json(out / INDEX, told)
-    (out / SETTINGS).unlink()
+    counts = {part: np.bincount(getattr(whole, part).labels).tolist() for part in PARTS}
+    index = {"fingerprint": fingerprint, "side": side, "wnids": whole.wnids, "names": whole.names, "images": counts}
+    write_json(out / INDEX, index | {"shards": []})
+    shards = list(each(partial(_make, side=side), _shards(whole, out), f"writing {out}"))
+    write_json(out / INDEX, index | {"shards": shards})
     size = sum(shard["bytes"] for shard in shards)
     return f"{out}: {len(shards)} shards, {size / 1e9:.3g} GB, shorter side {side}; use it with data.root={out}"
-
-
-def _fingerprint(found: Collection, side: int) -> str:
-    """The images' own, and how they were changed."""
-    changed = f"{found.fingerprint} {side} {QUALITY} {COLOUR}"
-    return hashlib.sha256(changed.encode()).hexdigest()[:16]

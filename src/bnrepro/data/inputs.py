@@ -13,17 +13,13 @@ def transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
 
     ``standardised`` makes every pixel's mean 0 and variance v / (v + `FLOOR`); ``whitened`` also removes correlations,
     by (C + `FLOOR` I)^(-1/2) with C the covariance of pixels, which turns nothing that it need not (ZCA).
-
-    Args:
-        kind: ``standardised`` or ``whitened``.
-        images: of training, (M, pixels), any numeric type.
     """
     x = images.double()
     mean = x.mean(0)
     if kind == "standardised":
         scale = (x.var(0, unbiased=False) + FLOOR).rsqrt()
-        return lambda given: ((given.double() - mean) * scale).float()
+        return lambda images: ((images.double() - mean) * scale).float()
     centred = x - mean
     variances, directions = torch.linalg.eigh(centred.T @ centred / len(x))
     matrix = (directions * (variances.clamp(min=0) + FLOOR).rsqrt()) @ directions.T
-    return lambda given: ((given.double() - mean) @ matrix).float()
+    return lambda images: ((images.double() - mean) @ matrix).float()

@@ -6,13 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnrepro.config.schema import Data
 from bnrepro.data import inputs
 from bnrepro.data.idx import read_idx
+from bnrepro.data.parts import Labelled
+from bnrepro.records.files import write_atomically
 from bnrepro.seeding import numpy_rng
 
 WIDTH = 28
 PIXELS = WIDTH * WIDTH
 CLASSES = 10
+EDGE = 2  # of black around a digit as a picture, whose centre crop of 0.875 is then the whole digit
 HELD_OUT = 10_000  # training images set aside by split="tune"; our choice
 SPLIT_SEED = 0  # which ones; the same for every run
 
@@ -26,16 +30,47 @@ FINGERPRINT = "8b4aac1638c992e4"  # of these contents, part of every run's id: f
 REMEDY = "run: python scripts/prepare_data.py mnist --source FOLDER_WITH_THE_FOUR_FILES (or git checkout -- data/mnist)"
 
 
-def load(root: Path) -> list[np.ndarray]:
-    """Training images, training labels, test images, test labels as uint8, checked.
+def fingerprint(options: Data) -> str:
+    """See `bnrepro.data.load`."""
+    return FINGERPRINT
 
-    Raises:
-        UserError: a file is missing, has other contents, or is not what it should be.
-    """
+
+def classes(options: Data) -> list[list[str]]:
+    """See `bnrepro.data.load`."""
+    return [[str(digit)] * 2 for digit in range(CLASSES)]
+
+
+def parts(options: Data) -> tuple[Labelled, Labelled]:
+    """See `bnrepro.data.load`; digits as pictures (M, 3, 32, 32), with an edge of black."""
+    both = split(Path(options.root), options.split)
+    return tuple(Labelled(as_pictures(images), labels) for images, labels in both)
+
+
+def as_pictures(digits: np.ndarray) -> np.ndarray:
+    """(M, 28, 28) bytes as (M, 3, 32, 32), with an edge of black."""
+    padded = np.pad(digits, ((0, 0), (EDGE, EDGE), (EDGE, EDGE)))[:, None]
+    return np.broadcast_to(padded, (len(padded), 3, *padded.shape[2:]))
+
+
+def load(root: Path) -> list[np.ndarray]:
+    """Training images, training labels, test images, test labels as uint8, checked."""
     return [read_idx(root / name, axes, sha256, REMEDY) for name, (axes, sha256) in FILES.items()]
 
 
-Labelled = tuple[np.ndarray, np.ndarray]
+def prepare(root: Path, source: Path | None) -> str:
+    """Copy the four files from ``source`` if given, and verify them; one line on what there is.
+
+    If a file of the source is bad, the files in place stay as they were.
+    """
+    if source is not None:
+        for name, (axes, sha256) in FILES.items():
+            read_idx(source / name, axes, sha256, "fetch it again from the MNIST database")
+        root.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            content = (source / name).read_bytes()
+            write_atomically(root / name, lambda file, content=content: file.write(content))
+    train_x, _, test_x, _ = load(root)
+    return f"{root}: {len(train_x):,} training and {len(test_x):,} test images, checksums as expected"
 
 
 def split(root: Path, which: str) -> tuple[Labelled, Labelled]:
@@ -46,10 +81,10 @@ def split(root: Path, which: str) -> tuple[Labelled, Labelled]:
     """
     train_x, train_y, test_x, test_y = load(root)
     if which == "full":
-        return (train_x, train_y), (test_x, test_y)
+        return Labelled(train_x, train_y), Labelled(test_x, test_y)
     order = numpy_rng(SPLIT_SEED, "mnist split").permutation(len(train_x))
     held_out, kept = order[:HELD_OUT], np.sort(order[HELD_OUT:])
-    return (train_x[kept], train_y[kept]), (train_x[held_out], train_y[held_out])
+    return Labelled(train_x[kept], train_y[kept]), Labelled(train_x[held_out], train_y[held_out])
 
 
 class MNIST:
@@ -65,13 +100,7 @@ class MNIST:
     """
 
     def __init__(
-        self,
-        root: Path,
-        which: str,
-        binarize_above: int,
-        batch_size: int,
-        device: torch.device,
-        kind: str = "raw",
+        self, root: Path, which: str, binarize_above: int, batch_size: int, device: torch.device, kind: str = "raw"
     ):
         (train_x, train_y), (test_x, test_y) = split(root, which)
 

@@ -11,9 +11,6 @@ from bnrepro.seeding import numpy_rng
 class Order:
     """Mini-batches of indices; an epoch's last, smaller batch is dropped.
 
-    Raises:
-        UserError: there are fewer images than a step takes.
-
     Args:
         images: how many there are.
         batch_size: images a step, over all replicas.

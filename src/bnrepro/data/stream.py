@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from bnrepro.data import augment
 from bnrepro.data.decode import CorruptImage, decode
-from bnrepro.data.encoded import Encoded, resized
+from bnrepro.data.encoded import Encoded
 from bnrepro.data.order import Order
 from bnrepro.errors import UserError
 from bnrepro.seeding import numpy_rng
 
-AHEAD = 2  # batches that each worker makes before they are asked for
+AHEAD = 2  # batches that each worker makes before they are needed
 EVALUATION_BATCH = 250
 REPAIR = "run: python scripts/prepare_data.py imagenet --repair"
 
@@ -64,7 +64,7 @@ class _Maker(Dataset):
         shape = len(decoded), 3, self.pixels, self.pixels
         images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         for k, (image, box, flip) in enumerate(zip(decoded, draws.boxes, draws.flips, strict=True)):
-            crop = resized(image, box, (self.pixels, self.pixels))
+            crop = augment.resized(image, box, (self.pixels, self.pixels))
             images[k] = crop.flip(2) if flip else crop
         labels, *amounts = map(torch.from_numpy, (self.part.labels[job.index], draws.brightness, draws.saturation))
         return Made(images, labels, *amounts, [line for lines in faults for line in lines])
@@ -101,24 +101,12 @@ def _jobs(order: Order, mine: slice, seed: int, purpose: str, steps: Iterable[in
         yield Job(order(seed, step)[mine], (seed, purpose, step))
 
 
-def _as_is(made: Made) -> Made:
-    return made
-
-
 class StreamedImages:
     """A data set of encoded images of any size; the interface of `bnrepro.data.resident.ResidentImages`.
 
-    A batch is a function of the seed and the step alone: not of the workers, nor of the steps asked for before.
+    A batch is a function of the seed and the step alone: not of the workers, nor of the steps before.
 
-    Args:
-        train: images to train on.
-        held_out: images to evaluate on.
-        batch_size: images a step and replica.
-        pixels: width of the images that the network gets.
-        shuffle: see `Order`.
-        augmentation: see `augment.Augmentation`.
-        device: where batches are finished.
-        replica: (rank, how many): this one gets its own consecutive part of every step's images.
+    Args: those of `ResidentImages`, and
         workers: processes that read and decode; 0 does it in this one.
     """
 
@@ -159,7 +147,6 @@ class StreamedImages:
                 sampler=jobs,
                 batch_size=None,
                 num_workers=self.workers,
-                collate_fn=_as_is,
                 prefetch_factor=AHEAD if self.workers else None,
                 pin_memory=self.device.type == "cuda",
                 generator=torch.Generator(),  # of the workers' seeds, which nothing uses; the global one stays as it is
@@ -179,8 +166,8 @@ class StreamedImages:
         for line in faults:
             if line not in self.corrupt:
                 self.corrupt.add(line)
-                told = f"{len(self.corrupt)} so far; the next image of its class stands in for it; {REPAIR}"
-                print(f"warning: {line}; {told}", file=sys.stderr)
+                count = f"{len(self.corrupt)} so far; the next image of its class stands in for it"
+                print(f"warning: {line}; {count}; {REPAIR}", file=sys.stderr)
 
     def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Images (N, 3, pixels, pixels) in [-1, 1] and labels (N,) that a seed sees at a step (from 0)."""
@@ -198,11 +185,7 @@ class StreamedImages:
             yield self._finish(made)[0]
 
     def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The held-out images as the single centre crop sees them, in order, with their labels.
-
-        Raises:
-            UserError: one of them cannot be decoded.
-        """
+        """The held-out images as the single centre crop sees them, in order, with their labels."""
         index = np.split(np.arange(self.held_out), range(EVALUATION_BATCH, self.held_out, EVALUATION_BATCH))
         for made in self._make(self.evaluation, (Job(part, None) for part in index)):
             if made.faults:

@@ -72,11 +72,11 @@ def data_flow() -> tuple[int, int]:
     """
     model = Inception(10, norm_layer=partial(build_norm, "bn"), pixels=32, width=0.25, stem_reduction=4)
     units = [unit for unit in model.modules() if isinstance(unit, ConvUnit)]
-    took: dict[nn.Module, Tensor] = {}
-    gave: dict[nn.Module, Tensor] = {}
+    inputs: dict[nn.Module, Tensor] = {}
+    outputs: dict[nn.Module, Tensor] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        took[module], gave[module] = inputs[0], output
+    def note(module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> None:
+        inputs[module], outputs[module] = arguments[0], output
 
     for unit in units:
         for module in unit:
@@ -85,8 +85,8 @@ def data_flow() -> tuple[int, int]:
     in_order = [
         isinstance(unit.nonlinearity, nn.ReLU)
         and isinstance(unit.norm, BatchNorm)
-        and took[unit.norm] is gave[unit.conv]
-        and took[unit.nonlinearity] is gave[unit.norm]
+        and inputs[unit.norm] is outputs[unit.conv]
+        and inputs[unit.nonlinearity] is outputs[unit.norm]
         for unit in units
     ]
     return len(units), sum(in_order)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bnrepro.identities.common import Numbers
 from bnrepro.layers import build_norm
@@ -18,6 +19,7 @@ from bnrepro.training.population import batch_norms
 
 PIXELS = 224
 LAYERS = (nn.Conv2d, nn.Linear)
+CONV1 = "Inception.stem.conv1"
 
 
 def parameters(model: nn.Module) -> int:
@@ -43,24 +45,27 @@ def _watch(model: nn.Module, note: Callable[[str, nn.Module, Tensor, Tensor], No
 
     hooks = [module.register_forward_hook(partial(hook, name)) for name, module in model.named_modules()]
     model.eval()(torch.empty(1, 3, PIXELS, PIXELS, device="meta"))
-    for one in hooks:
-        one.remove()
+    for handle in hooks:
+        handle.remove()
 
 
-def costs(model: Trunk) -> tuple[dict[str, int], dict[str, int]]:
-    """Multiply-adds, and values given, of each convolution and linear layer for one image of 224 px, by name."""
-    work, values = {}, {}
+def multiply_adds(model: Trunk) -> dict[str, int]:
+    """Of one image of 224 px, in each module by its name; that of the whole network is that of its class."""
+    with FlopCounterMode(display=False) as counter:
+        model.eval()(torch.empty(1, 3, PIXELS, PIXELS, device="meta"))
+    return {name: sum(flops.values()) // 2 for name, flops in counter.get_flop_counts().items()}
+
+
+def values_given(conv1: nn.Module) -> int:
+    """Numbers that the convolutions of a network's first unit give for one image of 224 px."""
+    values: list[int] = []
 
     def note(name: str, module: nn.Module, _: Tensor, output: Tensor) -> None:
         if isinstance(module, LAYERS):
-            work[name], values[name] = module.weight[0].numel() * output.numel(), output.numel()
+            values.append(output.numel())
 
-    _watch(model, note)
-    return work, values
-
-
-def _under(prefix: str, counts: dict[str, int]) -> int:
-    return sum(count for name, count in counts.items() if name.startswith(prefix))
+    _watch(conv1, note)
+    return sum(values)
 
 
 def weight_layers(model: Trunk) -> tuple[int, dict[str, int]]:
@@ -70,14 +75,14 @@ def weight_layers(model: Trunk) -> tuple[int, dict[str, int]]:
     def longest(node: Any) -> int:
         pending = [node]
         while pending:
-            at = pending[-1]
-            before = [to for to, _ in at.next_functions]
-            if missing := [to for to in before if to not in depth]:
+            last = pending[-1]
+            before = [earlier for earlier, _ in last.next_functions]
+            if missing := [earlier for earlier in before if earlier not in depth]:
                 pending += missing
                 continue
             pending.pop()
-            own = at.name().startswith(("ConvolutionBackward", "AddmmBackward"))
-            depth[at] = max((depth[to] for to in before), default=0) + own
+            own = last.name().startswith(("ConvolutionBackward", "AddmmBackward"))
+            depth[last] = max((depth[earlier] for earlier in before), default=0) + own
         return depth[node]
 
     of_rows: dict[str, int] = {}
@@ -130,9 +135,9 @@ def appendix() -> Numbers:
     separable_conv1_weights_ratio, separable_conv1_values_ratio: separable over full; values are what training keeps.
     """
     inception, googlenet = _build(Inception, "none"), _build(GoogLeNet, "none")
-    (work, values), (googlenet_work, _) = costs(inception), costs(googlenet)
     full = _build(Inception, "none", separable=False)
-    full_work, full_values = costs(full)
+    counts, full_counts = multiply_adds(inception), multiply_adds(full)
+    work, googlenet_work = counts["Inception"], multiply_adds(googlenet)["GoogLeNet"]
     layers, of_rows = weight_layers(full)
     googlenet_layers, googlenet_rows = weight_layers(_build(GoogLeNet, "none", separable=False))
     return {
@@ -141,9 +146,9 @@ def appendix() -> Numbers:
         "googlenet_weights": float(weights(googlenet)),
         "weight_increase": weights(inception) / weights(googlenet) - 1,
         "swap_weight_increase": five_by_five_swap(),
-        "inception_multiply_adds": float(sum(work.values())),
-        "googlenet_multiply_adds": float(sum(googlenet_work.values())),
-        "multiply_add_increase": sum(work.values()) / sum(googlenet_work.values()) - 1,
+        "inception_multiply_adds": float(work),
+        "googlenet_multiply_adds": float(googlenet_work),
+        "multiply_add_increase": work / googlenet_work - 1,
         "inception_weight_layers": float(layers),
         "googlenet_weight_layers": float(googlenet_layers),
         "weight_layers_added_by_shared_modules": float(
@@ -152,7 +157,7 @@ def appendix() -> Numbers:
         "weight_layers_added_by_3c": float(of_rows["3c"]),
         "modules_28": float(sum(name.startswith("3") for name in of_rows)),
         "googlenet_modules_28": float(sum(name.startswith("3") for name in googlenet_rows)),
-        "separable_conv1_multiply_adds_ratio": _under("stem.conv1", work) / _under("stem.conv1", full_work),
+        "separable_conv1_multiply_adds_ratio": counts[CONV1] / full_counts[CONV1],
         "separable_conv1_weights_ratio": weights(inception.stem.conv1) / weights(full.stem.conv1),
-        "separable_conv1_values_ratio": _under("stem.conv1", values) / _under("stem.conv1", full_values),
+        "separable_conv1_values_ratio": values_given(inception.stem.conv1) / values_given(full.stem.conv1),
     }

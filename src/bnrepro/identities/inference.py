@@ -56,9 +56,9 @@ def folded_mlp(model: MLP) -> MLP:
     """The same function without normalisers, each folded into the weights before it."""
     plain = MLP(SIZES, lambda features: None).to(model.output.weight.dtype)
     plain.output.load_state_dict(model.output.state_dict())
-    for to, layer in zip(plain.hidden, model.hidden, strict=True):
+    for copied, layer in zip(plain.hidden, model.hidden, strict=True):
         weight, bias = fold(layer.linear.weight, layer.linear.bias, layer.norm.norm)
-        to.linear.weight.data, to.linear.bias.data = weight, bias.view(to.linear.bias.shape)
+        copied.linear.weight.data, copied.linear.bias.data = weight, bias.view(copied.linear.bias.shape)
     return plain
 
 
@@ -69,16 +69,16 @@ def batch_mates() -> Numbers:
     inference_inception, inference_mlp: with fixed statistics. training_inception, training_mlp: in training mode.
     """
     rng = generator()
-    found: Numbers = {}
+    numbers: Numbers = {}
     for name, (model, batches), axis in (("inception", inception(rng), 0), ("mlp", mlp(rng), 1)):
-        shown = batches[0]
-        image, mates = shown.narrow(axis, 0, 1), batches[1].narrow(axis, 1, shown.shape[axis] - 1)
+        first = batches[0]
+        image, mates = first.narrow(axis, 0, 1), batches[1].narrow(axis, 1, first.shape[axis] - 1)
         among_others = torch.cat([image, mates], axis)
         for mode in ("inference", "training"):
             model.train(mode == "training")
-            logits = [model(batch).select(0 if name == "inception" else 2, 0) for batch in (among_others, shown)]
-            found[f"{mode}_{name}"] = relative_difference(*logits)
-    return found
+            logits = [model(batch).select(0 if name == "inception" else 2, 0) for batch in (among_others, first)]
+            numbers[f"{mode}_{name}"] = relative_difference(*logits)
+    return numbers
 
 
 @torch.no_grad()
@@ -101,7 +101,7 @@ def fixed_statistics() -> Numbers:
 
     m, features = 60, 4
     x = [2 * randn(rng, m, features) + 1 for _ in range(3)]
-    variances = [one.var(0, correction=0) for one in x]
+    variances = [batch.var(0, correction=0) for batch in x]
     norm = BatchNorm(features).double()
     norm(x[0])
     unbiased, biased = (0.9 + 0.1 * factor * variances[0] for factor in (m / (m - 1), 1))
@@ -116,5 +116,5 @@ def fixed_statistics() -> Numbers:
         "running_variance_error": relative_difference(norm.running_var, unbiased),
         "biased_variance_error": relative_difference(norm.running_var, biased),
         "population_variance_error": relative_difference(variance, m / (m - 1) * sum(variances) / 3),
-        "population_mean_error": relative_difference(mean, sum(one.mean(0) for one in x) / 3),
+        "population_mean_error": relative_difference(mean, sum(batch.mean(0) for batch in x) / 3),
     }

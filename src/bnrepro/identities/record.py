@@ -1,8 +1,8 @@
-"""Running the programs, and the record of their numbers."""
+"""Which program measures which claim; running the programs, and the record of their numbers."""
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,34 @@ from rich.table import Table
 
 from bnrepro.analysis.reading.statistics import geometric
 from bnrepro.errors import UserError, suggest
-from bnrepro.identities.programs import PROGRAMS
+from bnrepro.identities import convolution, counts, gradients, inference, scaling, statistics, toys, whitening
+from bnrepro.identities.common import Numbers
 from bnrepro.records.files import write_json
 from bnrepro.records.provenance import now, provenance
 
+PROGRAMS: dict[str, Callable[[], Numbers]] = {
+    "C03": gradients.upper_network,
+    "C06": toys.bias_growth,
+    "C07": toys.scale_growth,
+    "C08": whitening.cost,
+    "C09": statistics.lost_scale,
+    "C11": statistics.restored_identity,
+    "C12": statistics.moments,
+    "C14": inference.batch_mates,
+    "C16": inference.fixed_statistics,
+    "C17": gradients.bias,
+    "C20": convolution.maps,
+    "C22": scaling.outputs,
+    "C23": scaling.jacobians,
+    "C24": scaling.weight_gradients,
+    "C30": counts.extra_parameters,
+    "C44": counts.appendix,
+    "S4": statistics.equal_moments,
+    "S6": statistics.small_activations,
+    "S7": statistics.restored_identity,
+    "S9": convolution.maps_and_place,
+    "S10": whitening.whitening,
+}
 ORIGIN = ("measured", "commit", "commit_dirty")
 
 
@@ -26,13 +50,13 @@ def plain(value: float) -> float | str:
 
 
 def interval(values: list[float]) -> dict[str, Any]:
-    """What a ratio of times is known to: its repetitions, their 95 % interval, and the machine that it holds for."""
-    found, machine = geometric(np.array(values)), provenance()
+    """A ratio of times: its repetitions, their 95 % interval, and the machine that it holds for."""
+    estimate, machine = geometric(np.array(values)), provenance()
     return {
-        "n": found.n,
-        "low": found.low,
-        "high": found.high,
-        "sd_of_logs": found.sd,
+        "n": estimate.n,
+        "low": estimate.low,
+        "high": estimate.high,
+        "sd_of_logs": estimate.sd,
         "values": values,
         "processor": machine["processor"],
         "cores": machine["cores"],
@@ -41,11 +65,7 @@ def interval(values: list[float]) -> dict[str, Any]:
 
 
 def _existing(path: Path) -> dict[str, Any]:
-    """The record at ``path``; one without numbers where there is none.
-
-    Raises:
-        UserError: there is a file, and it is not such a record.
-    """
+    """The record at ``path``; one without numbers where there is none."""
     if not path.exists():
         return {"numbers": {}}
     try:
@@ -64,11 +84,8 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
         out: JSON: command, measured, provenance, threads; numbers by claim and name; intervals: of numbers that were
             timed, whose number is the geometric mean, see `interval`; earlier: of claims whose numbers this run has
             kept, when and at which commit they were measured.
-        command: what was typed.
+        command: as it was typed.
         only: the claims to measure; all other numbers in ``out`` stay.
-
-    Raises:
-        UserError: an unknown claim, or ``out`` is to be updated and is something else.
     """
     if unknown := [claim for claim in only if claim not in PROGRAMS]:
         raise UserError(f"no program for {unknown[0]}; {suggest(unknown[0], PROGRAMS)}")
@@ -77,11 +94,11 @@ def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
     table = Table("claim", "number", "value", box=None, header_style="bold")
     measured, timed = {}, {}
     for claim in only or PROGRAMS:
-        found = PROGRAMS[claim]()
-        timed[claim] = {name: interval(values) for name, values in found.items() if isinstance(values, list)}
+        values = PROGRAMS[claim]()
+        timed[claim] = {name: interval(value) for name, value in values.items() if isinstance(value, list)}
         measured[claim] = {
             name: plain(geometric(np.array(value)).mean if isinstance(value, list) else value)
-            for name, value in found.items()
+            for name, value in values.items()
         }
         for name, value in measured[claim].items():
             table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")

@@ -79,15 +79,15 @@ def descent(w: Tensor, rate: float, eps: float, steps: int = 100) -> tuple[Tenso
     u, labels = randn(rng, M, INPUTS), torch.randint(OUTPUTS, (M,), generator=rng)
     norm = _norm(eps)
     w = w.clone().requires_grad_()
-    lengths, gradients, shown = [w.detach().square().sum()], [], []
+    lengths, gradients, outputs = [w.detach().square().sum()], [], []
     for _ in range(steps):
         y = norm(u @ w.T)
         (gradient,) = torch.autograd.grad(F.cross_entropy(y, labels), w)
         w.data -= rate * gradient
         lengths.append(w.detach().square().sum())
         gradients.append(gradient.square().sum())
-        shown.append(y.detach())
-    return torch.stack(lengths), torch.stack(gradients), shown
+        outputs.append(y.detach())
+    return torch.stack(lengths), torch.stack(gradients), outputs
 
 
 def _rise_errors(w: Tensor, rate: float, eps: float) -> tuple[Tensor, Tensor]:
@@ -117,12 +117,12 @@ def weight_gradients() -> Numbers:
     expected = gradient(1.0)
     rises, errors = _rise_errors(w, rate, NO_EPS)
     _, errors_with_eps = _rise_errors(w, rate, LARGE_EPS)
-    shown, rescaled = (descent(a * w, a**2 * rate, NO_EPS)[2] for a in (1, 10))
+    normalised, rescaled = (descent(a * w, a**2 * rate, NO_EPS)[2] for a in (1, 10))
     return {
         **{name: relative_difference(a * gradient(a), expected) for name, a in SCALES.items()},
         "norm_rise_error": errors.max().item(),
         "smallest_norm_rise": rises.min().item(),
         "norm_growth": (1 + rises.sum() / w.square().sum()).item(),
         "norm_rise_error_eps_1e_3": errors_with_eps.max().item(),
-        "rescaled_run_difference": max(map(difference, rescaled, shown)),
+        "rescaled_run_difference": max(map(difference, rescaled, normalised)),
     }

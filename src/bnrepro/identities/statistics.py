@@ -129,9 +129,9 @@ def nonlinearity_inputs(eps: float | None, seeds: int = 5, std: float = 0.01) ->
     x = images.transpose(1, 2)
     for layer in model.hidden:
         before.append(layer.linear(x).detach().std(2, correction=0))
-        seen = layer[:-1](x).detach()
-        after.append(seen.std(2, correction=0))
-        x = layer.nonlinearity(seen)
+        inputs = layer[:-1](x).detach()
+        after.append(inputs.std(2, correction=0))
+        x = layer.nonlinearity(inputs)
     return before, after
 
 
@@ -143,17 +143,17 @@ def small_activations() -> Numbers:
     deviation and sqrt(Var / (Var + eps)), Var of the layer's own Wu. *_least_gain: the smallest ratio over seeds of
     layer 3's with BN to that without.
     """
-    found: Numbers = {}
+    numbers: Numbers = {}
     plain: Tensor | None = None
     for name, eps in (("plain", None), ("eps_1e_5", 1e-5), ("eps_1e_3", LARGE_EPS)):
         before, after = nonlinearity_inputs(eps)
         means = [layer.mean().item() for layer in after]
-        found |= {f"{name}_std_{k}": mean for k, mean in enumerate(means, start=1)}
-        found[f"{name}_last_over_first"] = means[-1] / means[0]
+        numbers |= {f"{name}_std_{k}": mean for k, mean in enumerate(means, start=1)}
+        numbers[f"{name}_last_over_first"] = means[-1] / means[0]
         if plain is None or eps is None:
             plain = after[-1].mean(1)
             continue
         predicted = [(s**2 / (s**2 + eps)).sqrt() for s in before]
-        found[f"{name}_prediction_error"] = max(map(difference, after, predicted))
-        found[f"{name}_least_gain"] = (after[-1].mean(1) / plain).min().item()
-    return found
+        numbers[f"{name}_prediction_error"] = max(map(difference, after, predicted))
+        numbers[f"{name}_least_gain"] = (after[-1].mean(1) / plain).min().item()
+    return numbers

@@ -1,5 +1,7 @@
 """Training one layer while taking its normalisation for a constant (Sec. 2)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -19,27 +21,33 @@ def _relative_change(losses: list[float]) -> float:
     return (max(losses) - min(losses)) / losses[0]
 
 
-def centre_only(differentiated: bool) -> tuple[list[float], list[float]]:
+def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> tuple[list[float], list[float], list[float]]:
+    """A parameter that learns by a loss, its gradient and the loss at steps 0 to `STEPS`."""
+    parameter = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    values, gradients, losses = [], [], []
+    for _ in range(STEPS + 1):
+        loss = loss_of(parameter)
+        (gradient,) = torch.autograd.grad(loss, parameter)
+        values.append(parameter.item())
+        gradients.append(gradient.item())
+        losses.append(loss.item())
+        parameter.data -= RATE * gradient
+    return values, gradients, losses
+
+
+def centre_only(differentiated: bool) -> tuple[list[float], list[float], list[float]]:
     """x = u + b and x_hat = x - E[x]; b learns by loss = mean (x_hat - t)^2 / 2 with t = x_hat + 1, out of its reach.
 
-    Args:
-        differentiated: let the gradient through E[x].
-
-    Returns:
-        b and the loss at steps 0 to `STEPS`.
+    b, its gradient and the loss at each step; b starts at 0. ``differentiated`` lets the gradient through E[x].
     """
     u = _standardised()
-    b = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    biases, losses = [], []
-    for _ in range(STEPS + 1):
+
+    def loss(b: Tensor) -> Tensor:
         x = u + b
         mean = x.mean() if differentiated else x.mean().detach()
-        loss = (x - mean - (u + 1)).square().mean() / 2
-        biases.append(b.item())
-        losses.append(loss.item())
-        (gradient,) = torch.autograd.grad(loss, b)
-        b.data -= RATE * gradient
-    return biases, losses
+        return (x - mean - (u + 1)).square().mean() / 2
+
+    return _descend(0.0, loss)
 
 
 def bias_growth() -> Numbers:
@@ -49,8 +57,8 @@ def bias_growth() -> Numbers:
     deviation of b from steps times its first step. loss_relative_change: largest minus smallest loss over the first.
     differentiated_bias: the largest b with the gradient through E[x].
     """
-    biases, losses = centre_only(differentiated=False)
-    honest, _ = centre_only(differentiated=True)
+    biases, _, losses = centre_only(differentiated=False)
+    honest, _, _ = centre_only(differentiated=True)
     deviations = [abs(b / (step * biases[1]) - 1) for step, b in enumerate(biases) if step]
     return {
         **{f"bias_at_{step}": biases[step] for step in LOOKS},
@@ -63,26 +71,17 @@ def bias_growth() -> Numbers:
 def standardise(differentiated: bool, target: float) -> tuple[list[float], list[float], list[float]]:
     """x = a u and x_hat = x / sqrt(Var[x]); a learns by loss = mean (x_hat - target u)^2 / 2, where a changes nothing.
 
-    Args:
-        differentiated: let the gradient through Var[x].
-        target: above 1 the gradient that ignores Var[x] enlarges a, below 1 it shrinks it.
-
-    Returns:
-        a, its gradient and the loss at steps 0 to `STEPS`; a starts at 1.
+    a, its gradient and the loss at each step; a starts at 1. ``differentiated`` lets the gradient through Var[x]. The
+    gradient that ignores Var[x] enlarges a for a ``target`` above 1, and shrinks it for one below.
     """
     u = _standardised()
-    a = torch.ones((), dtype=torch.float64, requires_grad=True)
-    scales, gradients, losses = [], [], []
-    for _ in range(STEPS + 1):
+
+    def loss(a: Tensor) -> Tensor:
         x = a * u
         std = x.square().mean().sqrt()
-        loss = (x / (std if differentiated else std.detach()) - target * u).square().mean() / 2
-        (gradient,) = torch.autograd.grad(loss, a)
-        scales.append(a.item())
-        gradients.append(gradient.item())
-        losses.append(loss.item())
-        a.data -= RATE * gradient
-    return scales, gradients, losses
+        return (x / (std if differentiated else std.detach()) - target * u).square().mean() / 2
+
+    return _descend(1.0, loss)
 
 
 def scale_growth() -> Numbers:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bnrepro.benchmarks.common import alternate, seconds
 from bnrepro.identities.common import EPS, Numbers, generator, randn
 from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.timing import alternate, seconds
 
 WIDTHS = (32, 64, 128, 256, 512)
 REPETITIONS, PASSES = 10, 15  # of a timing, and in each of them
@@ -81,14 +81,14 @@ def differentiability() -> Numbers:
     through the eigenvectors breaks there. singular_smallest_eigenvalue: of the covariance of 8 examples of 100 units,
     over the largest; whitening needs its inverse root.
     """
-    found: Numbers = {}
+    numbers: Numbers = {}
     for name, whiten in (("pca", pca), ("zca", zca)):
         apart = input_gradient(whiten, 0.5).norm()
         for label, gap in (("1e_3", 1e-3), ("1e_6", 1e-6)):
-            found[f"{name}_gradient_growth_gap_{label}"] = (input_gradient(whiten, gap).norm() / apart).item()
-        found[f"{name}_nonfinite_share"] = 1 - input_gradient(whiten, 0.0).isfinite().double().mean().item()
+            numbers[f"{name}_gradient_growth_gap_{label}"] = (input_gradient(whiten, gap).norm() / apart).item()
+        numbers[f"{name}_nonfinite_share"] = 1 - input_gradient(whiten, 0.0).isfinite().double().mean().item()
     values = torch.linalg.eigvalsh(covariance(randn(generator(), 8, 100)))
-    return found | {"singular_smallest_eigenvalue": (values[0].abs() / values[-1]).item()}
+    return numbers | {"singular_smallest_eigenvalue": (values[0].abs() / values[-1]).item()}
 
 
 def time_ratios(
@@ -109,12 +109,12 @@ def time_ratios(
             step = functools.partial(_training_step, normalise, x, dy)
             step()
             work[f"{name}_{width}"] = functools.partial(_seconds_a_step, step, repeats=20 if name == "bn" else 1)
-    found: dict[str, list[float]] = {f"time_ratio_{width}": [] for width in widths}
+    ratios: dict[str, list[float]] = {f"time_ratio_{width}": [] for width in widths}
     for _ in range(repetitions):
-        seconds_a_step = {name: statistics.median(of) for name, of in alternate(work, passes).items()}
+        seconds_a_step = {name: statistics.median(times) for name, times in alternate(work, passes).items()}
         for width in widths:
-            found[f"time_ratio_{width}"].append(seconds_a_step[f"zca_{width}"] / seconds_a_step[f"bn_{width}"])
-    return found
+            ratios[f"time_ratio_{width}"].append(seconds_a_step[f"zca_{width}"] / seconds_a_step[f"bn_{width}"])
+    return ratios
 
 
 def _training_step(normalise: Callable[[Tensor], Tensor], x: Tensor, dy: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Which parts of an image a network is asked about: the centre, 10 crops, or GoogLeNet's 144."""
+"""Which parts of an image a network gets: the centre, 10 crops, or GoogLeNet's 144."""
 
 from typing import NamedTuple
 
@@ -63,14 +63,14 @@ def crops(kind: int, height: int, width: int, pixels: int, scales: tuple[float, 
     if kind == 1:
         top, left, side, _ = centre_boxes(np.array([[height, width]]))[0]
         return Crops(np.array([[height, width]]), np.array([[top, left, side]]), np.zeros(1, bool))
-    found = []
+    chosen = []
     for shorter in [round(pixels / CENTRE)] if kind == 10 else [round(pixels * scale) for scale in scales]:
         frame = _frame(height, width, shorter)
         squares = _squares(*frame)
         for square in squares[1:2] if kind == 10 else squares:
             boxes = _inside(square, pixels) + ([square] if kind == 144 else [])
-            found += [(frame, box, mirrored) for box in boxes for mirrored in (False, True)]
-    frames, boxes, mirrored = zip(*found, strict=True)
+            chosen += [(frame, box, mirrored) for box in boxes for mirrored in (False, True)]
+    frames, boxes, mirrored = zip(*chosen, strict=True)
     return Crops(np.array(frames), np.array(boxes), np.array(mirrored))
 
 
@@ -86,29 +86,29 @@ class Views(NamedTuple):
     weights: np.ndarray
 
 
-def views(found: Crops, height: int, width: int) -> Views:
+def views(every: Crops, height: int, width: int) -> Views:
     """Each different crop once: a square image's three squares are one."""
-    whole = np.column_stack([found.frames, found.boxes, found.mirrored])
-    whole, counts = np.unique(whole, axis=0, return_counts=True)
-    factors = np.array([height, width]) / whole[:, :2]
-    sides = whole[:, 4:5] * factors
-    boxes = np.column_stack([whole[:, 2:4] * factors, sides])
-    return Views(boxes, whole[:, 5].astype(bool), counts / counts.sum())
+    rows = np.column_stack([every.frames, every.boxes, every.mirrored])
+    rows, counts = np.unique(rows, axis=0, return_counts=True)
+    factors = np.array([height, width]) / rows[:, :2]
+    sides = rows[:, 4:5] * factors
+    boxes = np.column_stack([rows[:, 2:4] * factors, sides])
+    return Views(boxes, rows[:, 5].astype(bool), counts / counts.sum())
 
 
-def cut(images: Tensor, wanted: Views, out: int, interpolation: str = "bilinear") -> Tensor:
+def cut(images: Tensor, parts: Views, out: int, interpolation: str = "bilinear") -> Tensor:
     """Every view of every image, (n, U, C, out, out) floats on the scale of the images (n, C, H, W), all of one size.
 
     One resampling takes a view from the original's pixels to the network's: nothing is resized twice.
     """
     n, channels, rows, columns = images.shape
-    boxes = torch.from_numpy(wanted.boxes).float().to(images.device)
-    mirrored = torch.from_numpy(wanted.mirrored).to(images.device)
+    boxes = torch.from_numpy(parts.boxes).float().to(images.device)
+    mirrored = torch.from_numpy(parts.mirrored).to(images.device)
     # All images share a view's matrices, and many views the rows that they take.
     spans, which = boxes[:, ::2].unique(dim=0, return_inverse=True)
     down = resampling(spans[:, 0], spans[:, 1], rows, out, kernel=interpolation)
     across = resampling(boxes[:, 1], boxes[:, 3], columns, out, mirrored, kernel=interpolation)
     low = down.reshape(-1, rows) @ images.float().permute(2, 0, 1, 3).reshape(rows, -1)
     low = low.view(len(spans), out, n * channels, columns).transpose(1, 2).reshape(len(spans), -1, columns)
-    views = [low[span] @ matrix.mT for span, matrix in zip(which.tolist(), across, strict=True)]
-    return torch.stack(views).view(len(views), n, channels, out, out).transpose(0, 1)
+    cropped = [low[span] @ matrix.mT for span, matrix in zip(which.tolist(), across, strict=True)]
+    return torch.stack(cropped).view(len(cropped), n, channels, out, out).transpose(0, 1)

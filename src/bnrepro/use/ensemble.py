@@ -11,22 +11,22 @@ METHODS = ("mean", "logits", "vote")
 ALL_SUBSETS_UP_TO = 12  # networks; of more, each alone and all together
 
 
-def combine(said: list[Predictions], method: str) -> np.ndarray:
+def combine(members: list[Predictions], method: str) -> np.ndarray:
     """Scores (M, classes) of an ensemble; the highest is its answer.
 
     Args:
-        said: each network's predictions on the same images.
+        members: each network's predictions on the same images.
         method: ``mean``, of probabilities (the paper's); ``logits``, their mean; ``vote``, the number of networks whose
             answer it is, ties by the mean probability.
     """
-    mean = np.mean([one.probabilities for one in said], axis=0, dtype=np.float64)
+    mean = np.mean([member.probabilities for member in members], axis=0, dtype=np.float64)
     if method == "mean":
         return mean
     if method == "logits":
-        return np.mean([one.logits for one in said], axis=0, dtype=np.float64)
+        return np.mean([member.logits for member in members], axis=0, dtype=np.float64)
     votes = np.zeros_like(mean)
-    for one in said:
-        votes[np.arange(len(votes)), one.probabilities.argmax(1)] += 1
+    for member in members:
+        votes[np.arange(len(votes)), member.probabilities.argmax(1)] += 1
     return votes + mean / 2  # a mean probability is at most 1: it never outweighs a vote
 
 
@@ -55,9 +55,9 @@ def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -
         ``confidence`` and ``accuracy`` of each bin (None where it is empty).
     """
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    images = np.bincount(which, minlength=bins)
-    sums = [np.bincount(which, weights, bins) for weights in (confidence, right)]
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    images = np.bincount(bin_of, minlength=bins)
+    sums = [np.bincount(bin_of, weights, bins) for weights in (confidence, right)]
     means = [[float(s / n) if n else None for s, n in zip(sums_, images, strict=True)] for sums_ in sums]
     ece = float(np.abs(sums[0] - sums[1]).sum() / len(labels))
     return {"ece": ece, "images": images.tolist(), "confidence": means[0], "accuracy": means[1]}

@@ -1,6 +1,7 @@
 """What ``scripts/evaluate.py`` does: trained networks, alone and as an ensemble, on images they were not trained on.
 
-What is kept is in `bnrepro.use.judged`; every network's probabilities stay in ``predictions/`` of its run.
+The files that it writes are those of `bnrepro.use.judged`; every network's probabilities stay in ``predictions/`` of
+its run.
 """
 
 import shutil
@@ -19,7 +20,6 @@ from bnrepro.config.schema import Logger, one_of
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
 from bnrepro.data.augment import KERNELS
-from bnrepro.data.digits import Digits
 from bnrepro.data.pictures import Pictures
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
@@ -29,9 +29,8 @@ from bnrepro.training import build
 from bnrepro.training.progress import StepProgress
 from bnrepro.use import judged
 from bnrepro.use.crops import KINDS
-from bnrepro.use.multicrop import Predictions
-from bnrepro.use.stored import predictions
-from bnrepro.use.trained import STATISTICS, Trained, trained
+from bnrepro.use.multicrop import Predictions, predictions
+from bnrepro.use.trained import STATISTICS, Trained, check_together, trained
 
 
 @dataclass
@@ -57,34 +56,26 @@ class Evaluate:
 
 
 def evaluate(composed: DictConfig, command: str) -> None:
-    """Evaluate, print a table, and say where the rest is.
-
-    Args:
-        composed: configs/evaluate.yaml with its overrides.
-        command: what was typed, for the record.
-
-    Raises:
-        UserError: a value is not among its choices, a run cannot be used, or the runs do not belong together.
-    """
+    """Evaluate by configs/evaluate.yaml with its overrides, print a table, and say where the rest is."""
     options = _typed(composed)
     torch.set_num_threads(options.threads)
     directories = named(options.runs, Path(options.runs_dir)) if options.runs else figure4_runs(options)
-    on = build.usable(options.device)
-    networks = [trained(directory, on, options.statistics) for directory in directories]
+    device = build.usable(options.device)
+    networks = [trained(directory, device, options.statistics) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
     kinds = _kinds(options, networks[0])
-    said = {kind: _ask(options, directories, networks, pictures, kind) for kind in kinds}
-    if isinstance(pictures, Digits) and (remark := pictures.remark()):
+    answers = {kind: _ask(options, directories, networks, pictures, kind) for kind in kinds}
+    if remark := pictures.remark():
         print(remark)
     out = Path(options.out) if options.out else _place(options, networks)
     out.mkdir(parents=True, exist_ok=True)
     if pictures.labels is None:
-        answers = judged.write_answers(out, networks[0].classes, pictures, said)
-        print(f"{len(pictures)} images without labels; the answers are in {answers}")
+        path = judged.write_answers(out, networks[0].classes, pictures, answers)
+        print(f"{len(pictures)} images without labels; the answers are in {path}")
         return
-    asked = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
-    info = judged.write(out, networks, pictures, said, asked)
+    request = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
+    info = judged.write(out, networks, pictures, answers, request)
     print_table(info)
     files = [out / name for name in FILES]
     mirrored.evaluation(options.logger, Path(options.runs_dir), _place(options, networks).name, files, info)
@@ -108,64 +99,36 @@ def _typed(composed: DictConfig) -> Evaluate:
 
 
 def figure4_runs(options: Evaluate) -> list[Path]:
-    """The directories of Figure 4's six networks at a scale.
-
-    Raises:
-        UserError: one of them is not there, or in several configurations or seeds; it says what to do.
-    """
-    found: dict[str, list[Path]] = {member: [] for member in MEMBERS}
+    """The directories of Figure 4's six networks at a scale."""
+    runs: dict[str, list[Path]] = {member: [] for member in MEMBERS}
     for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
         status = read_json(path)
-        here = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale
-        if here and status["state"] == "finished" and status["variant"] in found:
-            found[status["variant"]].append(path.parent)
-    lacking = [member for member, paths in found.items() if not paths]
+        of_scale = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale
+        if of_scale and status["state"] == "finished" and status["variant"] in runs:
+            runs[status["variant"]].append(path.parent)
+    lacking = [member for member, paths in runs.items() if not paths]
     if lacking:
         names = ",".join(f"figure4/{member}" for member in lacking)
         raise UserError(
             f"no trained {', '.join(lacking)} at scale {options.scale} in {options.runs_dir}; train them: "
             f"python scripts/train.py -m hydra/launcher=joblib scale={options.scale} experiment={names}"
         )
-    for member, paths in found.items():
+    for member, paths in runs.items():
         if len(paths) > 1:
             raise UserError(f"several runs of {member}: {', '.join(map(str, paths))}; choose with runs=[...]")
-    return [paths[0] for paths in found.values()]
-
-
-def check_together(networks: list[Trained], same_data: bool) -> None:
-    """Raise a `UserError` unless the networks answer the same question.
-
-    Args:
-        networks: to be evaluated together.
-        same_data: they are judged on their own data's held-out images, which then have to be the same ones.
-    """
-    first = networks[0]
-    for other in networks[1:]:
-        if other.classes != first.classes:
-            a, b = len(first.classes), len(other.classes)
-            raise UserError(f"{first.name} and {other.name} do not know the same classes ({a} and {b}); choose others")
-        if other.of_digits != first.of_digits:
-            raise UserError(
-                f"one of {first.name} and {other.name} reads binary digits, the other pictures; choose others"
-            )
-        splits = [(one.status["data_fingerprint"], one.config.data.split) for one in (first, other)]
-        if same_data and splits[0] != splits[1]:
-            raise UserError(f"{first.name} and {other.name} are judged on different images; choose others, or images=")
-    if len({one.digest for one in networks}) < len(networks):
-        raise UserError("the same network is there twice; name each run once")
+    return [paths[0] for paths in runs.values()]
 
 
 def _pictures(options: Evaluate, first: Trained) -> Pictures:
     if options.images:
-        found = data.folder(Path(options.images), first.classes)
-        return Digits(found) if first.of_digits else found
+        return data.of_folder(Path(options.images), first.classes, first.of_digits)
     own = first.config.data
     own.root = options.root or (own.root if first.of_digits else first.config.scale["imagenet"]["root"])
     return data.held_out(own)
 
 
 def _kinds(options: Evaluate, first: Trained) -> list[int]:
-    """How many crops to ask about: what was typed, or all there are, and of a digit the whole."""
+    """How many crops each image is cut into; a digit is left whole."""
     if not first.of_digits or options.crops == [1]:
         return options.crops
     if options.crops != list(KINDS):
@@ -176,12 +139,12 @@ def _kinds(options: Evaluate, first: Trained) -> list[int]:
 def _ask(
     options: Evaluate, directories: list[Path], networks: list[Trained], pictures: Pictures, kind: int
 ) -> list[Predictions]:
-    found = []
+    answers = []
     for directory, network in zip(directories, networks, strict=True):
         with StepProgress(f"{network.name}, {kind} crops", len(pictures), 0) as progress:
             tick = progress.tick
-            found.append(predictions(directory, network, pictures, kind, options.interpolation, tick))
-    return found
+            answers.append(predictions(directory, network, pictures, kind, options.interpolation, tick))
+    return answers
 
 
 def _place(options: Evaluate, networks: list[Trained]) -> Path:
@@ -190,7 +153,7 @@ def _place(options: Evaluate, networks: list[Trained]) -> Path:
     elif len(networks) == 1:
         name = networks[0].name
     else:
-        name = "ensemble-" + sha256(" ".join(sorted(one.name for one in networks)).encode()).hexdigest()[:8]
+        name = "ensemble-" + sha256(" ".join(sorted(network.name for network in networks)).encode()).hexdigest()[:8]
     return Path(options.runs_dir) / "evaluations" / (name + (f"-{Path(options.images).name}" if options.images else ""))
 
 

@@ -1,15 +1,12 @@
-"""``scripts/export.py``: a trained network as a folder that timm loads, with nothing of the training side."""
+"""A trained network as a folder that timm loads, with nothing of the training side."""
 
-import argparse
 import shutil
-import sys
 from pathlib import Path
 
 import torch
 
 from bnrepro.errors import UserError
 from bnrepro.models import registered
-from bnrepro.records.named import named
 from bnrepro.training.build import own_norm_options
 from bnrepro.use.trained import Trained, trained
 
@@ -49,11 +46,7 @@ def arguments(network: Trained) -> tuple[str, dict[str, object]]:
 
 
 def export(run: Path, out: Path) -> None:
-    """Write ``out``/model.safetensors and timm's config.json, and beside them the run's own config and status.
-
-    Raises:
-        UserError: the run cannot be used (see `trained`), or ``out`` has something else in it.
-    """
+    """Write ``out``/model.safetensors and timm's config.json, and beside them the run's own config and status."""
     network = trained(run, torch.device("cpu"))
     name, options = arguments(network)
     pixels = network.config.data.pixels
@@ -62,22 +55,3 @@ def export(run: Path, out: Path) -> None:
     registered.save(name, options, network.network.state_dict(), out, pixels, dict(network.classes), run=network.name)
     for file in ("config.yaml", "status.json"):
         shutil.copyfile(run / file, out / f"run.{file}")
-
-
-def main(words: list[str] | None = None) -> int:
-    """Export, and say how to load it."""
-    parser = argparse.ArgumentParser(description="A trained network as a folder that timm.create_model loads.")
-    parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
-    parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
-    options = parser.parse_args(words)
-    try:
-        runs = named(options.run)
-        for run in runs:
-            out = (options.out if len(runs) == 1 else options.out / run.name) if options.out else run / "export"
-            export(run, out)
-            load = f"timm.create_model('local-dir:{out}', pretrained=True)"
-            print(f"{out}: import bnrepro.models.registered, timm; {load}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -1,17 +1,16 @@
 """What is kept of an evaluation, in a folder of its own.
 
-evaluation.json   what was asked of which runs, where, with what; calibration
+evaluation.json   which runs, on which images, with which options, where; calibration
 subsets.csv       for every choice of the networks, way to combine them and number of crops: how many images were right
 images.npz        the label's place among the answers, (rows, M), and which crops, way and networks each row is
 answers.csv       instead of these, for images without labels: the best class of each
 """
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bnrepro.data.pictures import Pictures
 from bnrepro.records.files import write_atomically, write_json, write_text
@@ -20,17 +19,17 @@ from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, s
 from bnrepro.use.multicrop import Predictions
 from bnrepro.use.trained import Trained
 
+Answers = dict[int, list[Predictions]]  # of each network, by the number of crops
 
-def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, said: dict[int, list[Predictions]]) -> Path:
+
+def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answers: Answers) -> Path:
     """The networks' common answer to images without labels, as a table."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "crops", "class", "name", "probability"])
-    for kind, members in said.items():
+    rows = []
+    for kind, members in answers.items():
         mean = combine(members, "mean")
         for k, best in enumerate(mean.argmax(1)):
-            writer.writerow([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
-    write_text(out / "answers.csv", text.getvalue())
+            rows.append([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
+    _write_table(out / "answers.csv", ["image", "crops", "class", "name", "probability"], rows)
     return out / "answers.csv"
 
 
@@ -38,23 +37,18 @@ def write(
     out: Path,
     networks: list[Trained],
     pictures: Pictures,
-    said: dict[int, list[Predictions]],
-    asked: dict[str, str],
+    answers: Answers,
+    request: dict[str, str],
 ) -> dict[str, Any]:
     """Write the three files, and return what is in the first, and the rows of the second.
 
-    Args:
-        out: the folder.
-        networks: which were asked.
-        pictures: about which images; they have labels.
-        said: what each network said, by the number of crops.
-        asked: command and options, for the record.
+    The pictures have labels; ``request`` is command and options, for the record.
     """
     labels, count = pictures.labels, len(networks)
     rows: list[list[Any]] = []
     ranks: dict[str, np.ndarray] = {}
     calibrated: dict[str, Any] = {}
-    for kind, members in said.items():
+    for kind, members in answers.items():
         for chosen in subsets(count):
             for method in METHODS:
                 scores = combine([members[k] for k in chosen], method)
@@ -66,32 +60,32 @@ def write(
                     ranks[row] = rank.astype(np.uint16)
                     if method == "mean":
                         calibrated[row] = calibration(scores, labels)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["crops", "method", "networks", "size", "top1", "top5"])
-    writer.writerows(rows)
-    write_text(out / "subsets.csv", text.getvalue())
+    _write_table(out / "subsets.csv", ["crops", "method", "networks", "size", "top1", "top5"], rows)
     arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values())), "label": labels.astype(np.uint16)}
     write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
     first = networks[0]
     figures = {
         **provenance(),
-        **asked,
+        **request,
         "ended": now(),
-        "runs": [one.name for one in networks],
-        "experiments": [one.status["experiment"] for one in networks],
-        "trained": [one.status["command"] for one in networks],
-        "seeds": [one.status["seed"] for one in networks],
-        "steps": [one.status["steps"] for one in networks],
+        "runs": [network.name for network in networks],
+        "experiments": [network.status["experiment"] for network in networks],
+        "trained": [network.status["command"] for network in networks],
+        "seeds": [network.status["seed"] for network in networks],
+        "steps": [network.status["steps"] for network in networks],
         "scale": first.config.scale["name"],
         "data": first.config.data.name,
         "classes": len(first.classes),
         "pixels": first.config.data.pixels,
         "images": len(pictures),
         "images_fingerprint": pictures.fingerprint,
-        "crops": list(said),
-        "while_training": [one.status["final"] for one in networks],
+        "crops": list(answers),
+        "while_training": [network.status["final"] for network in networks],
         "calibration": calibrated,
     }
     write_json(out / "evaluation.json", figures)
     return figures | {"rows": rows}
+
+
+def _write_table(path: Path, columns: list[str], rows: list[list[Any]]) -> None:
+    write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n"))

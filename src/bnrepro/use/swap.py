@@ -1,26 +1,89 @@
-"""``scripts/swap_statistics.py``: finished runs with other statistics in their normalisers, and the record of it."""
+"""A trained network with other statistics in its normalisers: those of each mini-batch, or of another domain."""
 
-import argparse
-import shlex
-import sys
+import copy
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
+from bnrepro.data.resident import EVALUATION_BATCH
 from bnrepro.errors import UserError
-from bnrepro.records.files import write_json
-from bnrepro.records.named import named
-from bnrepro.records.provenance import now, provenance
+from bnrepro.seeding import numpy_rng
 from bnrepro.training import build
-from bnrepro.use.swapped import KINDS, SHIFT, accuracies
+from bnrepro.training.accuracy import accuracy_of
+from bnrepro.training.population import batch_norms, population_statistics
 from bnrepro.use.trained import Trained, trained
 
-OUT = Path("results/claims/x5/mini/statistics.json")
 SWAPPABLE = ("bn", "bn_reference", "bn_stop_gradient", "per_activation")  # Alg. 1 in training mode, nothing added
+CONTRAST, BRIGHTNESS = 0.5, 0.5  # of pixels in [-1, 1]: half the contrast about mid-grey, a quarter of the range of 2
+SHIFT = f"x -> {CONTRAST:g} x + {BRIGHTNESS:g}, cut off at -1 and 1, of the network's input x in [-1, 1]"
+KINDS = ("population", "batch", "shifted", "shifted_adapted", "adapted")
 CPU = torch.device("cpu")
+
+
+def shifted(images: Tensor) -> Tensor:
+    """Images in [-1, 1] of another domain: half the contrast about mid-grey, a quarter of the range brighter.
+
+    They come to lie in [0, 1], so that at these amounts the cut-off takes nothing away.
+    """
+    return (CONTRAST * images + BRIGHTNESS).clamp(-1, 1)
+
+
+def mini_batches(count: int, size: int) -> list[Tensor]:
+    """Indices of ``count`` images in mini-batches of ``size``, in one random order, always the same.
+
+    No image is left out: those that do not fill a mini-batch join the one before, which then has up to
+    2 ``size`` - 1 images. Fewer than ``size`` images are one mini-batch.
+    """
+    order = torch.from_numpy(numpy_rng(0, "swapped statistics").permutation(count))
+    before = (max(1, count // size) - 1) * size
+    return [*(order[:before].split(size) if before else ()), order[before:]]
+
+
+def by_mini_batch(network: nn.Module) -> nn.Module:
+    """A copy in which batch normalisers are in training mode, by each mini-batch's own statistics, and nothing else is.
+
+    Dropout is off, and there are no auxiliary heads.
+    """
+    network = copy.deepcopy(network).eval()
+    for norm in batch_norms(network):
+        norm.train()
+    return network
+
+
+@torch.no_grad()
+def top1(network: nn.Module, images: Tensor, labels: Tensor, batches: list[Tensor]) -> float:
+    """Top-1 accuracy, a fraction, of a network in the mode it is in.
+
+    ``batches`` are the indices, among ``images`` (M, 3, H, W), of those that pass through it together.
+    """
+    answers = ((network(images[k]).to(images.dtype).mT[None], labels[k][None]) for k in batches)
+    return accuracy_of(answers)["top1"].item()
+
+
+def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> dict[str, float]:
+    """Top-1 accuracy, a fraction, by the statistics in the normalisers; the weights are the same, dropout is off.
+
+    ``population``: the stored ones. ``batch``: those of each of `mini_batches`. ``shifted``: the stored ones, on
+    `shifted` images. ``shifted_adapted``: on these, those of Alg. 2 over these, which takes no labels (AdaBN, Li et al.
+    2016, arXiv:1603.04779). ``adapted``: on the images as they are, those of Alg. 2 over them, for comparison.
+
+    Alg. 2's are over the same `mini_batches`, weighted alike.
+
+    The network is in evaluation mode, with the statistics of training, and is left so; ``images`` (M, 3, H, W) are in
+    [-1, 1], and of all classes; ``batch_size`` is that of training.
+    """
+    chunks = list(torch.arange(len(images)).split(EVALUATION_BATCH))
+    batches = mini_batches(len(images), batch_size)
+    result = {
+        "population": top1(network, images, labels, chunks),
+        "batch": top1(by_mini_batch(network), images, labels, batches),
+        "shifted": top1(network, shifted(images), labels, chunks),
+    }
+    for name, domain in (("shifted_adapted", shifted(images)), ("adapted", images)):
+        with population_statistics(network, (domain[k] for k in batches)):
+            result[name] = top1(network, domain, labels, chunks)
+    return result
 
 
 def check(network: Trained) -> None:
@@ -39,12 +102,7 @@ def check(network: Trained) -> None:
 def judged_on(network: Trained, root: Path | None = None) -> tuple[Tensor, Tensor]:
     """The images that a run was judged on, (M, 3, pixels, pixels) in [-1, 1], and their labels (M,).
 
-    Args:
-        network: of the run.
-        root: of its data set; None: where its scale expects it.
-
-    Raises:
-        UserError: the data set is not there, or is another one than the run's.
+    ``root`` is of its data set; None: where its scale expects it.
     """
     config = network.config
     config.data.root = str(root or config.scale["imagenet"]["root"])
@@ -55,64 +113,10 @@ def judged_on(network: Trained, root: Path | None = None) -> tuple[Tensor, Tenso
 
 
 def measure(directory: Path, root: Path | None = None) -> tuple[str, dict[str, float]]:
-    """A finished run's name, and its `accuracies`.
-
-    Args:
-        directory: of the run.
-        root: see `judged_on`.
-
-    Raises:
-        UserError: the run or its data set cannot be used (see `trained`, `check`, `judged_on`).
-    """
+    """A finished run's name, and its `accuracies`; for ``root`` see `judged_on`."""
     network = trained(directory, CPU)
     check(network)
     images, labels = judged_on(network, root)
     mixed = network.config.training.precision == "bfloat16"
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         return network.name, accuracies(network.network, images, labels, network.config.training.batch_size)
-
-
-def run(directories: list[Path], root: Path | None, out: Path) -> None:
-    """Measure the runs, print the numbers, and write them with where they come from.
-
-    Args:
-        directories: of the runs.
-        root: see `judged_on`.
-        out: JSON: command (without folders of the machine), measured, provenance, shift; runs: by name, what
-            `accuracies` gives.
-
-    Raises:
-        UserError: as `measure`, or a run is there twice, or ``out`` cannot be written.
-    """
-    names = [directory.name for directory in directories]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{twice[0]} is there twice; name each run once")
-    found = dict(measure(directory, root) for directory in directories)
-    command = shlex.join(["python", "scripts/swap_statistics.py", *(f"runs/{name}" for name in names)])
-    record = {"command": command, "measured": now(), **provenance(), "shift": SHIFT, "runs": found}
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, record)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
-    table = Table("top-1 accuracy", *KINDS, box=None, header_style="bold")
-    for name, values in found.items():
-        table.add_row(name, *(f"{values[kind]:.4f}" for kind in KINDS))
-    Console(width=120).print(table)
-    print(out)
-
-
-def main(words: list[str] | None = None) -> int:
-    """Measure and record; 2 after a mistake, which is one line."""
-    parser = argparse.ArgumentParser(description="Accuracy of trained networks with other statistics in BN.")
-    parser.add_argument("run", nargs="+", help="finished runs of networks with BN: directories, names or patterns")
-    parser.add_argument("--root", type=Path, help="of the runs' data set (default: where their scale expects it)")
-    parser.add_argument("--out", type=Path, default=OUT, help="where to write (default: %(default)s)")
-    options = parser.parse_args(words)
-    torch.set_num_threads(1)
-    try:
-        run(named(options.run), options.root, options.out)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0

@@ -26,9 +26,8 @@ STATISTICS = ("population", "moving_average")
 class Trained:
     """A finished run's network.
 
-    ``network`` is in evaluation mode, with the statistics that were asked for, not folded; ``classes`` are (identifier,
-    words) in the order of the logits; ``digest`` identifies the weights and statistics. A network of binary digits is
-    a reader of pictures, 28 pixels wide.
+    ``network`` is in evaluation mode, not folded; ``classes`` are (identifier, words) in the order of the logits;
+    ``digest`` identifies the weights and statistics. A network of binary digits is a reader of pictures, 28 px wide.
     """
 
     name: str
@@ -64,18 +63,8 @@ class Predictor:
             return self.network(images).float()
 
 
-def trained(directory: Path, on: torch.device, statistics: str = "population") -> Trained:
-    """Load a finished run.
-
-    Args:
-        directory: of the run.
-        on: the device to put it on.
-        statistics: ``population``, those of Alg. 2 that the run took at its end; or the ``moving_average`` of training.
-
-    Raises:
-        UserError: there is no such run, it is not finished, its checkpoint is gone or damaged, or pictures cannot be
-            prepared as its images were.
-    """
+def trained(directory: Path, device: torch.device, statistics: str = "population") -> Trained:
+    """Load a finished run, with the statistics of Alg. 2 that it took at its end or the ``moving_average``."""
     run = RunDirectory(directory)
     status = run.status()
     if not status:
@@ -94,7 +83,7 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
         raise UserError(f"the checkpoint of {run.name} is gone; to train it again, move {directory} away and {again}")
     if "statistics" not in state:
         raise UserError(f"the checkpoint of {run.name} is of an older version; move it away, and {again}")
-    network = build.network(config, [status["seed"]], on, len(state["classes"]))
+    network = build.network(config, [status["seed"]], device, len(state["classes"]))
     network.load_state_dict(state["model"])
     if statistics == "population":
         buffers = state["statistics"]
@@ -106,3 +95,24 @@ def trained(directory: Path, on: torch.device, statistics: str = "population") -
     if build.of_digits(config):
         network = DigitReader(network, config.data.binarize_above)
     return Trained(run.name, config, status, network.eval(), state["classes"], digest)
+
+
+def check_together(networks: list[Trained], same_data: bool) -> None:
+    """Raise a `UserError` unless the networks answer the same question.
+
+    With ``same_data`` they are judged on their own data's held-out images, which then have to be the same ones.
+    """
+    first = networks[0]
+    for other in networks[1:]:
+        if other.classes != first.classes:
+            a, b = len(first.classes), len(other.classes)
+            raise UserError(f"{first.name} and {other.name} do not know the same classes ({a} and {b}); choose others")
+        if other.of_digits != first.of_digits:
+            raise UserError(
+                f"one of {first.name} and {other.name} reads binary digits, the other pictures; choose others"
+            )
+        splits = [(each.status["data_fingerprint"], each.config.data.split) for each in (first, other)]
+        if same_data and splits[0] != splits[1]:
+            raise UserError(f"{first.name} and {other.name} are judged on different images; choose others, or images=")
+    if len({network.digest for network in networks}) < len(networks):
+        raise UserError("the same network is there twice; name each run once")

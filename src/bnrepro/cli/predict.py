@@ -8,47 +8,37 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from bnrepro.cli.mistakes import exit_status
 from bnrepro.data import pictures
-from bnrepro.data.digits import Digits
 from bnrepro.errors import UserError
 from bnrepro.records.named import named
 from bnrepro.use.crops import KINDS
 from bnrepro.use.ensemble import combine
-from bnrepro.use.evaluate import check_together
 from bnrepro.use.multicrop import predict
-from bnrepro.use.trained import trained
+from bnrepro.use.trained import check_together, trained
 
 ANSWERS = 5
 
 
-def answers(runs: list[Path], images: list[Path], crops: int) -> list[list[tuple[str, float]]]:
-    """The most probable classes of each image, in words, with their probabilities; several runs are an ensemble.
-
-    Raises:
-        UserError: a run or an image cannot be used, or the runs do not know the same classes.
-    """
+def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[str, float]]]:
+    """The most probable classes of each image, in words, with their probabilities; several runs are an ensemble."""
     networks = [trained(run, torch.device("cpu")) for run in runs]
     check_together(networks, same_data=False)
-    seen = pictures.files(images)
-    if networks[0].of_digits:
-        if crops != 1:
-            raise UserError(f"{networks[0].name} reads whole digits; leave --crops out")
-        seen = Digits(seen)
-    said = [predict(one.predictor(), seen, crops, one.config.data.pixels) for one in networks]
-    if isinstance(seen, Digits) and (remark := seen.remark()):
+    digits = networks[0].of_digits
+    images = pictures.of_files(paths, digits)
+    if digits and crops != 1:
+        raise UserError(f"{networks[0].name} reads whole digits; leave --crops out")
+    members = [predict(network.predictor(), images, crops, network.config.data.pixels) for network in networks]
+    if remark := images.remark():
         print(remark, file=sys.stderr)
-    names = [words for _, words in networks[0].classes]
-    mean = combine(said, "mean")
+    mean = combine(members, "mean")
     best = (-mean).argsort(1, kind="stable")[:, :ANSWERS]
-    return [[(names[c], float(row[c])) for c in order] for row, order in zip(mean, best, strict=True)]
+    names = [words for _, words in networks[0].classes]
+    return [[(names[k], float(row[k])) for k in order] for row, order in zip(mean, best, strict=True)]
 
 
-def told_apart(words: list[str], runs: list[str]) -> tuple[list[Path], list[Path]]:
-    """Of what was typed, the runs, after those that are said to be some, and the images.
-
-    Raises:
-        UserError: there is no run, no image, or a pattern that matches no run.
-    """
+def runs_and_images(words: list[str], runs: list[str]) -> tuple[list[Path], list[Path]]:
+    """The runs, first those of ``--run``, and the images that are among the words of a command."""
     images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
     networks = named([*runs, *(word for word in words if Path(word) not in images)])
     if not networks:
@@ -62,19 +52,16 @@ def main(words: list[str] | None = None) -> int:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
     parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help="finished runs, several: their mean; and pictures")
-    parser.add_argument("--run", action="append", default=[], help="a run, in another way")
+    parser.add_argument("--run", action="append", default=[], help="a finished run; may be repeated")
     parser.add_argument("--crops", type=int, choices=KINDS, default=1)
     options = parser.parse_intermixed_args(words)
-    try:
-        runs, images = told_apart(options.word, options.run)
-        found = answers(runs, images, options.crops)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: _print_answers(*runs_and_images(options.word, options.run), options.crops))
+
+
+def _print_answers(runs: list[Path], images: list[Path], crops: int) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for image, best in zip(images, found, strict=True):
+    for image, best in zip(images, answers(runs, images, crops), strict=True):
         table = Table(str(image), "probability", box=None, header_style="bold")
         for name, probability in best:
             table.add_row(name, f"{probability:.4f}")
         console.print(table)
-    return 0

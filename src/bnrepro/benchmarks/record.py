@@ -1,0 +1,37 @@
+"""Ratios of speeds, and the record of them."""
+
+import operator
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bnrepro.records.files import write_json
+from bnrepro.records.provenance import now, provenance
+
+COMPARISONS = {">=": operator.ge, ">": operator.gt, "<": operator.lt}
+
+
+def median_ratio(numerators: list[float], denominators: list[float]) -> float:
+    """The median over rounds of the ratio within a round."""
+    return statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
+
+
+def row(what: str, ratio: float, target: str = "none set") -> dict[str, Any]:
+    """A row of the record; ``target`` is a comparison such as ">= 12"."""
+    sign, bound = target.split()
+    met = sign not in COMPARISONS or COMPARISONS[sign](ratio, float(bound))
+    return {"what": what, "ratio": ratio, "target": target, "met": met}
+
+
+def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:
+    """Print the rows and write them with where they come from."""
+    table = Table("measured", "ratio", "target", "met", box=None, header_style="bold")
+    for values in rows:
+        table.add_row(values["what"], f"{values['ratio']:.3g}", values["target"], "yes" if values["met"] else "no")
+    Console(width=140).print(table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"what": title, "command": command, "measured": now(), **provenance(), "rows": rows, "raw": raw})
+    print(path)

@@ -1,0 +1,25 @@
+"""``scripts/export.py``: trained networks as folders that timm loads."""
+
+import argparse
+from pathlib import Path
+
+from bnrepro.cli.mistakes import exit_status
+from bnrepro.records.named import named
+from bnrepro.use.export import export
+
+
+def main(words: list[str] | None = None) -> int:
+    """Export, and say how to load it."""
+    parser = argparse.ArgumentParser(description="A trained network as a folder that timm.create_model loads.")
+    parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
+    parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
+    options = parser.parse_args(words)
+    return exit_status(lambda: _export_all(named(options.run), options.out))
+
+
+def _export_all(runs: list[Path], folder: Path | None) -> None:
+    for run in runs:
+        out = (folder if len(runs) == 1 else folder / run.name) if folder else run / "export"
+        export(run, out)
+        load = f"timm.create_model('local-dir:{out}', pretrained=True)"
+        print(f"{out}: import bnrepro.models.registered, timm; {load}")

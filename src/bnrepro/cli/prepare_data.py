@@ -1,0 +1,40 @@
+"""``scripts/prepare_data.py``: fetch or take a data set, and verify it."""
+
+import argparse
+from pathlib import Path
+
+from bnrepro.cli.mistakes import exit_status
+from bnrepro.data import mnist, prepare_imagenet, prepare_tiny_imagenet
+
+PREPARE = {
+    "mnist": lambda options: mnist.prepare(options.root, options.source),
+    "tiny_imagenet": lambda options: prepare_tiny_imagenet.prepare(options.root, options.source, options.repair),
+    "imagenet": lambda options: prepare_imagenet.prepare(
+        options.root, options.source, options.repair, options.cache, options.side
+    ),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Fetch or take a data set, and verify it.")
+    commands = parser.add_subparsers(dest="dataset", required=True)
+    digits = commands.add_parser("mnist", help="the four gzip'd idx files; they ship with the repository")
+    digits.add_argument("--source", type=Path, help="a folder that holds them (default: verify what is there)")
+    digits.add_argument("--root", type=Path, default=Path("data/mnist"), help="where they go")
+    tiny = commands.add_parser("tiny_imagenet", help="Tiny-ImageNet-200, fetched from its official address")
+    tiny.add_argument("--source", type=Path, help="an archive, a folder of archive parts, or a folder of the layout")
+    tiny.add_argument("--root", type=Path, default=Path("data/tiny-imagenet-200"), help="where it goes")
+    tiny.add_argument("--repair", action="store_true", help="take and decode again what is there")
+    full = commands.add_parser("imagenet", help="ILSVRC2012, from archives fetched with an account")
+    full.add_argument("--source", type=Path, help="an archive, a folder of them, or one of train/ and val/")
+    full.add_argument("--root", type=Path, default=Path("data/imagenet"), help="where it is or goes")
+    full.add_argument("--cache", type=Path, help="also write smaller images in shards there, for data.root=CACHE")
+    full.add_argument("--side", type=int, default=prepare_imagenet.SIDE, help="the cache's shorter side in pixels")
+    full.add_argument("--repair", action="store_true", help="take or make again what is missing or damaged")
+    return parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """Prepare, and say in a line what there is."""
+    options = _parser().parse_args(words)
+    return exit_status(lambda: print(PREPARE[options.dataset](options)))
