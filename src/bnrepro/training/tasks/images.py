@@ -31,10 +31,7 @@ class ImageClassification:
     Args:
         model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
         forward: what the training step calls: the model, compiled, or distributed over replicas.
-        data: see `Images`.
-        aux_weight: of each auxiliary head's loss.
         precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
-        probe_batches: mini-batches that a probe looks at.
         rank: which replica this is; each drops out units of its own.
     """
 
@@ -73,15 +70,15 @@ class ImageClassification:
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
         with self._autocast():
-            found = self.forward(images)
-        logits, auxiliary = found if isinstance(found, tuple) else (found, [])
+            output = self.forward(images)
+        logits, auxiliary = output if isinstance(output, tuple) else (output, [])
         loss = F.cross_entropy(logits.to(images.dtype), labels)
         for head in auxiliary:
             loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
         return loss[None]
 
     def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """What the network itself says, in the precision of training and the mode it is in."""
+        """The network's output, in the precision of training and the mode it is in."""
         with self._autocast():
             return self.model(images)
 
@@ -94,7 +91,7 @@ class ImageClassification:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed, augmented as in training; as is what normalisers draw on them."""
+        """Fixed training mini-batches, augmented as in training; what normalisers draw on them is fixed as well."""
         if self.draws:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")

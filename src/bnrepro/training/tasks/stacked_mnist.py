@@ -22,7 +22,7 @@ class StackedMNIST:
         self.draws = draws(model)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """What normalisers draw is a function of seed and step; without one that does, only batches are random."""
+        """What normalisers draw is a function of seed and step; such networks are not stacked."""
         if self.draws:
             (seed,) = seeds
             torch.manual_seed(torch_seed(seed, "noise", step))
@@ -40,7 +40,7 @@ class StackedMNIST:
         return evaluate(self.model, self.data.eval_images, self.data.eval_labels)
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed, as is what normalisers draw on them."""
+        """Fixed training mini-batches; what normalisers draw on them is fixed as well."""
         if self.draws:
             seed_population()
         for images in self.data.fixed_batches(batches, "population"):
