@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from bnrepro.training import experiment
 from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config
 
@@ -22,7 +23,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
 
 def trained_here(runs: Path, *overrides: str) -> Path:
     """The record of a run that nothing interrupts, trained in this process."""
-    runs.run(typed(compose_config(*overrides, f"runs_dir={runs}")), "python ...")
+    experiment.run(typed(compose_config(*overrides, f"runs_dir={runs}")), "python ...")
     return only_run(runs)
 
 

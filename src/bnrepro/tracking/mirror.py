@@ -19,12 +19,9 @@ from typing import Any, NamedTuple
 from bnrepro.tracking.wandb_setup import keep_out_of_home, resolve_mode
 
 BEST = {  # what W&B's summary has of a metric beside its last value, as best/<metric>
-    "val/loss": min,
-    "val/top1": max,
-    "val/top5": max,
-    "tune/loss": min,
-    "tune/top1": max,
-    "tune/top5": max,
+    f"{split}/{name}": better
+    for split in ("val", "tune")
+    for name, better in (("loss", min), ("top1", max), ("top5", max))
 }
 
 Rows = list[tuple[int, dict[str, Any]]]  # by step

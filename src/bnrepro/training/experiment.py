@@ -60,7 +60,7 @@ def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
                 _prepare(config, seed_run)
             ready = [seed_run for seed_run in seed_runs if seed_run.outcome is None]
         finally:  # the other replicas wait for this, also after an error
-            replicas.share([(one.seed, one.directory.name, one.checkpoint) for one in ready])
+            replicas.share([(run.seed, run.directory.name, run.checkpoint) for run in ready])
         if ready:
             _train_all(config, command, ready, replicas)
     finally:

@@ -1,28 +1,17 @@
 """Sec. 4.2: one convolutional network on images."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.data.resident import ResidentImages
+from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.layers import LayerProbe
 from bnrepro.seeding import draws, seed_population, torch_seed
 from bnrepro.training.accuracy import accuracy_of
-
-
-class Images(Protocol):
-    """What a data set of images offers."""
-
-    steps_per_epoch: int
-
-    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]: ...
-
-    def fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]: ...
-
-    def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 class ImageClassification:
@@ -41,7 +30,7 @@ class ImageClassification:
         self,
         model: Trunk,
         forward: nn.Module,
-        data: Images,
+        data: ResidentImages | StreamedImages,
         *,
         aux_weight: float,
         precision: str,
