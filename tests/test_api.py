@@ -40,7 +40,7 @@ def test_a_runs_network_is_the_one_that_was_evaluated(path):
     model = run.model()
     assert not model.training and {parameter.device.type for parameter in model.parameters()} == {"cpu"}
     _, (images, labels) = mnist.split(ROOT / "data" / "mnist", "full")
-    pictures = torch.from_numpy(images).float()[:, None].expand(-1, 3, -1, -1) / 127.5 - 1
+    pictures = torch.tensor(images).float()[:, None].expand(-1, 3, -1, -1) / 127.5 - 1
     with torch.no_grad():
         top1 = (model(pictures).argmax(1).numpy() == labels).mean()
     assert top1 == pytest.approx(run.status["final"]["val/top1"])

@@ -1,7 +1,7 @@
 """A launch, from a resolved configuration to finished records: one run per seed, each resumed where it stopped."""
 
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -49,24 +49,33 @@ def run(config: Config, command: str) -> list[Outcome]:
 
 
 def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
-    """Lock, load, train and release."""
-    seed_runs: list[SeedRun] = []
-    ready: list[SeedRun] = []
-    try:
-        try:
-            for seed, name in zip(run_seeds(config), names(config), strict=True):
-                seed_runs.append(SeedRun(seed, RunDirectory(Path(config.runs_dir) / name)))
-            for seed_run in seed_runs:
-                _prepare(config, seed_run)
-            ready = [seed_run for seed_run in seed_runs if seed_run.outcome is None]
-        finally:  # the other replicas wait for this, also after an error
-            replicas.share([(run.seed, run.directory.name, run.checkpoint) for run in ready])
+    with ExitStack() as locks:
+        seed_runs = _prepared(config, locks, replicas)
+        ready = [seed_run for seed_run in seed_runs if seed_run.outcome is None]
         if ready:
             _train_all(config, command, ready, replicas)
-    finally:
-        for seed_run in seed_runs:
-            seed_run.directory.release()
     return [seed_run.outcome for seed_run in seed_runs if seed_run.outcome]
+
+
+def _prepared(config: Config, locks: ExitStack, replicas: Replicas) -> list[SeedRun]:
+    """The runs of this launch, locked and with their checkpoints, or with their outcomes; the replicas get the former.
+
+    Args:
+        config: of the launch.
+        locks: gives the locks back at its end.
+        replicas: that wait for what is to be trained.
+    """
+    to_train = []
+    try:
+        runs = zip(run_seeds(config), names(config), strict=True)
+        seed_runs = [SeedRun(seed, RunDirectory(Path(config.runs_dir) / name)) for seed, name in runs]
+        for seed_run in seed_runs:
+            locks.callback(seed_run.directory.release)
+            _prepare(config, seed_run)
+        to_train = [(run.seed, run.directory.name, run.checkpoint) for run in seed_runs if run.outcome is None]
+        return seed_runs
+    finally:  # the other replicas wait for this, also after an error
+        replicas.share(to_train)
 
 
 def _follow(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
