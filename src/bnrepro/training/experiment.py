@@ -58,12 +58,9 @@ def _lead(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
 
 
 def _prepared(config: Config, locks: ExitStack, replicas: Replicas) -> list[SeedRun]:
-    """The runs of this launch, locked and with their checkpoints, or with their outcomes; the replicas get the former.
+    """The runs of this launch: locked and with their checkpoints, or else with their outcomes.
 
-    Args:
-        config: of the launch.
-        locks: gives the locks back at its end.
-        replicas: that wait for what is to be trained.
+    The other replicas get those that are to be trained. ``locks`` gives all locks back when it closes.
     """
     to_train = []
     try:
