@@ -37,7 +37,7 @@ class Replicas:
         return nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def agree(self, step: int, *wishes: bool) -> tuple[bool, ...]:
-        """For each wish whether any replica has it, the same to all of them; between the steps at which they agree, no."""
+        """For each wish whether any replica has it; between the steps at which they agree, no."""
         if self.count == 1:
             return wishes
         if step % AGREE_EVERY:
