@@ -67,14 +67,20 @@ class StepProgress:
         self.title, self.total, self.start, self.latest = title, total, start, latest
         self._prints_lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
         self._began = self._last_line = time.monotonic()
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-        draws_bar = shown and console.is_terminal and SWEEP_PID not in os.environ
-        self._bar = Progress(*columns, console=console, disable=not draws_bar)
-        self._task = self._bar.add_task(title, total=total, completed=start)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not (shown and console.is_terminal and SWEEP_PID not in os.environ),
+        )
+        self._task = self._progress.add_task(title, total=total, completed=start)
 
     def tick(self, steps_done: int) -> None:
         """Show how many steps are done."""
-        self._bar.update(self._task, completed=steps_done)
+        self._progress.update(self._task, completed=steps_done)
         now = time.monotonic()
         if not self._prints_lines or now - self._last_line < PERIOD or steps_done == self.total:
             return
@@ -85,8 +91,8 @@ class StepProgress:
             self._last_line = now
 
     def __enter__(self) -> "StepProgress":
-        self._bar.start()
+        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._progress.stop()
