@@ -79,7 +79,8 @@ def test_an_unfinished_run_has_no_network_yet(path, tmp_path):
 
 
 def test_importing_the_package_loads_neither_torch_nor_pandas():
-    program = "import sys, bnrepro; assert not {'torch', 'pandas', 'numpy'} & sys.modules.keys(); bnrepro.load_run"
+    program = "import sys, bnrepro; dir(bnrepro); assert not {'torch', 'pandas', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True)
+    assert {"load_run", "load_results", "Run"} <= set(dir(bnrepro))
     with pytest.raises(AttributeError, match="no attribute 'load_nothing'"):
         bnrepro.load_nothing  # noqa: B018
