@@ -19,7 +19,7 @@ from bnrepro.analysis.reading import sources
 from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
-from bnrepro.tracking import mirror, mirror_rows, wandb_log
+from bnrepro.tracking import mirror, mirrored
 from conftest import ROOT
 
 RESULTS = ROOT / "results"
@@ -40,7 +40,7 @@ def logged_by(record: Path) -> set[str]:
     with open(record / "metrics.csv", newline="") as file:
         history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     with np.load(record / "probes.npz") as arrays:
-        return {key for _, values in mirror_rows.rows(history, dict(arrays)) for key in values}
+        return {key for _, values in mirrored.rows(history, dict(arrays)) for key in values}
 
 
 def logged_in(runs: Path) -> set[str]:
@@ -48,8 +48,8 @@ def logged_in(runs: Path) -> set[str]:
     (log,) = runs.glob("wandb/offline-run-*/*.wandb")
     from wandb.proto.wandb_internal_pb2 import Record
 
-    keys = {key for row in wandb_log.history(log) for key in row}
-    for message in wandb_log.messages(log):
+    keys = {key for row in mirror.history(log) for key in row}
+    for message in mirror.messages(log):
         record = Record.FromString(message)
         if record.WhichOneof("record_type") == "summary":
             keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
@@ -78,7 +78,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     assert {"figure2/target", "figure2/crossing/bn_baseline", "ledger", "figures/figure2"} <= shown
     overview.log(tmp_path / "other", "offline", "bnrepro")  # again: there is nothing new
     logs = list((tmp_path / "other").glob("wandb/offline-run-*/*.wandb"))
-    assert len(logs) == 2 and sum(len(list(wandb_log.history(log))) for log in logs) == len(overview.rows) + 1
+    assert len(logs) == 2 and sum(len(list(mirror.history(log))) for log in logs) == len(overview.rows) + 1
 
 
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):

@@ -7,7 +7,7 @@ from bnrepro.config.schema import Evaluation
 from bnrepro.layers import build_norm
 from bnrepro.layers.fold import fold
 from bnrepro.models.mlp import MLP
-from bnrepro.training.accuracy import evaluate
+from bnrepro.training.accuracy import accuracy_of
 from bnrepro.training.look import Look
 from bnrepro.training.population import batch_norms, population_statistics
 
@@ -99,19 +99,6 @@ def test_the_moving_average_is_the_same_whichever_statistics_are_asked_for():
         assert finals[0][name] == finals[1][name] != finals[0][name.removesuffix("_moving_average")]
 
 
-class Fixed(nn.Module):
-    """Logits given beforehand, for two stacked networks."""
-
-    stack = 2
-
-    def __init__(self, logits: torch.Tensor):
-        super().__init__()
-        self.logits = logits
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.logits[..., x[0, :, 0].long()]
-
-
 def test_accuracy_by_hand():
     """Three images, seven classes; ties and NaN are no right answers."""
     logits = torch.zeros(2, 7, 3)
@@ -121,8 +108,9 @@ def test_accuracy_by_hand():
     logits[1, 2, 0] = 5.0
     logits[1, :, 1] = 0.0  # all tied
     logits[1, :, 2] = float("nan")
-    found = evaluate(Fixed(logits), torch.arange(3)[:, None], torch.tensor([2, 2, 1]))
-    assert found["top1"].tolist() == [1 / 3, 1 / 3]
-    assert found["top5"].tolist() == [2 / 3, 1 / 3]
+    labels = torch.tensor([2, 2, 1]).expand(2, -1)
+    means = accuracy_of([(logits[..., :2], labels[:, :2]), (logits[..., 2:], labels[:, 2:])])
+    assert means["top1"].tolist() == [1 / 3, 1 / 3]
+    assert means["top5"].tolist() == [2 / 3, 1 / 3]
     expected = nn.functional.cross_entropy(logits[0].T, torch.tensor([2, 2, 1])).double()
-    torch.testing.assert_close(found["loss"][0], expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(means["loss"][0], expected, rtol=1e-6, atol=0)

@@ -23,6 +23,7 @@ from bnrepro.records.run import RunDirectory
 from bnrepro.training import build
 from bnrepro.training.distributed import ALONE
 from bnrepro.training.loop import Trainer
+from bnrepro.training.recorder import SeedRun
 from bnrepro.training.session import Session
 from bnrepro.training.validation import typed
 from conftest import ROOT
@@ -89,7 +90,7 @@ def trained_again(record: Path, config: Config, rows: int, evaluated: bool, fold
     directory = RunDirectory(folder / record.name)
     directory.create()
     data = build.dataset(config, CPU)
-    session = Session(config, "python ...", [(config.seed, directory, None)], data, CPU, ALONE)
+    session = Session(config, "python ...", [SeedRun(config.seed, directory)], data, CPU, ALONE)
     trainer, steps = session.trainer, [row["step"] for row in early_rows(record)[:rows]]
     look = trainer.look
     trainer.look = lambda step: look(step) if evaluated and (build.of_digits(config) or step == steps[0]) else [{}]

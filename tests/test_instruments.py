@@ -16,7 +16,7 @@ from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.of_activations import _shape
 from bnrepro.probes.scene import Scene
 from bnrepro.probes.sites import sites
-from bnrepro.tracking import mirror_rows
+from bnrepro.tracking import mirrored
 from bnrepro.training import build, experiment
 from bnrepro.training.validation import typed
 from conftest import compose_config
@@ -215,10 +215,10 @@ def test_any_run_takes_instruments_keeps_and_resumes_them(name, tmp_path):
     assert record["sites"].shape == (count,) and record["gradients/weight"].shape == (len(record["steps"]), count)
     assert (record["weights/norm"] > 0).all() and np.isfinite(record["gradients/weight"]).all()
     assert "percentiles" in record
-    step, values = mirror_rows.rows([], record)[-1]
+    step, values = mirrored.rows([], record)[-1]
     assert step == record["steps"][-1] and f"weights/norm/{record['sites'][0].replace('.', '_')}" in values
     alone = {key: record[key] for key in ("steps", "sites", "weights/norm")}  # instruments without percentiles
-    assert len(mirror_rows.rows([], alone)[0][1]) == count
+    assert len(mirrored.rows([], alone)[0][1]) == count
 
 
 def test_an_unknown_instrument_is_refused(tmp_path):

@@ -1,10 +1,14 @@
-"""Seeds trained stacked get the bits they get alone, on the CPU."""
+"""Seeds trained stacked get the weights they get alone, bit for bit, on the CPU."""
 
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from bnrepro.models.stacked import join_states, split_state
-from bnrepro.training import build, checkpoint
+from bnrepro.training import build, checkpoint, experiment
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.validation import typed
@@ -43,6 +47,26 @@ def test_a_stacked_run_equals_a_single_run_bit_for_bit(arm, momentum):
         for part in ("model", "optimizer"):
             for name, tensor in alone[part].items():
                 assert torch.equal(tensor, stacked[k][part][name]), name
+
+
+def test_what_is_measured_of_a_stacked_run_differs_in_its_last_digits_at_most(tmp_path):
+    """As README says: sums over a stack are taken in another order."""
+
+    def trained(name: str, seeds: str) -> Path:
+        options = ("experiment=figure1/bn", "scale=smoke", "training.steps=100", "logger.mode=disabled")
+        experiment.run(typed(compose_config(*options, f"seeds={seeds}", f"runs_dir={tmp_path / name}")), "test")
+        return next((tmp_path / name).glob("bn-s1-*"))
+
+    paths = trained("alone", "[1]"), trained("stacked", "[0,1,2,3,4]")
+    alone, stacked = (torch.load(path / "checkpoint.pt", weights_only=True)["model"] for path in paths)
+    assert all(torch.equal(tensor, stacked[name]) for name, tensor in alone.items())
+    mine, theirs = (pd.read_csv(path / "metrics.csv", index_col="step") for path in paths)
+    for name in ("train/loss", "val/loss"):
+        np.testing.assert_allclose(theirs[name], mine[name], rtol=1e-5)
+    for name in ("val/top1", "val/top5"):
+        np.testing.assert_allclose(theirs[name], mine[name], atol=1.5e-4)  # one image of 10,000
+    one, other = (np.load(path / "probes.npz")["percentiles"].astype(float) for path in paths)
+    np.testing.assert_allclose(other, one, rtol=2**-10, atol=1e-4)  # float16
 
 
 def test_a_diverged_neighbour_is_masked_and_harms_nobody():

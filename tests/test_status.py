@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bnrepro.cli import status
-from bnrepro.records.committed import compared
+from bnrepro.records.differences import compared
 from bnrepro.records.run import RunDirectory
 from bnrepro.training import experiment, progress
 from conftest import config_of

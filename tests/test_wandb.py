@@ -12,7 +12,7 @@ import pytest
 
 from bnrepro.analysis.figures.figure4 import FILES
 from bnrepro.records.run import RECORD_FILES
-from bnrepro.tracking import wandb_log, wandb_setup
+from bnrepro.tracking import mirror, wandb_setup
 from conftest import ROOT
 from fake_wandb import serve
 
@@ -31,7 +31,7 @@ def artifacts(log: Path) -> list:
     """The artifacts that a local W&B file asks to be sent."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    records = [Record.FromString(message) for message in wandb_log.messages(log)]
+    records = [Record.FromString(message) for message in mirror.messages(log)]
     return [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
 
 
@@ -63,7 +63,7 @@ def test_an_offline_run_mirrors_the_record(door, environment):
     for expected in (status["group"], "figure1", "smoke", '"train"', status["commit"] or "commit"):
         assert expected in everything
     (log,) = folder.glob("*.wandb")
-    assert [row["_step"] for row in wandb_log.history(log)] == steps  # our reader sees what theirs does
+    assert [row["_step"] for row in mirror.history(log)] == steps  # our reader sees what theirs does
     assert '"state":"finished"' in everything.replace(" ", "") and "final/val/top1" in everything
     kept = {artifact.name: artifact for artifact in artifacts(log)}
     assert {name: artifact.type for name, artifact in kept.items()} == {
@@ -101,10 +101,10 @@ import sys, time
 from pathlib import Path
 from bnrepro.tracking.mirror import End, Mirror
 rows = [(step, {"val/top1": 1 - step / 1000}) for step in (1, 2, 10, 100, 125, 150, 200)]
-follower = Mirror(Path(sys.argv[1]), "offline", 60, id="bn-s0-g-1", project="bnrepro", group="bn-g", tags=["figure1"])
-follower.sync(rows[: int(sys.argv[2])])
-follower.close(End(int(sys.argv[3])))
-assert follower.wait(time.monotonic() + 60) and not follower.error, follower.error
+mirror = Mirror(Path(sys.argv[1]), "offline", 60, id="bn-s0-g-1", project="bnrepro", group="bn-g", tags=["figure1"])
+mirror.sync(rows[: int(sys.argv[2])])
+mirror.close(End(int(sys.argv[3])))
+assert (complaint := mirror.complaint(time.monotonic() + 60)) is None, complaint
 """
 
 

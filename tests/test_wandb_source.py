@@ -1,13 +1,11 @@
 """Records read from W&B are the ones on disk, by a stand-in for W&B's client."""
 
-import csv
 import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
@@ -18,7 +16,7 @@ from bnrepro.analysis.render import style
 from bnrepro.cli import notebooks
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
-from bnrepro.tracking import mirror_rows, wandb_setup
+from bnrepro.tracking import wandb_setup
 from conftest import ROOT
 
 RESULTS = ROOT / "results"
@@ -26,33 +24,18 @@ RUNS = RESULTS / "figure1" / "paper" / "runs"
 
 
 class FakeRun:
-    """A run as ``wandb.Api`` shows it, of a record on disk; ``kept``: with the record as an artifact."""
+    """A run as ``wandb.Api`` shows it, of a record on disk that it keeps as an artifact once it has ended."""
 
-    def __init__(self, path: Path, kept: bool):
-        self.path, self.kept, self.name, self.downloads = path, kept, path.name, 0
-        status = read_json(path / "status.json")
-        self.id, self.group = status["wandb_id"], status["group"]
-        folders = {"runs_dir": "/elsewhere", "results_dir": "results", "lr": 1.0, "commit": status["commit"]}
-        self.config = yaml.safe_load((path / "config.yaml").read_text()) | folders
-        self.config["data"]["root"] = "/elsewhere"
-        told = ("state", "step", "steps", "seconds", "experiment", "diverged_at")
-        self.summary = {key: status[key] for key in told if key in status}
-        self.summary |= {f"final/{key}": value for key, value in status["final"].items()} | {"val/top1": 0.0}
+    def __init__(self, path: Path, ended: bool = True):
+        self.path, self.ended, self.name, self.downloads = path, ended, path.name, 0
+        self.config = yaml.safe_load((path / "config.yaml").read_text())
 
     def logged_artifacts(self):
-        return [SimpleNamespace(type="record", digest="d", download=self._download)] if self.kept else []
+        return [SimpleNamespace(type="record", digest="d", download=self._download)] if self.ended else []
 
     def _download(self, root: str, skip_cache: bool) -> None:
         self.downloads += 1
         shutil.copytree(self.path, root, dirs_exist_ok=True)
-
-    def scan_history(self):
-        """Every row, as the mirror sent it: what was measured and what the probes saw."""
-        with open(self.path / "metrics.csv") as file:
-            history = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-        with np.load(self.path / "probes.npz") as arrays:
-            probes = dict(arrays)
-        return [{"_step": step, "_runtime": 1.0, **values} for step, values in mirror_rows.rows(history, probes)]
 
 
 @pytest.fixture
@@ -64,24 +47,19 @@ def project(monkeypatch, tmp_path):
     return found
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["artifact", "history"])
-def test_metrics_from_wandb_are_those_on_disk(project, kept):
-    project += [FakeRun(path, kept) for path in sorted(RUNS.glob("bn-s[01]-*"))]
+def test_records_from_wandb_are_those_on_disk(project):
+    project += [FakeRun(path) for path in sorted(RUNS.glob("bn-s[01]-*"))]
     ours, theirs = load_records(RUNS)[:2], load_records("wandb:me/bnrepro", figure="figure1", scale="paper")
     assert [record.path.name for record in theirs] == [record.path.name for record in ours]
     for mine, other in zip(ours, theirs, strict=True):
-        assert other.metrics.equals(mine.metrics[list(other.metrics)]) and len(other.metrics.columns) > 5
-        assert (other.seed, other.variant, other.group) == (mine.seed, mine.variant, mine.group)
-        assert other.status["final"] == mine.status["final"]
-        assert other.config == mine.config
-    if not kept:
-        with pytest.raises(UserError, match=r"no probes\.npz"):
-            _ = theirs[0].probes
+        assert other.metrics.equals(mine.metrics) and len(other.metrics.columns) > 5
+        assert (other.status, other.config) == (mine.status, mine.config)
+        assert all((other.probes[name] == array).all() for name, array in mine.probes.items())
     assert not load_records("wandb:me/bnrepro", figure="figure2")
 
 
 def test_the_same_function_draws_both_and_a_record_is_downloaded_once(project, tmp_path):
-    project += [FakeRun(path, True) for path in sorted(RUNS.glob("*-s*"))]
+    project += [FakeRun(path) for path in sorted(RUNS.glob("*-s*"))]
     for source, name in ((RUNS, "disk"), (Path("wandb:me/bnrepro"), "wandb"), ("wandb:me/bnrepro", "again")):
         arms = by_variant(load_records(source, "figure1"), "plain", "bn")
         style.save(figure1.draw(arms["plain"], arms["bn"]), tmp_path / name, kinds=(".svg",))
@@ -121,7 +99,7 @@ class FakeEvaluation:
     """An evaluation as ``wandb.Api`` shows it, of the files in a folder."""
 
     def __init__(self, folder: Path):
-        self.folder, self.name, self.summary = folder, f"figure4-{folder.name}", {}
+        self.folder, self.name = folder, f"figure4-{folder.name}"
         self.config = {"scale": {"name": folder.name}}
 
     def logged_artifacts(self):
@@ -135,7 +113,7 @@ class FakeEvaluation:
 @pytest.mark.parametrize(("name", "count"), [("figure1", None), ("figure2_3", None), ("figure4", 3)])
 def test_a_notebook_shows_the_same_of_wandb_as_of_the_committed_records(project, told, name, count):
     for figure in {"figure2_3": ("figure2", "figure2_tuning")}.get(name, (name, f"{name}_tuning")):
-        project += [FakeRun(path, True) for path in sorted(RESULTS.glob(f"{figure}/*/runs/*"))]
+        project += [FakeRun(path) for path in sorted(RESULTS.glob(f"{figure}/*/runs/*"))]
     project += [FakeEvaluation(RESULTS / "figure4" / "laptop")]
     run_notebook(name, count, source="results")
     ours = told.copy()
@@ -147,7 +125,7 @@ def test_a_notebook_shows_the_same_of_wandb_as_of_the_committed_records(project,
 
 
 def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
-    project += [FakeRun(path, True) for path in sorted(RESULTS.glob("claims/inside/mini/runs/*"))]
+    project += [FakeRun(path) for path in sorted(RESULTS.glob("claims/inside/mini/runs/*"))]
     left = run_notebook("claims", 4, source="wandb:me/bnrepro")
     assert len(left["records"].of("inside")) == len(project) and not left["records"].of("depth")
     committed = {row["id"]: row["ours"] for row in read_json(RESULTS / "claims.json")}
@@ -158,8 +136,7 @@ def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
 
 
 def test_runs_that_have_not_ended_and_evaluations_are_left_out(project):
-    project.append(FakeRun(next(RUNS.glob("bn-s0-*")), False))
-    project[0].summary = {"step": 100}
+    project.append(FakeRun(next(RUNS.glob("bn-s0-*")), ended=False))
     project.append(FakeEvaluation(RESULTS / "figure4" / "laptop"))
     assert load_records("wandb:me/bnrepro") == load_records("wandb:me/bnrepro", scale="laptop") == []
 

@@ -25,7 +25,7 @@ def torch_rng(seed: int, purpose: str, *counters: int) -> torch.Generator:
 def draws(model: nn.Module) -> bool:
     """Whether a network has a normaliser that draws random numbers in training mode, from torch's global stream.
 
-    A normaliser says so by an attribute ``random``. Dropout is no normaliser.
+    A normaliser says so by an attribute ``random``. Dropout does not count: it is no normaliser.
     """
     return any(getattr(module, "random", False) for module in model.modules())
 

@@ -83,7 +83,7 @@ class Norm:
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
     groups: int = _bounded(32, at_least=1)  # of group_norm; fewer where they do not divide the features
-    r_max: float = 3.0  # these three are of no normaliser here; committed configurations have them
+    r_max: float = 3.0  # no normaliser here has these three; committed configurations do
     d_max: float = 5.0
     warmup: float = 0.04
 
@@ -119,7 +119,7 @@ class Optimizer:
 class Schedule:
     name: str = one_of("constant", "exponential", default="constant")
     factor: float = 0.96  # exponential: times this
-    base_every: float = _bounded(320_000.0, above=0)  # after so many steps
+    base_every: float = _bounded(320_000.0, above=0)  # after each so many steps
     decay_multiplier: float = _bounded(1.0, above=0)  # and so many times faster
 
     @property
@@ -135,7 +135,7 @@ class Training:
     replicas: int = _bounded(1, at_least=1)  # processes that torchrun starts, each with its own mini-batch
     # tf32: products so, on a GPU; bfloat16: mixed, with normalisers in float32
     precision: str = one_of("float32", "tf32", "bfloat16", default="float32")
-    # after this share of the steps a network still at chance ends; 0: it never does
+    # a run ends after this share of its steps if its network is still at chance; 0: it never does
     stop_at_chance: float = _bounded(0.0, at_least=0, below=1)
     # a mode of torch.compile; reduce-overhead records CUDA graphs
     compile: str = one_of("none", "default", "reduce-overhead", "max-autotune", default="none", identity=False)

@@ -19,11 +19,7 @@ BOUNDS = {  # of a field: in words, and what holds of a value and its bound
 
 
 def structured(schema: type[Schema], composed: DictConfig) -> Schema:
-    """The composed configuration as an object of the schema, resolved; its fields' choices and bounds hold.
-
-    Raises:
-        UserError: a value has the wrong type or is outside its choices or bounds, or a key is unknown.
-    """
+    """The composed configuration as an object of the schema, resolved, with values inside their choices and bounds."""
     try:
         values: Schema = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), composed))
     except OmegaConfBaseException as error:
@@ -34,7 +30,7 @@ def structured(schema: type[Schema], composed: DictConfig) -> Schema:
 
 
 def check_device(name: str) -> None:
-    """Raise a `UserError` for a name that is no device which this repository trains on, wherever it is asked."""
+    """Refuse a name that is no device which this repository trains on, whether this machine has it or not."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UserError(f"device={name} is not one of cpu, cuda, cuda:0, cuda:1, ...")
 
@@ -45,10 +41,10 @@ def _hold_to_fields(section: Any, prefix: str = "") -> None:
         if is_dataclass(value):
             _hold_to_fields(value, f"{key}.")
         choices = field.metadata.get("choices")
-        for number in value if isinstance(value, list) else [value]:
-            if choices and number not in choices:
-                raise UserError(f"configuration: {key}={number} is not one of {', '.join(map(str, choices))}")
+        for element in value if isinstance(value, list) else [value]:
+            if choices and element not in choices:
+                raise UserError(f"configuration: {key}={element} is not one of {', '.join(map(str, choices))}")
             for bound, (words, holds) in BOUNDS.items():
-                if number is not None and bound in field.metadata and not holds(number, field.metadata[bound]):
+                if element is not None and bound in field.metadata and not holds(element, field.metadata[bound]):
                     why = "; batch statistics need m > 1" if key == "training.batch_size" else ""
                     raise UserError(f"configuration: {key}={value} must be {words} {field.metadata[bound]}{why}")

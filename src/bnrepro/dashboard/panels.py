@@ -1,4 +1,4 @@
-"""What the dashboards show, section by section; every panel names keys that runs log (`records.mirror_rows`)."""
+"""What the dashboards show, section by section; every panel names keys that runs log (`tracking.mirrored`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import wandb_workspaces.reports.v2 as wr
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2_plot import COLOURS
 from bnrepro.analysis.figures.layers_plot import LAYERS
-from bnrepro.tracking.mirror_rows import LEVELS
+from bnrepro.tracking.mirrored import LEVELS
 
 DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception

@@ -1,15 +1,23 @@
-"""Instruments: what the paper's claims need measured inside a network while it trains, one number a layer and look.
+"""Instruments: what the paper's claims need measured inside a network while it trains, one number per layer and look.
 
-An instrument is a function of a `Scene`; it gives arrays (L,) by the name of the quantity, one value a site (see
+An instrument is a function of a `Scene`; it gives arrays (L,) by the name of the quantity, one value per site (see
 `sites`), and leaves the network as it found it. The network is in training mode. ``probe.instruments=[gradients,...]``
 chooses them for any run.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from bnrepro.errors import UserError, suggest
 from bnrepro.probes.of_activations import batch_noise, gaussianity, linearity, moments, saturation, weights
 from bnrepro.probes.of_gradients import amplification, gradients, jacobian, shift
+from bnrepro.probes.probe import Probe
 from bnrepro.probes.scene import Quantities, Scene
+from bnrepro.probes.sites import sites
 
 INSTRUMENTS: dict[str, Callable[[Scene], Quantities]] = {
     function.__name__: function
@@ -26,3 +34,43 @@ INSTRUMENTS: dict[str, Callable[[Scene], Quantities]] = {
         batch_noise,
     )
 }
+SEED = 0  # of the training mini-batches that every run is looked at with
+
+
+class InstrumentProbe(Probe):
+    """Float32 arrays (T, L) by ``instrument/quantity``: a number for each look and site.
+
+    Args:
+        task: one network and its batches, see `bnrepro.training.tasks`.
+        names: keys of `INSTRUMENTS`.
+        batches: how many training mini-batches to look at.
+        rate: the learning rate of a step.
+        steps: the steps at which to look.
+    """
+
+    def __init__(self, task: Any, names: list[str], batches: int, rate: Callable[[int], float], steps: list[int]):
+        super().__init__(steps)
+        for name in names:
+            if name not in INSTRUMENTS:
+                raise UserError(f"unknown instrument probe.instruments=[{name}]; {suggest(name, list(INSTRUMENTS))}")
+        self.task, self.names, self.rate = task, names, rate
+        self.batches = [tuple(t.clone() for t in task.batch([SEED], k)) for k in range(batches)]
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        self.task.prepare([SEED], 0)  # the same dropout masks each time
+        return self.task.loss(images, labels)
+
+    def look(self, step: int) -> None:
+        """Take every instrument's measurements."""
+        self.task.model.train()
+        scene = Scene(self.task.model, self._loss, self.task.predict, self.batches, self.rate(step))
+        with torch.enable_grad():
+            for name in self.names:
+                for quantity, values in INSTRUMENTS[name](scene).items():
+                    self.keep(f"{name}/{quantity}", torch.from_numpy(values.astype(np.float32))[None])
+        self.task.model.eval()
+
+    def record(self, k: int) -> dict[str, np.ndarray]:
+        """steps (T,), sites (L,), and each quantity (T, L)."""
+        names = np.array([site.name for site in sites(self.task.model)])
+        return {"steps": np.array(self.taken, np.int64), "sites": names, **self.series(k)}

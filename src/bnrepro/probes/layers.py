@@ -16,16 +16,16 @@ from torch import Tensor, nn
 
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.placement import normalises
-from bnrepro.probes.percentiles import PERCENTILES
+from bnrepro.probes.percentiles import VIEWS
+from bnrepro.probes.probe import Probe, inputs_of, percentiles_of
 
 CHANNELS = 4
 POOLED = -1
 ENOUGH = 2**18  # values that a percentile is taken of, about
-VIEWS = {"training": ("percentiles", "nonlinearity"), "before": ("percentiles_before", "norm")}
 
 
-class LayerProbe:
-    """Collects float16 percentiles of every `ConvUnit`, (T, U, 3) a view.
+class LayerProbe(Probe):
+    """Percentiles of every `ConvUnit`, (T, U, 3) per view.
 
     Args:
         model: the network.
@@ -35,41 +35,24 @@ class LayerProbe:
     """
 
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Any], batches: list[Tensor], steps: list[int]):
-        self.model, self.forward, self.batches, self.steps = model, forward, batches, set(steps)
+        super().__init__(steps)
+        self.model, self.forward, self.batches = model, forward, batches
         self.layers = {name: unit for name, unit in model.named_modules() if isinstance(unit, ConvUnit)}
-        normalised = any(normalises(unit, "before") for unit in self.layers.values())
-        self.views = list(VIEWS) if normalised else ["training"]
-        self.taken: list[int] = []
-        self.values: dict[str, list[Tensor]] = {view: [] for view in self.views}
+        norm_before = any(normalises(unit, "before") for unit in self.layers.values())
+        self.views = {"training": "nonlinearity"} | ({"before": "norm"} if norm_before else {})
 
     @torch.no_grad()
-    def __call__(self, step: int) -> None:
-        """Look, if the step is one to look at.
-
-        Call it last inside `population_statistics` or `moving_average`: its passes in training mode move what they
-        hold.
-        """
-        if step not in self.steps or step in self.taken:
-            return
-        self.taken.append(step)
-        caught: dict[tuple[str, str], list[list[Tensor]]] = {}
-        hooks = []
-        for view in self.views:
-            for name, unit in self.layers.items():
-                into = caught.setdefault((view, name), [])
-                hook = lambda module, args, into=into: into.append(self._sample(args[0]))  # noqa: E731
-                hooks.append(getattr(unit, VIEWS[view][1]).register_forward_pre_hook(hook))
+    def look(self, step: int) -> None:
+        """Pass the probe set through the network in training mode."""
+        modules = {(view, n): getattr(u, part) for view, part in self.views.items() for n, u in self.layers.items()}
         self.model.train()
-        try:
+        with inputs_of(modules, self._sample) as samples:
             for batch in self.batches:
                 self.forward(batch)
-        finally:
-            self.model.eval()
-            for hook in hooks:
-                hook.remove()
+        self.model.eval()
         for view in self.views:
-            rows = [_percentiles([torch.cat(part) for part in zip(*caught[view, n], strict=True)]) for n in self.layers]
-            self.values[view].append(torch.cat(rows).half().cpu())
+            units = [torch.cat(parts) for name in self.layers for parts in zip(*samples[view, name], strict=True)]
+            self.keep(view, torch.stack([percentiles_of(values) for values in units])[None].cpu())
 
     def _sample(self, x: Tensor) -> list[Tensor]:
         """What is kept of a batch (N, C, H, W): values of all channels together, then of each chosen channel."""
@@ -78,29 +61,18 @@ class LayerProbe:
         return [values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float() for values in chosen]
 
     def record(self, k: int) -> dict[str, np.ndarray]:
-        """What probes.npz holds: steps (T,), layers and units (U,), layer_names (L,), percentiles (T, U, 3) a view.
+        """steps (T,), layers and units (U,), layer_names (L,), percentiles (T, U, 3) per view.
 
         ``layers`` indexes ``layer_names``; ``units`` are channels, -1 for all of the layer's together.
         """
         units = [[POOLED, *_channels(unit.conv.out_channels)] for unit in self.layers.values()]
-        arrays = {VIEWS[v][0]: torch.stack(self.values[v]).numpy() for v in self.views if self.taken}
         return {
             "steps": np.array(self.taken, np.int64),
             "layers": np.repeat(np.arange(len(units)), [len(u) for u in units]).astype(np.int16),
             "units": np.concatenate(units).astype(np.int16),
             "layer_names": np.array(list(self.layers)),
-            **arrays,
+            **{VIEWS[view]: values for view, values in self.series(k).items()},
         }
-
-    def state(self, k: int) -> dict[str, Any]:
-        """The part of a checkpoint."""
-        return {"taken": list(self.taken), **{view: list(self.values[view]) for view in self.views}}
-
-    def restore(self, states: list[dict[str, Any]]) -> None:
-        """Take up the part that `state` gave."""
-        (state,) = states
-        self.taken = list(state["taken"])
-        self.values = {view: list(state[view]) for view in self.views}
 
 
 def _channels(count: int) -> list[int]:
@@ -114,9 +86,3 @@ def _stride(count: int, enough: int, grid: torch.Size) -> int:
     while stride > 1 and any(math.gcd(stride, size) > 1 for size in grid):
         stride += 1
     return stride
-
-
-def _percentiles(samples: list[Tensor]) -> Tensor:
-    """Of each sample (n,), (len(samples), 3)."""
-    levels = torch.tensor(PERCENTILES, dtype=torch.float32, device=samples[0].device) / 100
-    return torch.stack([torch.quantile(values, levels) for values in samples])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bnrepro.models.mlp import MLP
 from bnrepro.probes.scene import Quantities, Scene, each, slope_at
-from bnrepro.probes.sites import by_feature
+from bnrepro.probes.sites import Activations, by_feature
 
 SATURATED = 0.05  # a derivative of the nonlinearity below this; a sigmoid's is 0.25 at most
 NEAR_ZERO = 0.01  # of a unit's standard deviation
@@ -17,25 +17,32 @@ ROUNDS = 20  # of `batch_noise`: how often an image is shown among others
 
 def weights(scene: Scene) -> Quantities:
     """Norm of W."""
-    return {"norm": each(torch.linalg.vector_norm(site.weight) for site in scene.places)}
+    return {"norm": each(torch.linalg.vector_norm(site.weight) for site in scene.sites)}
 
 
 def moments(scene: Scene) -> Quantities:
     """Standard deviation of W u and of x: over the values of each unit, root mean square over units."""
-    seen = scene.seen()
+    activations = scene.activations()
     return {
-        what: each(
-            torch.cat([by_feature(getattr(one, what)) for one in seen[site.name]], 1).var(1).mean().sqrt()
-            for site in scene.places
-        )
-        for what in ("affine", "x")
+        name: each(_by_unit(activations[site.name], name).var(1).mean().sqrt() for site in scene.sites)
+        for name in ("affine", "x")
     }
+
+
+def _by_unit(activations: list[Activations], name: str) -> Tensor:
+    """A site's ``u``, ``affine`` or ``x`` over all batches, (units, values)."""
+    return torch.cat([by_feature(getattr(of_batch, name)) for of_batch in activations], 1)
+
+
+def _flat_x(activations: list[Activations]) -> Tensor:
+    """All of a site's x, flat."""
+    return torch.cat([of_batch.x.flatten() for of_batch in activations])
 
 
 def saturation(scene: Scene) -> Quantities:
     """Mean derivative of the nonlinearity at x, and the share of x where it is below `SATURATED`."""
-    seen = scene.seen()
-    slopes = [slope_at(site, torch.cat([one.x.flatten() for one in seen[site.name]])) for site in scene.places]
+    activations = scene.activations()
+    slopes = [slope_at(site, _flat_x(activations[site.name])) for site in scene.sites]
     return {
         "slope": each(slope.mean() for slope in slopes),
         "share": each((slope < SATURATED).float().mean() for slope in slopes),
@@ -44,9 +51,9 @@ def saturation(scene: Scene) -> Quantities:
 
 def linearity(scene: Scene) -> Quantities:
     """Of the nonlinearity at x: the share of |x| < 2, and R^2 of the best straight line through g(x)."""
-    seen, inside, fit = scene.seen(), [], []
-    for site in scene.places:
-        x = torch.cat([one.x.flatten() for one in seen[site.name]]).double()
+    activations, inside, fit = scene.activations(), [], []
+    for site in scene.sites:
+        x = _flat_x(activations[site.name]).double()
         y = site.nonlinearity(x.view(1, 1, -1)).flatten()
         inside.append((x.abs() < 2).double().mean())
         fit.append(torch.corrcoef(torch.stack([x, y]))[0, 1] ** 2)
@@ -59,15 +66,12 @@ def gaussianity(scene: Scene) -> Quantities:
     |skewness|, |excess kurtosis|, negentropy by Hyvarinen's approximation (1998, with log cosh), and the share of
     values within `NEAR_ZERO` standard deviations of zero (a Gaussian has 0.8 %). Units that do not vary are left out.
     """
-    seen, found = scene.seen(), {}
-    for what in ("affine", "u"):
-        rows = []
-        for site in scene.places:
-            values = torch.cat([by_feature(getattr(one, what)) for one in seen[site.name]], 1).double()
-            rows.append(_shape(values))
-        for k, name in enumerate(("skewness", "kurtosis", "negentropy", "near_zero")):
-            found[f"{what}_{name}"] = np.array([row[k] for row in rows])
-    return found
+    activations, quantities = scene.activations(), {}
+    for name in ("affine", "u"):
+        measures = np.array([_shape(_by_unit(activations[site.name], name).double()) for site in scene.sites])
+        for k, measure in enumerate(("skewness", "kurtosis", "negentropy", "near_zero")):
+            quantities[f"{name}_{measure}"] = measures[:, k]
+    return quantities
 
 
 LOG_COSH_OF_A_GAUSSIAN = 0.374567207491438  # E[log cosh Z], Z standard normal
@@ -98,19 +102,20 @@ def batch_noise(scene: Scene) -> Quantities:
     size = len(_by_image(scene.model, scene.batches[0][0]))
     fixed, others = images[: size // 2], images[size // 2 :]
     generator = torch.Generator().manual_seed(0)
-    said = []
+    rounds = []
     with torch.no_grad():
         for _ in range(ROUNDS):
-            company = others[torch.randperm(len(others), generator=generator)[: size - len(fixed)].to(others.device)]
-            shown = torch.cat([fixed, company])
-            shown = shown[None] if isinstance(scene.model, MLP) else shown
-            logits = scene.predict(shown)
-            logits = logits[0] if isinstance(logits, tuple) else logits
-            logits = logits[0].T if isinstance(scene.model, MLP) else logits
-            said.append(logits[: len(fixed)])
-    logits = torch.stack(said)  # (rounds, images, classes)
+            chosen = torch.randperm(len(others), generator=generator)[: size - len(fixed)]
+            batch = torch.cat([fixed, others[chosen.to(others.device)]])
+            if isinstance(scene.model, MLP):
+                logits = scene.predict(batch[None])[0].T
+            else:
+                logits = scene.predict(batch)
+                logits = logits[0] if isinstance(logits, tuple) else logits
+            rounds.append(logits[: len(fixed)])
+    logits = torch.stack(rounds)  # (rounds, images, classes)
     noise = logits.var(0).mean() / logits.mean(0).var(0).mean()
-    return {"share": np.array([float(noise)] + [math.nan] * (len(scene.places) - 1))}
+    return {"share": np.array([float(noise)] + [math.nan] * (len(scene.sites) - 1))}
 
 
 def _by_image(model: nn.Module, images: Tensor) -> Tensor:

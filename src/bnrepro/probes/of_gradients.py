@@ -1,6 +1,9 @@
 """Instruments that go backward through the network, or move its weights: gradients, shift, amplification, Jacobians."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,17 +22,28 @@ MOST_SITES = 8  # of `shift`, which passes through the network once a site
 
 def gradients(scene: Scene) -> Quantities:
     """Norm of the loss's gradient to W, the same over the norm of W, and the root mean square of that to x."""
-    seen, loss = scene.first()
-    weights = [site.weight for site in scene.places]
-    inputs = [seen[site.name].x for site in scene.places]
-    found = loss_gradients(loss, weights + inputs)
-    of_weights, of_inputs = found[: len(weights)], found[len(weights) :]
-    norms = each(torch.linalg.vector_norm(g) for g in of_weights)
+    activations, loss = scene.first_pass()
+    weights = [site.weight for site in scene.sites]
+    inputs = [activations[site.name].x for site in scene.sites]
+    to_both = loss_gradients(loss, weights + inputs)
+    to_weights, to_inputs = to_both[: len(weights)], to_both[len(weights) :]
+    norms = each(torch.linalg.vector_norm(g) for g in to_weights)
     return {
         "weight": norms,
         "weight_relative": norms / each(torch.linalg.vector_norm(w) for w in weights),
-        "input_rms": each(g.square().mean().sqrt() for g in of_inputs),
+        "input_rms": each(g.square().mean().sqrt() for g in to_inputs),
     }
+
+
+@contextmanager
+def _put_back(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
+    """The parameters' values; inside, under ``no_grad``, they may be changed in place, and are put back at the end."""
+    values = [parameter.clone() for parameter in parameters]
+    try:
+        yield values
+    finally:
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.copy_(value)
 
 
 def shift(scene: Scene) -> Quantities:
@@ -39,62 +53,41 @@ def shift(scene: Scene) -> Quantities:
     descent at the current rate, on the same batch. On at most `MOST_SITES` sites, evenly spaced; nan elsewhere.
     """
     images, labels = scene.batches[0]
-    every = [parameter for parameter in scene.model.parameters() if parameter.requires_grad]
-    weights = [site.weight for site in scene.places]
-    before = dict(zip(map(id, every), _gradients(scene, images, labels, every), strict=True))
-    chosen = {k * len(weights) // MOST_SITES for k in range(MOST_SITES)} if len(weights) > MOST_SITES else None
-    found: dict[str, list[float]] = {"difference": [], "relative": [], "cosine": []}
-    kept = [parameter.detach().clone() for parameter in every]
-    order = {id(parameter): k for k, parameter in enumerate(every)}
-    try:
-        for k, weight in enumerate(weights):
-            if chosen is not None and k not in chosen:
-                for values in found.values():
-                    values.append(math.nan)
-                continue
-            with torch.no_grad():
-                for parameter in every[: order[id(weight)]]:
-                    parameter.copy_(kept[order[id(parameter)]] - scene.rate * before[id(parameter)])
-            (after,) = _gradients(scene, images, labels, [weight])
-            g = before[id(weight)]
-            difference = float(torch.linalg.vector_norm(g - after))
-            found["difference"].append(difference)
-            found["relative"].append(difference / max(float(torch.linalg.vector_norm(g)), 1e-30))
-            found["cosine"].append(float(torch.cosine_similarity(g.flatten(), after.flatten(), dim=0)))
-    finally:
-        with torch.no_grad():
-            for parameter, value in zip(every, kept, strict=True):
-                parameter.copy_(value)
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def _gradients(scene: Scene, images: Tensor, labels: Tensor, wanted: list[Tensor]) -> list[Tensor]:
-    loss = scene.loss(images, labels).sum()
-    found = torch.autograd.grad(loss, wanted, allow_unused=True)
-    return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+    parameters = [parameter for parameter in scene.model.parameters() if parameter.requires_grad]
+    position = {id(parameter): k for k, parameter in enumerate(parameters)}
+    before = loss_gradients(scene.loss(images, labels), parameters)
+    count = len(scene.sites)
+    measured = {k * count // MOST_SITES for k in range(MOST_SITES)} if count > MOST_SITES else range(count)
+    quantities = {name: np.full(count, math.nan) for name in ("difference", "relative", "cosine")}
+    with torch.no_grad(), _put_back(parameters) as values:
+        for k in sorted(measured):
+            weight = scene.sites[k].weight
+            own = position[id(weight)]
+            for parameter, value, gradient in zip(parameters[:own], values, before, strict=False):
+                parameter.copy_(value - scene.rate * gradient)
+            with torch.enable_grad():
+                (after,) = loss_gradients(scene.loss(images, labels), [weight])
+            difference = float(torch.linalg.vector_norm(before[own] - after))
+            quantities["difference"][k] = difference
+            quantities["relative"][k] = difference / max(float(torch.linalg.vector_norm(before[own])), 1e-30)
+            quantities["cosine"][k] = float(torch.cosine_similarity(before[own].flatten(), after.flatten(), dim=0))
+    return quantities
 
 
 def amplification(scene: Scene) -> Quantities:
     """How far x moves, over its norm, when every W takes a step down its gradient of `RELATIVE_STEP` of its norm."""
-    seen, loss = scene.first()
-    before = {name: one.x.detach().clone() for name, one in seen.items()}
-    weights = [site.weight for site in scene.places]
-    kept = [weight.detach().clone() for weight in weights]
-    steps = loss_gradients(loss, weights)
-    try:
-        with torch.no_grad(), watched(scene.places) as moved:
-            for weight, step in zip(weights, steps, strict=True):
-                size = torch.linalg.vector_norm(step)
-                if size > 0:
-                    weight -= RELATIVE_STEP * torch.linalg.vector_norm(weight) * step / size
-            scene.loss(*scene.batches[0])
-            after = {name: one.x for name, one in moved.items()}
-    finally:
-        with torch.no_grad():
-            for weight, value in zip(weights, kept, strict=True):
-                weight.copy_(value)
     norm = torch.linalg.vector_norm
-    return {"relative": each(norm(after[s.name] - before[s.name]) / norm(before[s.name]) for s in scene.places)}
+    activations, loss = scene.first_pass()
+    before = {name: own.x.detach().clone() for name, own in activations.items()}
+    weights = [site.weight for site in scene.sites]
+    steps = loss_gradients(loss, weights)
+    with torch.no_grad(), _put_back(weights), watched(scene.sites) as moved:
+        for weight, step in zip(weights, steps, strict=True):
+            if norm(step) > 0:
+                weight -= RELATIVE_STEP * norm(weight) * step / norm(step)
+        scene.loss(*scene.batches[0])
+        after = {name: own.x for name, own in moved.items()}
+    return {"relative": each(norm(after[s.name] - before[s.name]) / norm(before[s.name]) for s in scene.sites)}
 
 
 def jacobian(scene: Scene) -> Quantities:
@@ -111,16 +104,16 @@ def jacobian(scene: Scene) -> Quantities:
         raise UserError("probe.instruments: jacobian is for normalisers without noise")
     if any(normalises(layer, "after") for layer in scene.model.hidden):
         raise UserError("probe.instruments: jacobian is for norm.placement=before")
-    seen, _ = scene.first()
+    activations, _ = scene.first_pass()
     rows = [[math.nan] * 3]
-    for earlier, later in zip(scene.places, scene.places[1:], strict=False):
-        x = seen[earlier.name].x.detach()[0].T[:60]  # (n, C)
+    for earlier, later in pairwise(scene.sites):
+        x = activations[earlier.name].x.detach()[0].T[:60]  # (n, C)
         slope = slope_at(earlier, x.reshape(-1)).view_as(x)
         if earlier.norm is not None:
             slope = slope * earlier.norm.norm.weight.detach()
         matrix = later.weight.detach()[0][None] * slope[:, None, :]
         if later.norm is not None:
-            variance = by_feature(seen[later.name].affine.detach()).var(1, unbiased=False)
+            variance = by_feature(activations[later.name].affine.detach()).var(1, unbiased=False)
             matrix = matrix / (variance + later.norm.norm.eps).sqrt()[None, :, None]
         values = torch.linalg.svdvals(matrix).flatten()
         rows.append(np.quantile(values.cpu().numpy(), (0.1, 0.5, 0.9)).tolist())

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bnrepro.probes.sites import Seen, Site, sites, watched
+from bnrepro.probes.sites import Activations, Site, sites, watched
 
-Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one value a site
+Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one value per site
 
 
 @dataclass
@@ -29,30 +29,30 @@ class Scene:
     predict: Callable[[Tensor], Tensor]
     batches: list[tuple[Tensor, Tensor]]
     rate: float
-    places: list[Site] = field(init=False)
+    sites: list[Site] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.places = sites(self.model)
+        self.sites = sites(self.model)
 
-    def first(self) -> tuple[dict[str, Seen], Tensor]:
-        """What the first batch shows at each site, with its graph, and its loss."""
-        with watched(self.places) as seen:
+    def first_pass(self) -> tuple[dict[str, Activations], Tensor]:
+        """The first batch's activations by the site's name, with their graph, and its loss."""
+        with watched(self.sites) as activations:
             loss = self.loss(*self.batches[0])
-        return seen, loss
+        return activations, loss
 
-    def seen(self) -> dict[str, list[Seen]]:
-        """What all batches show at each site."""
-        found: dict[str, list[Seen]] = {site.name: [] for site in self.places}
-        with torch.no_grad(), watched(self.places) as seen:
+    def activations(self) -> dict[str, list[Activations]]:
+        """Each site's activations by its name, one element per batch."""
+        by_site: dict[str, list[Activations]] = {site.name: [] for site in self.sites}
+        with torch.no_grad(), watched(self.sites) as of_batch:
             for images, labels in self.batches:
                 self.loss(images, labels)
-                for name, one in seen.items():
-                    found[name].append(one)
-        return found
+                for name, activations in of_batch.items():
+                    by_site[name].append(activations)
+        return by_site
 
 
 def each(values: Iterable[Tensor]) -> np.ndarray:
-    """Scalars, one a site, as (L,)."""
+    """Scalars, one per site, as (L,)."""
     return np.array([float(value.detach()) for value in values])
 
 

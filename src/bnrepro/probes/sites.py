@@ -39,11 +39,11 @@ def sites(model: nn.Module) -> list[Site]:
     return [Site(name, unit.conv, getattr(unit, "norm", None), unit.nonlinearity) for name, unit in units]
 
 
-class Seen(NamedTuple):
-    """What passed a site: its input u, the affine W u, and the nonlinearity's input x.
+class Activations(NamedTuple):
+    """What passes a site: its input u, the affine W u, and the nonlinearity's input x.
 
-    x is W u (+ b) itself without a normaliser and with one after the nonlinearity; u is what the layer before gives
-    on, there its normalised output.
+    x is W u (+ b) itself without a normaliser and with one after the nonlinearity. u is the output of the layer before,
+    normalised where that layer's normaliser stands after its nonlinearity.
     """
 
     u: Tensor
@@ -52,29 +52,25 @@ class Seen(NamedTuple):
 
 
 @contextmanager
-def watched(found: list[Site]) -> Iterator[dict[str, Seen]]:
-    """Inside, each pass through the network leaves in the dictionary what it showed at each site, by name."""
-    seen: dict[str, dict[str, Tensor]] = {site.name: {} for site in found}
-    result: dict[str, Seen] = {}
+def watched(watched_sites: list[Site]) -> Iterator[dict[str, Activations]]:
+    """Inside, each pass through the network leaves each site's activations in the dictionary, by its name."""
+    partial: dict[str, dict[str, Tensor]] = {site.name: {} for site in watched_sites}
+    latest: dict[str, Activations] = {}
 
     def keep(name: str, **tensors: Tensor) -> None:
-        seen[name] |= tensors
-        if len(seen[name]) == 3:
-            result[name] = Seen(**seen[name])
-            seen[name] = {}
+        partial[name] |= tensors
+        if len(partial[name]) == 3:
+            latest[name] = Activations(**partial[name])
+            partial[name] = {}
 
     hooks = []
-    for site in found:
-        hooks.append(
-            site.linear.register_forward_hook(
-                lambda module, args, out, name=site.name: keep(name, u=args[0], affine=out)
-            )
-        )
-        hooks.append(
-            site.nonlinearity.register_forward_pre_hook(lambda module, args, name=site.name: keep(name, x=args[0]))
-        )
+    for site in watched_sites:
+        of_linear = lambda module, args, out, name=site.name: keep(name, u=args[0], affine=out)  # noqa: E731
+        of_nonlinearity = lambda module, args, name=site.name: keep(name, x=args[0])  # noqa: E731
+        hooks.append(site.linear.register_forward_hook(of_linear))
+        hooks.append(site.nonlinearity.register_forward_pre_hook(of_nonlinearity))
     try:
-        yield result
+        yield latest
     finally:
         for hook in hooks:
             hook.remove()
@@ -85,6 +81,7 @@ def by_feature(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1)
 
 
-def loss_gradients(loss: Tensor, wanted: list[Tensor]) -> list[Tensor]:
-    """The gradients of a summed loss, without touching what the optimiser will use."""
-    return list(torch.autograd.grad(loss.sum(), wanted, allow_unused=False))
+def loss_gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """The gradients of a summed loss to these tensors, without touching what the optimiser will use; 0 for unused."""
+    gradients = torch.autograd.grad(loss.sum(), tensors, allow_unused=True)
+    return [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)]

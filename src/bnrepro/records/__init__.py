@@ -1,1 +1,1 @@
-"""A run's identity, state, history and lock on disk, and its mirror in W&B. Nothing here needs torch."""
+"""A run's identity, state, history and lock on disk. Nothing here needs torch."""

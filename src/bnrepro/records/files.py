@@ -34,11 +34,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UserError: the file is not JSON.
-    """
+    """Read a JSON object; a file that is not JSON is a `UserError`."""
     try:
         return json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as error:

@@ -19,17 +19,17 @@ PRODUCTS = (  # section, what is used, what it is given as
 
 def _differences(value: Any, default: Any) -> dict[str, Any]:
     """The fields of a configuration that differ from the frozen defaults, identity-free ones left out."""
-    found = {}
+    differences = {}
     for field in fields(value):
         if not field.metadata.get("identity", True):
             continue
         mine, theirs = getattr(value, field.name), getattr(default, field.name)
         if is_dataclass(mine):
             if nested := _differences(mine, theirs):
-                found[field.name] = nested
+                differences[field.name] = nested
         elif mine != theirs:
-            found[field.name] = mine
-    return found
+            differences[field.name] = mine
+    return differences
 
 
 def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:
@@ -37,19 +37,16 @@ def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -
     default = Config()
     differences = _differences(config, default)
     for section, product, factors in PRODUCTS:
-        found = differences.setdefault(section, {})
+        own = differences.setdefault(section, {})
         for factor in factors:
-            found.pop(factor, None)
+            own.pop(factor, None)
         value, usual = (getattr(getattr(c, section), product) for c in (config, default))
         if value != usual or product == "lr":
-            found[factors[0] if product == "total_steps" else product] = _number(value)
+            rounded = value if isinstance(value, int) else float(f"{value:.12g}")
+            own[factors[0] if product == "total_steps" else product] = rounded
     differences = {name: value for name, value in differences.items() if value != {}}
     differences |= {"protocol": protocol, "data_fingerprint": data_fingerprint}
     return json.dumps(differences, sort_keys=True, separators=(",", ":"))
-
-
-def _number(value: float) -> float | int:
-    return value if isinstance(value, int) else float(f"{value:.12g}")
 
 
 def group_hash(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:

@@ -24,20 +24,17 @@ def named(words: Iterable[str | Path], runs: Path | None = None) -> list[Path]:
     Args:
         words: paths, names of runs, or patterns. A path is given back as it is, whether there is a run or not.
         runs: the runs directory, where names are looked for; by default `runs_folder`.
-
-    Raises:
-        UserError: a pattern matches no run.
     """
-    folder, found = runs or runs_folder(), []
+    folder, directories = runs or runs_folder(), []
     for word in map(str, words):
         if Path(word).exists():
-            found.append(Path(word))
+            directories.append(Path(word))
         elif glob.has_magic(word):
             matching = sorted(path for path in map(Path, glob.glob(word)) if is_run(path))
             matching = matching or sorted(path for path in folder.glob(word) if is_run(path))
             if not matching:
                 raise UserError(f"no run is called {word} here or in {folder}; python scripts/status.py lists the runs")
-            found += matching
+            directories += matching
         else:
-            found.append(folder / word if is_run(folder / word) else Path(word))
-    return found
+            directories.append(folder / word if is_run(folder / word) else Path(word))
+    return directories

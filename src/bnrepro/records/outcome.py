@@ -10,8 +10,8 @@ def chance_bound(classes: int, images: int) -> float:
     """The accuracy below which a network counts as at chance: chance and 3 binomial standard deviations.
 
     Args:
-        classes: that it tells apart, of equal size.
-        images: that the accuracy is measured on.
+        classes: how many the network tells apart, all of equal size.
+        images: how many the accuracy is measured on.
     """
     chance = 1 / classes
     return chance + 3 * (chance * (1 - chance) / images) ** 0.5

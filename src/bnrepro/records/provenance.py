@@ -1,4 +1,4 @@
-"""What a record says of where it comes from: commit, versions, hardware."""
+"""What a record says of where it comes from: commit, versions, hardware, and the command that was typed."""
 
 import os
 import platform
@@ -25,6 +25,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def _processor() -> str:
+    """Its name; the platform module has it on no Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -36,7 +37,7 @@ def _processor() -> str:
 def provenance() -> dict[str, Any]:
     """Commit (and whether tracked files differ from it), Python and package versions, hardware.
 
-    In a copy without git, as on a machine that is only lent, BNREPRO_COMMIT says of which commit it is a copy.
+    In a copy without git BNREPRO_COMMIT says of which commit it is a copy.
     """
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {
@@ -51,7 +52,7 @@ def provenance() -> dict[str, Any]:
 
 
 def typed_command(script: str, overrides: list[str]) -> str:
-    """What was typed to start a Hydra app, but the folders of the machine, which a record does not keep."""
+    """What was typed to start a Hydra app, without the folders of this machine."""
     kept = [override for override in overrides if override.split("=")[0] not in FOLDERS]
     return f"python scripts/{script}.py {shlex.join(kept)}".rstrip()
 

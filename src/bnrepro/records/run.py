@@ -1,8 +1,8 @@
-"""One run's directory: who holds it, how far it is, and the rows it has measured.
+"""One run's directory:
 
 config.yaml    the resolved configuration
 status.json    state, step, provenance, and at the end the results
-metrics.csv    one row an evaluation; cut on resume to the rows that the checkpoint covers
+metrics.csv    one row per evaluation; cut on resume to the rows that the checkpoint covers
 probes.npz     what was measured inside the network
 checkpoint.pt  the truth about where the run is
 traceback.txt  after a fault
@@ -28,7 +28,7 @@ RECORD_FILES = ("config.yaml", "status.json", "metrics.csv", "probes.npz")
 
 
 class RunDirectory:
-    """The directory of one run; see the module's text for what is in it."""
+    """The directory of one run, with what the module's text lists."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -37,16 +37,12 @@ class RunDirectory:
         self._lock = filelock.FileLock(path / "lock")
 
     def create(self) -> None:
-        """Make the directory.
-
-        Raises:
-            UserError: it cannot be made or written to.
-        """
+        """Make the directory; one that cannot be made or written to is a `UserError`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".writable.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            trial = self.path / f".writable.{os.getpid()}"
+            trial.touch()
+            trial.unlink()
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None
@@ -88,8 +84,8 @@ class RunDirectory:
 
     def state(self) -> str:
         """As status.json has it, but ``running`` only while a live process holds the lock; at first ``not begun``."""
-        found = self.status().get("state", "not begun")
-        return "interrupted" if found == "running" and not self.is_held() else found
+        state = self.status().get("state", "not begun")
+        return "interrupted" if state == "running" and not self.is_held() else state
 
     def update(self, **changes: Any) -> None:
         """Merge into status.json."""
@@ -107,14 +103,12 @@ class RunDirectory:
         """Append rows to metrics.csv and sync it; the first ones also write the header."""
         if not rows:
             return
-        path = self.path / "metrics.csv"
-        new = not path.exists()
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        if new:
+        if not (self.path / "metrics.csv").exists():
             writer.writeheader()
         writer.writerows(rows)
-        with open(path, "a", newline="") as file:
+        with open(self.path / "metrics.csv", "a", newline="") as file:
             file.write(text.getvalue())
             file.flush()
             os.fsync(file.fileno())

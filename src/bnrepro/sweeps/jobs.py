@@ -16,7 +16,7 @@ from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
 from bnrepro.training import experiment
-from bnrepro.training.session import published_runs
+from bnrepro.training.recorder import published_runs
 from bnrepro.training.validation import typed
 
 Grid = Mapping[str, object]  # of a named sweep: key -> value, or values as they are typed

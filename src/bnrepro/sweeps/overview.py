@@ -7,8 +7,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from bnrepro.records.differences import differing, of_command
 from bnrepro.records.run import RunDirectory
-from bnrepro.records.varied import differing, of_command
 from bnrepro.training.progress import clock
 
 STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 
 from bnrepro.errors import UserError
+from bnrepro.records.differences import chosen, differing
 from bnrepro.records.run import ENDED
-from bnrepro.records.varied import chosen, differing
 from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.overview import describe, table
 

@@ -15,39 +15,38 @@ def resolve_mode(requested: str) -> str:
     if requested != "auto":
         return requested
     if mode := os.environ.get("WANDB_MODE"):
-        return {"dryrun": "offline"}.get(mode, mode)
-    if os.environ.get("WANDB_API_KEY"):
-        return "online"
+        return "offline" if mode == "dryrun" else mode
+    return "online" if os.environ.get("WANDB_API_KEY") or _is_logged_in() else "offline"
+
+
+def _is_logged_in() -> bool:
+    """Whether `wandb login` has left a key in the netrc file."""
     try:
-        machines = netrc.netrc(os.environ.get("NETRC")).hosts
+        hosts = netrc.netrc(os.environ.get("NETRC")).hosts
     except (OSError, netrc.NetrcParseError):
-        return "offline"
-    return "online" if any("wandb" in machine for machine in machines) else "offline"
+        return False
+    return any("wandb" in host for host in hosts)
 
 
 def keep_out_of_home(runs_dir: Path) -> Path:
-    """Tell W&B, before it is imported, to stage its files in the runs directory; that directory, resolved.
+    """Tell W&B, before it is imported, to keep its files in the runs directory; give that directory, resolved.
 
-    Call it while no other thread runs: in glibc before 2.41 a variable that is added while a library reads another one
-    can crash the process. The two that W&B itself adds from the mirror's thread are therefore added here, and the one
-    that must not be there yet is taken out again, which leaves its room.
+    Call it while no other thread runs: in glibc before 2.41 a process can crash when one thread adds an environment
+    variable while another reads one. W&B itself adds two from the mirror's thread; so they are added here. One of them,
+    WANDB_SERVICE, must not be there before W&B sets it; it is added and removed, which leaves its room.
     """
-    root = runs_dir.resolve()
+    folder = runs_dir.resolve()
     for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
-        os.environ.setdefault(f"WANDB_{kind}_DIR", str(root / "wandb" / ".wandb"))
+        os.environ.setdefault(f"WANDB_{kind}_DIR", str(folder / "wandb" / ".wandb"))
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # as W&B does
     if "WANDB_SERVICE" not in os.environ:
         os.environ["WANDB_SERVICE"] = ""
         del os.environ["WANDB_SERVICE"]
-    return root
+    return folder
 
 
 def api(runs_dir: Path) -> Any:
-    """W&B's client for reading, with its files in the runs directory.
-
-    Raises:
-        UserError: there is no account.
-    """
+    """W&B's client for reading, with its files in the runs directory; without an account a `UserError`."""
     keep_out_of_home(runs_dir)
     import wandb
     from wandb.errors import UsageError

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-CHUNK = 1000  # images a forward pass
+from torch import Tensor
 
 
 def accuracy_of(batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -25,21 +22,3 @@ def accuracy_of(batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         totals["top5"] += (rank <= 5).sum(1).double()
         images += y.shape[1]
     return {name: total / images for name, total in totals.items()}
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """`accuracy_of` a stack of networks on resident images.
-
-    Args:
-        model: maps (S, N, inputs) to logits (S, classes, N); used in the mode it is in.
-        images: (M, inputs), any numeric type; the same for every network of the stack.
-        labels: (M,).
-    """
-
-    def batches() -> Iterable[tuple[Tensor, Tensor]]:
-        for start in range(0, len(images), CHUNK):
-            x = images[start : start + CHUNK].float().expand(model.stack, -1, -1)
-            yield model(x), labels[start : start + CHUNK].expand(model.stack, -1)
-
-    return accuracy_of(batches())

@@ -15,19 +15,20 @@ from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm, norm_options
 from bnrepro.layers.sync import synchronise
+from bnrepro.models import digits
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
-from bnrepro.models.mlp import MLP
-from bnrepro.models.recurrent import RNN
 from bnrepro.models.stacked import stacks
 from bnrepro.models.trunk import Trunk
-from bnrepro.probes.instrumented import InstrumentProbe, Probes
+from bnrepro.probes.instruments import InstrumentProbe
+from bnrepro.probes.probe import Probes
 from bnrepro.training import schedule
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
 from bnrepro.training.sgd import SGD, decayed, spare_the_compiler
 from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.tasks.stacked_mnist import StackedMNIST
+from bnrepro.training.validation import DIGITS
 
 Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
@@ -35,40 +36,32 @@ ADAPTIVE = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 
 
 def data_fingerprint(config: Config) -> str:
-    """What identifies the data set's contents.
-
-    Raises:
-        UserError: the data set is not there.
-    """
+    """What identifies the data set's contents."""
     return load.fingerprint(config.data)
 
 
 def usable(name: str) -> torch.device:
-    """The device of that name.
-
-    Raises:
-        UserError: there is no such device here.
-    """
+    """The device of that name; a `UserError` where there is no such device."""
     try:
-        found = torch.device(name)
-        torch.empty(1, device=found)
+        device = torch.device(name)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device={name} cannot be used ({str(error).splitlines()[0]}); try device=cpu") from None
-    return found
+    return device
 
 
 def device(config: Config) -> torch.device:
     """The device to train on, told how precise its products are to be."""
-    found = usable(config.device)
-    if found.type == "cuda":  # PyTorch's default computes float32 convolutions in TF32
+    chosen = usable(config.device)
+    if chosen.type == "cuda":  # PyTorch's default computes float32 convolutions in TF32
         kind = "tf32" if config.training.precision == "tf32" else "ieee"
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kind
-    return found
+    return chosen
 
 
 def of_digits(config: Config) -> bool:
-    """Whether it is a network that reads binary digits as vectors, and not a convolutional one."""
-    return config.model.name in ("mlp", "rnn")
+    """Whether the network reads binary digits as vectors, and is not convolutional."""
+    return config.model.name in DIGITS
 
 
 def stackable(config: Config) -> bool:
@@ -76,17 +69,17 @@ def stackable(config: Config) -> bool:
     return config.model.name == "mlp" and stacks(_norm(config)(1)) and not config.probe.instruments
 
 
-def dataset(config: Config, on: torch.device, replicas: Replicas = ALONE) -> Dataset:
+def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) -> Dataset:
     """The data set, checked and ready to give batches on a device."""
     options = config.data
     if of_digits(config):
         size = config.training.batch_size
-        return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, on, options.inputs)
-    return load.images(config, on, (replicas.rank, replicas.count))
+        return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, device, options.inputs)
+    return load.images(config, device, (replicas.rank, replicas.count))
 
 
 def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
-    """The options that only some normalisers have, as the configuration's own one, or a named one, takes them."""
+    """The options that only some normalisers have, for the configuration's own one or for another by name."""
     offered = vars(config.norm) | {"steps": config.training.total_steps}
     return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
 
@@ -95,17 +88,6 @@ def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
     options = config.norm
     common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
     return partial(build_norm, name or options.name, **common, **own_norm_options(config, name))
-
-
-def _mlp(config: Config, stack: int) -> MLP:
-    sizes = [mnist.PIXELS, *config.model.hidden, mnist.CLASSES]
-    return MLP(sizes, _norm(config), config.model.nonlinearity, config.norm.placement, stack)
-
-
-def _rnn(config: Config) -> RNN:
-    (features,) = config.model.hidden
-    options = config.model.nonlinearity, config.norm.placement
-    return RNN(mnist.WIDTH, features, mnist.CLASSES, _norm(config), *options)
 
 
 def _convolutional(config: Config, classes: int) -> Trunk:
@@ -129,18 +111,21 @@ def _convolutional(config: Config, classes: int) -> Trunk:
     return GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
 
 
-def network(config: Config, seeds: list[int], on: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
-    """One network a seed, side by side where they are `stackable`, with its initial weights."""
+def network(config: Config, seeds: list[int], device: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
+    """One network per seed, side by side where they are `stackable`, with its initial weights."""
+    options = config.model
     if of_digits(config):
-        model = _rnn(config) if config.model.name == "rnn" else _mlp(config, len(seeds))
-    else:
-        model = _convolutional(config, classes)
+        layers = options.name, options.hidden, _norm(config), options.nonlinearity, config.norm.placement
+        model = digits.network(*layers, stack=len(seeds))
+        initialise(model, config.init, seeds)
+        return model.to(device)
+    model = _convolutional(config, classes)
     initialise(model, config.init, seeds)
-    return model.to(on) if of_digits(config) else model.to(on, memory_format=torch.channels_last)
+    return model.to(device, memory_format=torch.channels_last)
 
 
 def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
-    """What a training step calls: the network itself, averaged over replicas, compiled."""
+    """What a training step calls: the network, with gradients averaged over replicas, compiled."""
     if config.norm.sync:
         synchronise(model)
     model = replicas.wrap(model)
@@ -148,11 +133,11 @@ def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> n
     return model if mode == "none" else torch.compile(model, mode=mode)
 
 
-def task(config: Config, data: Dataset, seeds: list[int], on: torch.device, replicas: Replicas = ALONE) -> Task:
+def task(config: Config, data: Dataset, seeds: list[int], device: torch.device, replicas: Replicas = ALONE) -> Task:
     """The networks of these seeds and what they are trained on."""
     if of_digits(config):
-        return StackedMNIST(network(config, seeds, on), data, config.probe.batches)
-    model = network(config, seeds, on, data.classes)
+        return StackedMNIST(network(config, seeds, device), data, config.probe.batches)
+    model = network(config, seeds, device, data.classes)
     return ImageClassification(
         model,
         _training_forward(config, model, replicas),
@@ -174,13 +159,11 @@ def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def probe(config: Config, task: Task, steps: list[int]) -> Probes | None:
-    """What looks inside the network at these steps; None if nothing does."""
-    options, found = config.probe, []
-    if options.name != "none":
-        found.append(task.probe(steps))
-    if options.instruments:
-        found.append(InstrumentProbe(task, options.instruments, options.batches, rate(config), steps))
-    return Probes(found) if found else None
+    """What measures inside the network at these steps; None if nothing does."""
+    probes = [] if config.probe.name == "none" else [task.probe(steps)]
+    if config.probe.instruments:
+        probes.append(InstrumentProbe(task, config.probe.instruments, config.probe.batches, rate(config), steps))
+    return Probes(probes) if probes else None
 
 
 def rate(config: Config) -> Callable[[int], float]:

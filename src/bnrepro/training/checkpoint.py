@@ -39,8 +39,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, run: str) -> dict[str, Any] | None:
     """The checkpoint of the named run, or None when there is none yet.
 
-    Raises:
-        UserError: it is corrupt, or belongs to another run. Nothing is deleted.
+    One that is corrupt, or belongs to another run, is a `UserError`; nothing is deleted.
     """
     if not path.exists():
         return None

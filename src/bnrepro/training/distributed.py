@@ -20,7 +20,7 @@ AGREE_EVERY = 20  # steps between agreeing on whether to stop or to save; to agr
 
 @dataclass(frozen=True)
 class Replicas:
-    """This process's place among ``count`` replicas; alone, everything here is free."""
+    """This process's rank among ``count`` replicas; alone, everything here is free."""
 
     rank: int = 0
     count: int = 1
@@ -37,12 +37,13 @@ class Replicas:
         return nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def agree(self, step: int, *wishes: bool) -> tuple[bool, ...]:
-        """What any replica wishes for, as all of them see it at the same step."""
+        """For each wish whether any replica has it; between the steps at which they agree, no."""
         if self.count == 1:
             return wishes
         if step % AGREE_EVERY:
             return (False,) * len(wishes)
-        flags = torch.tensor(wishes, dtype=torch.int32, device=_meeting_place())
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        flags = torch.tensor(wishes, dtype=torch.int32, device=device)
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in flags.tolist())
 
@@ -55,48 +56,36 @@ class Replicas:
         return total / self.count
 
     def gather(self, own: Any) -> list[Any]:
-        """Everybody's ``own``, by rank."""
-        found = [own] * self.count
+        """Every replica's ``own``, by rank."""
+        values = [own] * self.count
         if self.count > 1:
-            dist.all_gather_object(found, own)
-        return found
+            dist.all_gather_object(values, own)
+        return values
 
-    def share(self, leaders: Any) -> Any:
-        """What the leading replica gave."""
-        if self.count == 1:
-            return leaders
-        box = [leaders]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+    def share(self, value: Any) -> Any:
+        """The leading replica's value, to all."""
+        values = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
 
 
 ALONE = Replicas()
 
 
-def _meeting_place() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"
-
-
-def started() -> Replicas:
-    """What torchrun says of this process."""
-    return Replicas(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
-
-
 @contextmanager
 def joined(expected: int, device: str) -> Iterator[Replicas]:
-    """The replicas, connected (NCCL on GPUs, Gloo on CPUs) for as long as this is entered.
+    """The replicas that torchrun started, connected (NCCL on GPUs, Gloo on CPUs) for as long as this is entered.
 
-    Raises:
-        UserError: torchrun started another number than ``training.replicas``, which is part of a run's identity.
+    Their number is part of a run's identity: another one than ``expected`` is a `UserError`.
     """
-    replicas = started()
-    if replicas.count != expected:
-        how = (
-            f"torchrun --nproc-per-node={expected} scripts/train.py ..." if expected > 1 else "python scripts/train.py"
-        )
+    replicas = Replicas(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+    count = replicas.count
+    if count != expected:
+        torchrun = f"torchrun --nproc-per-node={expected} scripts/train.py ..."
+        start = torchrun if expected > 1 else "python scripts/train.py"
         raise UserError(
-            f"training.replicas={expected}, but {replicas.count} started; run {how}, or set "
-            f"training.replicas={replicas.count}"
+            f"training.replicas={expected}, but {count} started; run {start}, or set training.replicas={count}"
         )
     if replicas.count == 1:
         yield replicas

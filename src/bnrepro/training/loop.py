@@ -25,20 +25,19 @@ class Member:
 
 @dataclass
 class Trainer:
-    """Everything the loop works on; ``state`` and ``restore`` are what a checkpoint holds of it.
+    """Everything the loop works on; ``states`` gives what a checkpoint holds of it, and ``restore`` takes it up.
 
     Args:
-        task: the networks and what they are trained on (`bnrepro.training.tasks`). ``task.batch(seeds, step)`` and what
-            ``task.prepare(seeds, step)`` seeds are functions of their arguments alone.
+        task: the networks and what they are trained on (`bnrepro.training.tasks`).
         optimizer: steps all S networks; the loss is a sum over networks, so their gradients never mix.
         members: the S networks.
         steps: how many steps make the run.
         rate: the learning rate of a step (from 0).
-        looks: steps after which ``look(step)`` evaluates, giving each network's values by column.
+        looks: the steps after which ``look(step)`` evaluates; it gives each network's values by column.
         save: called with the number of steps done whenever the state must become durable.
         save_every: seconds between such calls.
         gives_up: called at a look with the number of steps done; true ends the run here, with this look as its last.
-        tick: called now and then, and after each look, with the number of steps done, for a progress display.
+        tick: called now and then with the number of steps done, for a progress display.
         replicas: with several, each has its own batches, and they stop, save and diverge together.
     """
 
@@ -69,14 +68,15 @@ class Trainer:
         """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
         seeds = [member.seed for member in self.members]
         self._end_here_if_it_gives_up()
-        if self.step == self.steps:  # killed between its last checkpoint and its last word
+        if self.step == self.steps:  # killed after its last checkpoint, before its status said that it has ended
             self.look(self.step)
             self.save(self.step)
             return
-        began, saved = time.monotonic() - self.seconds, time.monotonic()
+        began, last_save = time.monotonic() - self.seconds, time.monotonic()
         self.model.train()
         while self.step < self.steps:
-            self._set_rate(self.rate(self.step))
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate(self.step)
             self.task.prepare(seeds, self.step)
             loss = self.task.loss(*self.task.batch(seeds, self.step))
             loss.sum().backward()
@@ -90,14 +90,14 @@ class Trainer:
                 self.tick(self.step)
             looking = self.step in self.looks
             self._end_here_if_it_gives_up()
-            overdue = time.monotonic() - saved > self.save_every
+            overdue = time.monotonic() - last_save > self.save_every
             stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
             saving = stopping or overdue or self.step == self.steps
             if not looking and not saving:
                 continue
             self.seconds = time.monotonic() - began
-            fresh = slice(self.averaged, self.pending)
-            self.losses[fresh], self.averaged = self.replicas.mean(self.losses[fresh]), self.pending
+            new = slice(self.averaged, self.pending)
+            self.losses[new], self.averaged = self.replicas.mean(self.losses[new]), self.pending
             self._find_divergence()
             everyone_diverged = all(member.diverged_at for member in self.members)
             if looking and not everyone_diverged:
@@ -105,7 +105,7 @@ class Trainer:
                 self.tick(self.step)
             if saving or everyone_diverged:
                 self.save(self.step)
-                saved = time.monotonic()
+                last_save = time.monotonic()
             if stopping or everyone_diverged:
                 return
 
@@ -113,47 +113,32 @@ class Trainer:
         if self.step in self.looks and self.gives_up(self.step):
             self.steps = self.step
 
-    def _set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
     def _add_rows(self, values: list[dict[str, float]]) -> None:
         means = self.losses[: self.pending].mean(0).tolist()
         self.pending = self.averaged = 0
-        for member, mean, found in zip(self.members, means, values, strict=True):
+        shared = {
+            "step": self.step,
+            "epoch": round(self.step / self.task.steps_per_epoch, 4),
+            "seconds": round(self.seconds, 2),
+            "lr": self.optimizer.param_groups[0]["lr"],
+        }
+        for member, mean, own in zip(self.members, means, values, strict=True):
             if member.diverged_at is None:
-                member.rows.append(
-                    {
-                        "step": self.step,
-                        "epoch": round(self.step / self.task.steps_per_epoch, 4),
-                        "seconds": round(self.seconds, 2),
-                        "lr": self.optimizer.param_groups[0]["lr"],
-                        "train/loss": float(f"{mean:.6g}"),
-                        **found,
-                    }
-                )
+                member.rows.append(shared | {"train/loss": float(f"{mean:.6g}")} | own)
 
     def _find_divergence(self) -> None:
         """Note each network's first step with a non-finite loss; a non-finite parameter counts from now."""
         finite = torch.isfinite(self.losses[: self.pending]).cpu()
         parameters = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
-        sound = [all(torch.isfinite(t).all() for t in own.values()) for own in split_state(parameters, self.size)]
+        own_parameters = split_state(parameters, len(self.members))
         for k, member in enumerate(self.members):
             if member.diverged_at is not None:
                 continue
             if not finite[:, k].all():
                 first = int((~finite[:, k]).int().argmax())
                 member.diverged_at = self.step - self.pending + first + 1
-            elif not sound[k]:
+            elif not all(torch.isfinite(tensor).all() for tensor in own_parameters[k].values()):
                 member.diverged_at = self.step
-
-    @property
-    def size(self) -> int:
-        """S."""
-        return len(self.members)
-
-    def _model_state(self) -> dict[str, Tensor]:
-        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
 
     def states(self) -> list[dict[str, Any]]:
         """Each network's own part of a checkpoint, in the shapes it would have alone."""
@@ -163,7 +148,8 @@ class Trainer:
             for name, value in slots.items()
             if isinstance(value, Tensor)
         }
-        models, moments = split_state(self._model_state(), self.size), split_state(moments, self.size)
+        model = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        models, moments = split_state(model, len(self.members)), split_state(moments, len(self.members))
         return [
             {
                 "step": self.step,
@@ -178,7 +164,7 @@ class Trainer:
         ]
 
     def restore(self, states: list[dict[str, Any]]) -> None:
-        """Take up the states that ``states`` gave, one a network, all of the same step."""
+        """Take up the states that ``states`` gave, one per network, all of the same step."""
         self.step = states[0]["step"]
         self.seconds = max(state["seconds"] for state in states)
         self.model.load_state_dict(join_states([state["model"] for state in states]))

@@ -15,14 +15,14 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[list[_BatchNorm]]:
-    """Whatever happens inside leaves no trace: moving averages, their pace and the training mode are put back."""
+    """At the end, moving averages, their momentum and the training mode are what they were before."""
     norms = batch_norms(model)
-    kept = [({name: b.clone() for name, b in norm.named_buffers()}, norm.momentum) for norm in norms]
+    before = [({name: b.clone() for name, b in norm.named_buffers()}, norm.momentum) for norm in norms]
     was_training = model.training
     try:
         yield norms
     finally:
-        for norm, (buffers, momentum) in zip(norms, kept, strict=True):
+        for norm, (buffers, momentum) in zip(norms, before, strict=True):
             for name, buffer in norm.named_buffers():
                 buffer.copy_(buffers[name])
             norm.momentum = momentum
@@ -54,18 +54,18 @@ def population_statistics(
 @contextmanager
 @torch.no_grad()
 def moving_average(
-    model: nn.Module, share: Callable[[Tensor], Tensor] = lambda own: own, negligible: float = 0.0
+    model: nn.Module, mean: Callable[[Tensor], Tensor] = lambda own: own, negligible: float = 0.0
 ) -> Iterator[None]:
     """Inside, the network is in evaluation mode with its moving averages, corrected for where they began.
 
-    After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1); without that
-    share, and scaled up by 1 / (1 - d^t), they are averages of what was seen. ``share`` gives the mean of a buffer over
-    replicas, each of which has seen other mini-batches. A d^t of ``negligible`` or less is not corrected for.
+    After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1). Without that
+    share, and scaled up by 1 / (1 - d^t), they are averages over the mini-batches so far. ``mean`` gives the mean of a
+    buffer over replicas, each of which had its own mini-batches. A d^t of ``negligible`` or less is not corrected for.
     """
     with _untouched(model) as norms:
         for norm in norms:
-            norm.running_mean.copy_(share(norm.running_mean))
-            norm.running_var.copy_(share(norm.running_var))
+            norm.running_mean.copy_(mean(norm.running_mean))
+            norm.running_var.copy_(mean(norm.running_var))
             left = (1 - norm.momentum) ** int(norm.num_batches_tracked)
             if negligible < left < 1:
                 norm.running_mean.div_(1 - left)

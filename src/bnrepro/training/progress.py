@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +12,8 @@ from rich.text import Text
 SWEEP_PID = "BNREPRO_SWEEP_PID"  # set in a sweep's processes: the one whose end ends the sweep
 SWEEP_TABLE = "BNREPRO_SWEEP_TABLE"  # set in them where the sweep draws a table of its runs
 PERIOD = 30.0  # seconds between lines, at least
+
+Rows = list[dict[str, Any]]  # one per network, as metrics.csv has it
 
 
 class _Rate(ProgressColumn):
@@ -28,14 +29,14 @@ def clock(seconds: float | None) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def line(title: str, rows: list[dict[str, Any]], total: int, rate: float) -> str:
+def line(title: str, rows: Rows, total: int, rate: float) -> str:
     """How far networks are that train side by side, with the mean of their values.
 
     Args:
         title: of the runs.
-        rows: each network's latest evaluation, as metrics.csv has it.
+        rows: each network's latest evaluation.
         total: steps of the run.
-        rate: steps a second.
+        rate: steps per second.
     """
     step = rows[0]["step"]
     means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -48,29 +49,24 @@ def line(title: str, rows: list[dict[str, Any]], total: int, rate: float) -> str
 
 
 class StepProgress:
-    """A context with ``tick(steps_done)``; draws on standard error, and only if that is a terminal.
+    """A context with ``tick(steps_done)``.
+
+    On a terminal it draws a bar on standard error. Elsewhere it prints a line per new evaluation, and at most one per
+    `PERIOD`.
 
     Args:
         title: of what is in progress.
         total: steps.
         start: steps that were done before.
         shown: whether this process is to show anything.
-        latest: each network's latest evaluation (see `line`), or none yet. Where there is no terminal, a new one is
-            printed, unless the last line is less than `PERIOD` ago.
+        latest: gives each network's latest evaluation, or none yet.
     """
 
-    def __init__(
-        self,
-        title: str,
-        total: int,
-        start: int,
-        shown: bool = True,
-        latest: Callable[[], list[dict[str, Any]]] = list,
-    ):
+    def __init__(self, title: str, total: int, start: int, shown: bool = True, latest: Callable[[], Rows] = list):
         console = Console(stderr=True)
         self.title, self.total, self.start, self.latest = title, total, start, latest
-        self._lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
-        self._began = self._said = time.monotonic()
+        self._prints_lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
+        self._began = self._last_line = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -86,16 +82,17 @@ class StepProgress:
         """Show how many steps are done."""
         self._progress.update(self._task, completed=steps_done)
         now = time.monotonic()
-        if not self._lines or now - self._said < PERIOD or steps_done == self.total:
+        if not self._prints_lines or now - self._last_line < PERIOD or steps_done == self.total:
             return
         rows = self.latest()
         if rows and rows[0]["step"] == steps_done:
-            print(line(self.title, rows, self.total, (steps_done - self.start) / (now - self._began)), flush=True)
-            self._said = now
+            rate = (steps_done - self.start) / (now - self._began)
+            print(line(self.title, rows, self.total, rate), flush=True)
+            self._last_line = now
 
     def __enter__(self) -> "StepProgress":
-        self._progress.__enter__()
+        self._progress.start()
         return self
 
-    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

@@ -24,11 +24,10 @@ def decayed(model: nn.Module, l2: float) -> list[dict[str, Any]]:
     """Parameter groups with L2 (lambda/2 |w|^2) on weights alone: none on biases, nor on what a normaliser learns."""
     layers = (module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d | StackedLinear))
     weights = {id(layer.weight) for layer in layers}
-    groups = {True: [], False: []}
-    for parameter in model.parameters():
-        groups[bool(l2) and id(parameter) in weights].append(parameter)
-    found = [{"params": groups[True], "weight_decay": l2}, {"params": groups[False], "weight_decay": 0.0}]
-    return [group for group in found if group["params"]]
+    with_l2 = [parameter for parameter in model.parameters() if l2 and id(parameter) in weights]
+    without = [parameter for parameter in model.parameters() if not l2 or id(parameter) not in weights]
+    groups = [{"params": with_l2, "weight_decay": l2}, {"params": without, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 class SGD(torch.optim.SGD):

@@ -1,5 +1,8 @@
 """What of a configuration does not fit together, said in one line before anything is trained."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 from omegaconf import DictConfig
 
 from bnrepro.config.schema import Config, Norm, Training
@@ -8,7 +11,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers import norm_options
 
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
-NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")  # the others are options of some
+SHARED_NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")  # the others are options of some
 TRAINING_DIGITS = {"full": 60_000, "tune": 50_000}  # by data.split
 
 
@@ -20,31 +23,63 @@ def typed(composed: DictConfig) -> Config:
             contradict each other.
     """
     config = structured(Config, composed)
-    name = config.model.name
-    if name in DIGITS and config.data.name != "mnist":
-        raise UserError(f"configuration: model={name} is for MNIST; data.name={config.data.name} needs inception")
-    if name == "rnn" and (len(config.model.hidden) != 1 or config.probe.name != "none" or config.probe.instruments):
-        raise UserError(
-            "configuration: model=rnn has one number in model.hidden, and nothing that looks inside: probe=none"
-        )
-    _refuse_what_would_be_ignored(config)
-    if name in DIGITS:
-        if not config.model.hidden:
-            raise UserError(
-                "configuration: model.hidden=[] has no layer; give its sizes, such as model.hidden=[100,100,100]"
-            )
-        _refuse_batches_that_do_not_fit(config)
     check_device(config.device)
-    if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
-        raise UserError(f"configuration: seeds={config.seeds} names a seed twice")
+    for message in chain(_contradictions(config), _ignored(config), _batches_that_do_not_fit(config)):
+        raise UserError(f"configuration: {message}")
     return config
 
 
-def _refuse_batches_that_do_not_fit(config: Config) -> None:
+def _contradictions(config: Config) -> Iterator[str]:
+    """Values of which one excludes the other."""
+    name, hidden = config.model.name, config.model.hidden
+    if name in DIGITS and config.data.name != "mnist":
+        yield f"model={name} is for MNIST; data.name={config.data.name} needs inception"
+    if name == "rnn" and (len(hidden) != 1 or config.probe.name != "none" or config.probe.instruments):
+        yield "model=rnn has one number in model.hidden, and nothing that looks inside: probe=none"
+    if name in DIGITS and not hidden:
+        yield "model.hidden=[] has no layer; give its sizes, such as model.hidden=[100,100,100]"
+    if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
+        yield f"seeds={config.seeds} names a seed twice"
+
+
+def _ignored(config: Config) -> Iterator[str]:
+    """Options that a network or normaliser does not have: they would be in the record and change nothing."""
+    name, norm, training = config.model.name, config.norm, config.training
+    if name in DIGITS:
+        for key in ("precision", "compile", "replicas", "stop_at_chance"):
+            usual = getattr(Training(), key)
+            if getattr(training, key) != usual:
+                yield f"model={name} has no training.{key}; leave it at {usual}"
+        if config.model.nonlinearity == "leaky_relu":
+            yield f"model={name} has no leaky_relu; take sigmoid or relu"
+        if config.init.conv_gain != 1:
+            yield f"model={name} has no convolutions; leave init.conv_gain at 1"
+    elif config.data.inputs != "raw":
+        yield f"data.inputs is for model={' and '.join(DIGITS)}; leave it at raw"
+    if norm.sync and (norm.name != "bn" or norm.last or training.replicas == 1):
+        yield "norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more"
+    if config.init.beta and norm.name == "none":
+        yield "norm=none has no beta; leave init.beta at 0"
+    if norm.last and name != "inception":
+        yield f"norm.last is for model=inception, not {name}"
+    used = [used for used in (norm.name, norm.last) if used]
+    if norm.placement != "before" and used == ["none"]:
+        yield "norm=none has no norm.placement; leave it at before"
+    defaults = vars(Norm())
+    for key in sorted(defaults.keys() - set().union(SHARED_NORM_KEYS, *map(norm_options, used))):
+        if getattr(norm, key) != defaults[key]:
+            yield f"norm={' and '.join(used)} has no norm.{key}; leave it at {defaults[key]}"
+    if config.optimizer.name != "sgd" and config.optimizer.momentum:
+        yield f"optimizer={config.optimizer.name} has no momentum; leave it at 0"
+
+
+def _batches_that_do_not_fit(config: Config) -> Iterator[str]:
     """Alg. 2 and the probe take different images in each of their mini-batches, which have to be there."""
+    if config.model.name not in DIGITS:
+        return
     size, images = config.training.batch_size, TRAINING_DIGITS[config.data.split]
     if size > images:
-        raise UserError(f"configuration: training.batch_size={size} is more than the {images:,} training images")
+        yield f"training.batch_size={size} is more than the {images:,} training images"
     counts = {}
     if config.norm.name != "none":
         counts["evaluation.population_batches"] = config.evaluation.population_batches
@@ -52,39 +87,7 @@ def _refuse_batches_that_do_not_fit(config: Config) -> None:
         counts["probe.batches"] = config.probe.batches
     for key, count in counts.items():
         if size * count > images:
-            raise UserError(
-                f"configuration: {key}={count} mini-batches of training.batch_size={size} are more than the "
+            yield (
+                f"{key}={count} mini-batches of training.batch_size={size} are more than the "
                 f"{images:,} training images; lower one of them, such as {key}={images // size}"
             )
-
-
-def _refuse_what_would_be_ignored(config: Config) -> None:
-    """Options that a network or normaliser does not have: they would be in the record and change nothing."""
-    usual, training = Training(), config.training
-    for key in ("precision", "compile", "replicas"):
-        if config.model.name in DIGITS and getattr(training, key) != getattr(usual, key):
-            name = config.model.name
-            raise UserError(f"configuration: model={name} has no training.{key}; leave it at {getattr(usual, key)}")
-    if config.norm.sync and (config.norm.name != "bn" or config.norm.last or training.replicas == 1):
-        raise UserError("configuration: norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more")
-    if training.stop_at_chance and config.model.name in DIGITS:
-        raise UserError(f"configuration: model={config.model.name} has no training.stop_at_chance; leave it at 0")
-    if config.model.name in DIGITS and config.model.nonlinearity == "leaky_relu":
-        raise UserError(f"configuration: model={config.model.name} has no leaky_relu; take sigmoid or relu")
-    if config.init.beta and config.norm.name == "none":
-        raise UserError("configuration: norm=none has no beta; leave init.beta at 0")
-    if config.norm.last and config.model.name != "inception":
-        raise UserError(f"configuration: norm.last is for model=inception, not {config.model.name}")
-    defaults, norms = vars(Norm()), [name for name in (config.norm.name, config.norm.last) if name]
-    if config.norm.placement != "before" and norms == ["none"]:
-        raise UserError("configuration: norm=none has no norm.placement; leave it at before")
-    others = defaults.keys() - set().union(NORM_KEYS, *map(norm_options, norms))
-    for key in sorted(others):
-        if getattr(config.norm, key) != defaults[key]:
-            raise UserError(f"configuration: norm={' and '.join(norms)} has no norm.{key}; leave it at {defaults[key]}")
-    if config.optimizer.name != "sgd" and config.optimizer.momentum:
-        raise UserError(f"configuration: optimizer={config.optimizer.name} has no momentum; leave it at 0")
-    if config.data.inputs != "raw" and config.model.name not in DIGITS:
-        raise UserError(f"configuration: data.inputs is for model={' and '.join(DIGITS)}; leave it at raw")
-    if config.init.conv_gain != 1 and config.model.name in DIGITS:
-        raise UserError(f"configuration: model={config.model.name} has no convolutions; leave init.conv_gain at 1")

@@ -60,7 +60,7 @@ class Record:
             UserError: the record has none.
         """
         if not (self.path / "probes.npz").is_file():
-            raise UserError(f"{self.path} has no probes.npz; a run read from W&B's history alone has none")
+            raise UserError(f"{self.path} has no probes.npz")
         with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

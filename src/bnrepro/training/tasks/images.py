@@ -1,28 +1,17 @@
 """Sec. 4.2: one convolutional network on images."""
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.data.resident import ResidentImages
+from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.layers import LayerProbe
 from bnrepro.seeding import draws, seed_population, torch_seed
 from bnrepro.training.accuracy import accuracy_of
-
-
-class Images(Protocol):
-    """What a data set of images offers."""
-
-    steps_per_epoch: int
-
-    def batch(self, seed: int, step: int) -> tuple[Tensor, Tensor]: ...
-
-    def fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]: ...
-
-    def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]: ...
 
 
 class ImageClassification:
@@ -31,10 +20,7 @@ class ImageClassification:
     Args:
         model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
         forward: what the training step calls: the model, compiled, or distributed over replicas.
-        data: see `Images`.
-        aux_weight: of each auxiliary head's loss.
         precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
-        probe_batches: mini-batches that a probe looks at.
         rank: which replica this is; each drops out units of its own.
     """
 
@@ -44,7 +30,7 @@ class ImageClassification:
         self,
         model: Trunk,
         forward: nn.Module,
-        data: Images,
+        data: ResidentImages | StreamedImages,
         *,
         aux_weight: float,
         precision: str,
@@ -73,15 +59,15 @@ class ImageClassification:
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
         with self._autocast():
-            found = self.forward(images)
-        logits, auxiliary = found if isinstance(found, tuple) else (found, [])
+            output = self.forward(images)
+        logits, auxiliary = output if isinstance(output, tuple) else (output, [])
         loss = F.cross_entropy(logits.to(images.dtype), labels)
         for head in auxiliary:
             loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
         return loss[None]
 
     def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """What the network itself says, in the precision of training and the mode it is in."""
+        """The network's output, in the precision of training and the mode it is in."""
         with self._autocast():
             return self.model(images)
 
@@ -94,7 +80,7 @@ class ImageClassification:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed, augmented as in training; as is what normalisers draw on them."""
+        """Fixed training mini-batches, augmented as in training; what normalisers draw on them is fixed as well."""
         if self.draws:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")

@@ -10,7 +10,9 @@ from bnrepro.data.mnist import MNIST
 from bnrepro.models.mlp import MLP
 from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.seeding import draws, seed_population, torch_seed
-from bnrepro.training.accuracy import evaluate
+from bnrepro.training.accuracy import accuracy_of
+
+CHUNK = 1000  # images per forward pass of an evaluation
 
 
 class StackedMNIST:
@@ -22,7 +24,7 @@ class StackedMNIST:
         self.draws = draws(model)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """What normalisers draw is a function of seed and step; without one that does, only batches are random."""
+        """What normalisers draw is a function of seed and step; such networks are not stacked."""
         if self.draws:
             (seed,) = seeds
             torch.manual_seed(torch_seed(seed, "noise", step))
@@ -35,12 +37,17 @@ class StackedMNIST:
         """Logits."""
         return self.model(images)
 
+    @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and accuracies on the held-out images."""
-        return evaluate(self.model, self.data.eval_images, self.data.eval_labels)
+        """Loss and accuracies on the held-out images, each (S,)."""
+        chunks = zip(self.data.eval_images.split(CHUNK), self.data.eval_labels.split(CHUNK), strict=True)
+        return accuracy_of(
+            (self.model(images.float().expand(self.stack, -1, -1)), labels.expand(self.stack, -1))
+            for images, labels in chunks
+        )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Training mini-batches, fixed, as is what normalisers draw on them."""
+        """Fixed training mini-batches; what normalisers draw on them is fixed as well."""
         if self.draws:
             seed_population()
         for images in self.data.fixed_batches(batches, "population"):

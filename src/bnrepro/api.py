@@ -1,0 +1,110 @@
+"""Runs from Python: their configuration, numbers, probes and trained networks."""
+
+import glob
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from bnrepro.analysis.reading.load import Record, load_records
+from bnrepro.config.folders import ROOT
+from bnrepro.config.schema import Config
+from bnrepro.config.values import structured
+from bnrepro.errors import UserError, suggest
+from bnrepro.records.files import read_json
+from bnrepro.records.named import is_run, named
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RESULTS = ROOT / "results"
+
+
+class Run:
+    """One run: in the runs directory with its network, or a committed record without.
+
+    Args:
+        path: its directory.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._record = Record(path, read_json(path / "status.json"))
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: {self.status['state']}>"
+
+    @property
+    def name(self) -> str:
+        """``<variant>-s<seed>-<hash>``."""
+        return self.path.name
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What status.json says: state, step, provenance, and in ``final`` the results."""
+        return self._record.status
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved configuration; folders of the machine that it ran on are not part of it."""
+        return structured(Config, OmegaConf.load(self.path / "config.yaml"))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The rows of metrics.csv, one per evaluation, indexed by step."""
+        return self._record.metrics
+
+    @property
+    def probes(self) -> dict[str, np.ndarray]:
+        """The arrays of probes.npz; ``steps`` (T,) are those of their first axis."""
+        return self._record.probes
+
+    def model(self) -> "nn.Module":
+        """The trained network on the CPU, in evaluation mode, with the population statistics of Alg. 2.
+
+        It maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes). Figure 1's networks read pictures of
+        digits, white on black and 28 pixels wide; the network of vectors itself is ``model().network``.
+
+        Raises:
+            UserError: the run has not finished, or this is a committed record, which has no checkpoint.
+        """
+        if not (self.path / "checkpoint.pt").is_file():
+            command = self.status["command"]
+            raise UserError(f"{self.path} is a record without a checkpoint; to train its network, run: {command}")
+        import torch
+
+        from bnrepro.use.trained import trained
+
+        return trained(self.path, torch.device("cpu")).network
+
+
+def load_run(run: str | Path) -> Run:
+    """The run of this directory, or of this name in the runs directory (``BNREPRO_RUNS``, or runs/) or under results/.
+
+    Raises:
+        UserError: there is no such run, or there are several.
+    """
+    paths = named([run])
+    if not is_run(paths[0]):
+        paths = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
+    if not paths:
+        raise UserError(f"no run is called {run}; python scripts/status.py lists the runs")
+    if len(paths) > 1 and glob.has_magic(str(run)):
+        raise UserError(f"{run} names {len(paths)} runs; name one, such as {paths[0]}")
+    return Run(paths[0])
+
+
+def load_results(figure: str, scale: str) -> list[Run]:
+    """The committed runs of a figure, or of a set of claims such as ``claims/depth``, at a scale, by name.
+
+    Raises:
+        UserError: nothing is committed of it.
+    """
+    folder = RESULTS / figure / scale / "runs"
+    if not folder.is_dir():
+        known = sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/runs"))
+        raise UserError(f"nothing is committed in results/{figure}/{scale}; {suggest(f'{figure}/{scale}', known)}")
+    return [Run(record.path) for record in load_records(folder)]
