@@ -5,7 +5,7 @@ import sys
 
 from bnrepro.training.interrupt import EARLY, hear_early
 
-hear_early(__name__ == "__main__")  # importing what follows takes seconds
+hear_early()  # importing what follows takes seconds
 
 import hydra  # noqa: E402
 from hydra.errors import HydraException  # noqa: E402

@@ -1,6 +1,7 @@
 """Twelve runs, their sweep ended five times at random: twelve finished in the end, none of them repeated."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -39,6 +40,7 @@ def launch(environment: dict[str, str]) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell puts behind
+        process_group=0,
     )
 
 
@@ -55,7 +57,10 @@ def end(sweep: subprocess.Popen, signum: signal.Signals, runs: Path) -> None:
     family = psutil.Process(sweep.pid).children(recursive=True)
     pids = {process.pid for process in family}
     training = [name for name, one in records(runs).items() if one["state"] == "running" and one["pid"] in pids]
-    sweep.send_signal(signum)
+    if signum == signal.SIGINT:
+        os.killpg(sweep.pid, signum)  # as a terminal does
+    else:
+        sweep.send_signal(signum)
     output = sweep.communicate()[0]
     _, alive = psutil.wait_procs(family, timeout=300)
     assert not alive

@@ -7,12 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import filelock
 import psutil
 import pytest
 
 from bnrepro.errors import UserError
-from bnrepro.sweeps import gpus
+from bnrepro.sweeps.pool import visible_gpus
 from bnrepro.training.interrupt import StopRequest
 from conftest import ROOT, compose_config
 from launches import TRAIN, wait_for_steps
@@ -65,32 +64,13 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
     ]
 
 
-def test_places_on_gpus_go_to_the_least_used_first_and_come_back(tmp_path):
-    held = []
-    for _ in range(4):
-        place = gpus.one_of(["0", "1"], 2, tmp_path, lambda: True)
-        held.append((place, place.__enter__()))
-    assert [gpu for _, gpu in held] == ["0", "1", "0", "1"]
-    locks = list(tmp_path.rglob("*.lock"))
-    assert len(locks) == 4
-    held[1][0].__exit__(None, None, None)
-    with gpus.one_of(["0", "1"], 2, tmp_path, lambda: True) as gpu:
-        assert gpu == "1"
-        wanted = iter([True, False])
-        with gpus.one_of(["0", "1"], 2, tmp_path, lambda: next(wanted)) as none:
-            assert none == ""
-    for k in (0, 2, 3):
-        held[k][0].__exit__(None, None, None)
-    assert not any(filelock.FileLock(lock).is_locked for lock in locks)
-
-
 def test_gpus_that_are_visible(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-abc")
-    assert gpus.visible() == ["2", "GPU-abc"]
+    assert visible_gpus() == ["2", "GPU-abc"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(UserError, match="finds no GPU here"):
-        gpus.visible()
+        visible_gpus()
 
 
 def test_a_preempted_job_is_requeued_and_resumes(environment):
