@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from bnrepro.config.overrides import typed_overrides
+from bnrepro.config.overrides import typed_overrides, typed_values
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.records.run import RunDirectory
@@ -55,18 +55,12 @@ def parse(arguments: Iterable[str]) -> dict[str, Override]:
     return {key: override for key, override in overrides.items() if key != "sweep"}
 
 
-def values(override: Override) -> list[str]:
-    """Each value of an override as it is typed; more than one if it is swept."""
-    swept = override.is_sweep_override()
-    return list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
-
-
 def expand(arguments: Iterable[str], grids: Iterable[Grid] = ()) -> list[list[str]]:
     """The overrides of each job: all combinations within each grid. What is typed replaces what a grid says."""
     jobs = []
     for grid in list(grids) or [{}]:
         overrides = parse([f"{key}={value}" for key, value in grid.items()] + list(arguments))
-        choices = [[f"{key}={value}" for value in values(override)] for key, override in overrides.items()]
+        choices = [[f"{key}={value}" for value in typed_values(override)] for key, override in overrides.items()]
         jobs += map(list, itertools.product(*choices))
     return jobs
 
