@@ -31,13 +31,12 @@ class Records:
     def __init__(self, outcome: Callable[[Config], dict[str, Any]]):
         self.outcome, self.launched, self.numbers = outcome, [], []
 
-    def launch(self, jobs: list[Job], first: int, directory: Path) -> list[Exception]:
+    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
         for number, job in enumerate(jobs, first):
             self.launched.append(job)
             self.numbers.append(number)
             for name in job.names:
                 write_record(Path(job.config.runs_dir) / name, **self.outcome(job.config))
-        return []
 
 
 def write_record(path: Path, **status: Any) -> None:

@@ -80,7 +80,7 @@ def test_a_second_interrupt_does_not_wait_for_runs_to_save(tmp_path, script, mon
 def test_no_more_jobs_than_asked_for_train_at_a_time(tmp_path, script, monkeypatch):
     script(f"ls {tmp_path}/running | wc -l; touch {tmp_path}/running/$$; sleep 0.1; rm {tmp_path}/running/$$")
     (tmp_path / "running").mkdir()
-    assert Pool(OmegaConf.create({"n_jobs": 2})).launch(jobs(tmp_path, 5), 0, tmp_path / "sweep") == []
+    Pool(OmegaConf.create({"n_jobs": 2})).launch(jobs(tmp_path, 5), 0, tmp_path / "sweep")
     others = [int(lines[0]) for lines in logs(tmp_path / "sweep").values()]
     assert len(others) == 5 and max(others) <= 1
 

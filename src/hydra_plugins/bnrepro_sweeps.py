@@ -1,5 +1,6 @@
 """The sweeper that Hydra finds by its being here. Every use of Hydra loads this module, so it imports late."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -34,12 +35,13 @@ class GridSweeper(Sweeper):
 
 
 class Submitit:
-    """Hydra's launcher for Slurm, which composes each job's configuration again where the job runs."""
+    """One of Hydra's launchers for Slurm, which composes the configuration of a job again where the job runs."""
 
     def __init__(self, **hydra: Any):
         self.launcher = Plugins.instance().instantiate_launcher(**hydra)
 
-    def launch(self, jobs: list, first: int, directory: Any) -> list[Exception]:
-        """Train the jobs, numbered from ``first``, wait for them, and return their exceptions."""
+    def launch(self, jobs: list, first: int, directory: Path) -> None:
+        """Train jobs, numbered from ``first``, wait for all of them, and raise the first exception of one."""
         returned = self.launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=first)
-        return [job._return_value for job in returned if job.status == JobStatus.FAILED]
+        for fault in [job._return_value for job in returned if job.status == JobStatus.FAILED]:
+            raise fault

@@ -10,27 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from bnrepro.config.overrides import typed_overrides
-from bnrepro.errors import UserError
 from bnrepro.records.files import write_json
 from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
+from bnrepro.sweeps.pool import Pool
 from bnrepro.sweeps.watch import Watch
 from bnrepro.training import experiment
 from bnrepro.training.interrupt import begin
 from bnrepro.training.progress import SWEEP_TABLE
-
-
-class Launcher(Protocol):
-    """Trains jobs, numbered from ``first``, waits for them, and returns the faults that no record has."""
-
-    def launch(self, jobs: list[Job], first: int, directory: Path) -> list[Exception]: ...
+from hydra_plugins.bnrepro_sweeps import Submitit
 
 
 def resuming_command() -> str:
@@ -40,7 +33,7 @@ def resuming_command() -> str:
     return shlex.join(["python", os.path.relpath(script), *kept])
 
 
-def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
+def conduct(master: DictConfig, launcher: Pool | Submitit, jobs: list[Job]) -> None:
     """Launch all jobs that are not done, and exit non-zero unless every record is then complete.
 
     Args:
@@ -48,7 +41,7 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
         launcher: starts the jobs.
         jobs: of the sweep.
     """
-    number, failed = 0, False
+    number = 0
     try:
         begin()
         directory = Path(master.hydra.sweep.dir)
@@ -58,14 +51,16 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
             if watch.console.is_terminal:
                 os.environ[SWEEP_TABLE] = "1"
             for batch in _batches(jobs):
-                if batch:
-                    failed |= _launch(launcher, batch, number, directory)
-                    number += len(batch)
+                try:
+                    launcher.launch(batch, number, directory)
+                except Exception as error:  # of the launcher itself, such as a job that Slurm lost
+                    print(f"error: {type(error).__name__}: {error}".splitlines()[0], file=sys.stderr, flush=True)
+                number += len(batch)
                 watch.look()
     except (KeyboardInterrupt, SystemExit) as signalled:
         print(f"interrupted; go on with: {resuming_command()}", flush=True)
         sys.exit(signalled.code if isinstance(signalled, SystemExit) else INTERRUPTED)
-    _sum_up(jobs, failed)
+    _sum_up(jobs)
 
 
 @contextmanager
@@ -107,9 +102,11 @@ def _announce(jobs: list[Job]) -> None:
 
 def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
     """Jobs to launch together: what is not done, once more what was interrupted, and what others trained and let go."""
-    yield [job for job in jobs if not job.is_done()]
+    if unfinished := [job for job in jobs if not job.is_done()]:
+        yield unfinished
     locked = [job for job in jobs if job.is_locked()]
-    yield [job for job in jobs if job not in locked and "interrupted" in job.states().values()]
+    if interrupted := [job for job in jobs if job not in locked and "interrupted" in job.states().values()]:
+        yield interrupted
     for job in locked:
         print(f"{', '.join(job.names)}: waiting for the process that is training it", flush=True)
         while job.is_locked():
@@ -118,27 +115,12 @@ def _batches(jobs: list[Job]) -> Iterator[list[Job]]:
             yield [job]
 
 
-def _launch(launcher: Launcher, jobs: list[Job], first: int, directory: Path) -> bool:
-    """Launch jobs, print each fault as one line, and return whether there was one."""
-    try:
-        faults = launcher.launch(jobs, first, directory)
-    except (HydraException, UserError):
-        raise
-    except Exception as error:
-        faults = [error]
-    for fault in faults:
-        reason = next(iter(str(fault).splitlines()), "")
-        print(f"error: {type(fault).__name__}: {reason}", file=sys.stderr, flush=True)
-    return bool(faults)
-
-
-def _sum_up(jobs: list[Job], failed: bool) -> None:
+def _sum_up(jobs: list[Job]) -> None:
     states = {name: state for job in jobs for name, state in job.states().items()}
     counts = ", ".join(f"{count} {state}" for state, count in sorted(Counter(states.values()).items()))
     print(f"sweep: {counts or 'nothing left to do'}", flush=True)
     missing = [f"{name} ({state})" for name, state in states.items() if state not in ENDED]
     if missing:
         print(f"not complete: {', '.join(missing)}", flush=True)
-    if missing or failed:
         print(f"go on with: {resuming_command()}", flush=True)
         sys.exit(1)

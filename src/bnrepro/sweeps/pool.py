@@ -36,8 +36,8 @@ class Pool:
             self.gpus = [str(gpu) for gpu in options.gpus or visible_gpus()] * count  # the least used GPU comes first
             self.n_jobs = len(self.gpus)
 
-    def launch(self, jobs: list[Job], first: int, directory: Path) -> list[Exception]:
-        """Train jobs, numbered from ``first``, each with a folder in the sweep's directory; return no faults.
+    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
+        """Train jobs, numbered from ``first``, each with a folder in the sweep's directory, and wait for them.
 
         An exception, such as Ctrl-C raises, first lets the runs save.
         """
@@ -55,7 +55,6 @@ class Pool:
             if workers:
                 print("stopping: the runs save first; asked again, the sweep stops at once", flush=True)
             end(workers)
-        return []
 
     def _start(self, job: Job, directory: Path) -> Worker | None:
         """Start a job; None while all GPUs are taken.
