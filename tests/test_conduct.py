@@ -42,11 +42,11 @@ def test_a_complete_sweep_ends_with_a_summary(tmp_path, capsys):
 def test_a_failed_run_is_named_with_the_command_that_goes_on(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         swept(tmp_path, lambda config: FINISHED if config.seed else {"state": "failed"})
-    said = capsys.readouterr().out.splitlines()[1:]
+    lines = capsys.readouterr().out.splitlines()[1:]
     assert ended.value.code == 1
-    assert said[0] == "sweep: 1 failed, 1 finished"
-    assert said[1].startswith("not complete: bn-s0-") and said[1].endswith("(failed)")
-    assert said[2] == "go on with: python scripts/train.py -m experiment=figure1/bn seed=0,1"
+    assert lines[0] == "sweep: 1 failed, 1 finished"
+    assert lines[1].startswith("not complete: bn-s0-") and lines[1].endswith("(failed)")
+    assert lines[2] == "go on with: python scripts/train.py -m experiment=figure1/bn seed=0,1"
 
 
 def test_what_was_interrupted_is_launched_once_more(tmp_path, capsys):
@@ -62,9 +62,9 @@ def test_a_fault_of_the_launcher_is_one_line_and_the_summary_still_comes(tmp_pat
 
     with pytest.raises(SystemExit) as ended:
         swept(tmp_path, broken)
-    said = capsys.readouterr()
-    assert ended.value.code == 1 and said.err == "error: RuntimeError: the queue is closed\n"
-    assert "sweep: 2 not begun" in said.out and "go on with: python" in said.out
+    printed = capsys.readouterr()
+    assert ended.value.code == 1 and printed.err == "error: RuntimeError: the queue is closed\n"
+    assert "sweep: 2 not begun" in printed.out and "go on with: python" in printed.out
 
 
 def test_an_interrupted_sweep_says_how_it_goes_on(tmp_path, capsys):

@@ -34,8 +34,8 @@ def sweep(environment, *arguments: str) -> subprocess.Popen:
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    found = {child.pid: child for child in family if "bnrepro.sweeps.worker" in child.cmdline()}
-    return [child for child in found.values() if child.ppid() not in found]  # a worker's own, not yet another program
+    own = {child.pid: child for child in family if "bnrepro.sweeps.worker" in child.cmdline()}
+    return [child for child in own.values() if child.ppid() not in own]  # not a worker's fork
 
 
 def statuses(environment) -> list[dict]:
@@ -46,19 +46,19 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
     """Three runs on two cards: two at a time, the third where there is a place again."""
     queue = ("hydra/launcher=gpu_queue", "hydra.launcher.gpus=[4,7]")
     process = sweep(environment, *queue, "experiment=figure1/plain", *SHORT, "seed=0,1,2")
-    seen, most = {}, 0
+    gpus, most = {}, 0
     while process.poll() is None:
         try:
-            found = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
+            running = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
         except (psutil.Error, KeyError):  # one has just ended
             continue
-        seen |= dict(found)
-        most = max(most, len(found))
-        assert len({gpu for _, gpu in found}) == len(found), "two runs on one GPU"
+        gpus |= dict(running)
+        most = max(most, len(running))
+        assert len({gpu for _, gpu in running}) == len(running), "two runs on one GPU"
         time.sleep(0.05)
     output = process.stdout.read()
     assert process.returncode == 0 and "sweep: 3 finished" in output, output
-    assert len(seen) == 3 and set(seen.values()) == {"4", "7"} and most == 2
+    assert len(gpus) == 3 and set(gpus.values()) == {"4", "7"} and most == 2
     assert sorted(line[:12] for line in output.splitlines() if "on GPU" in line) == [
         f"job {k}: on GP" for k in range(3)
     ]
@@ -116,11 +116,12 @@ def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path
 
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = compose("train", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
-    asked = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
-    assert asked["_target_"].endswith("SlurmLauncher") and asked["max_num_timeout"] > 0 and asked["gpus_per_node"] == 1
+    launcher = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
+    assert launcher["_target_"].endswith("SlurmLauncher")
+    assert launcher["max_num_timeout"] > 0 and launcher["gpus_per_node"] == 1
     known = SlurmExecutor._valid_parameters()
     assert {"partition", "signal_delay_s", "array_parallelism"} <= known
-    options = {name: asked[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
+    options = {name: launcher[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
     text = _make_sbatch_string(command="run", folder=tmp_path, map_count=12, **options)
     assert "#SBATCH --array=0-11%12" in text and "#SBATCH --signal=USR2@120" in text
     assert "#SBATCH --gpus-per-node=1" in text
