@@ -55,7 +55,7 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
         gpus |= dict(running)
         most = max(most, len(running))
         assert len({gpu for _, gpu in running}) == len(running), "two runs on one GPU"
-        time.sleep(0.05)
+        time.sleep(0.2)
     output = process.stdout.read()
     assert process.returncode == 0 and "sweep: 3 finished" in output, output
     assert len(gpus) == 3 and set(gpus.values()) == {"4", "7"} and most == 2

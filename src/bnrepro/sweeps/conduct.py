@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -44,10 +43,12 @@ def conduct(master: DictConfig, launcher: Pool | Submitit, jobs: list[Job]) -> N
     number = 0
     try:
         begin()
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _raise_exit)
         directory = Path(master.hydra.sweep.dir)
         _write_plan(directory, master, jobs)
         _announce(jobs)
-        with _sigterm_raises(), Watch(jobs, directory) as watch:
+        with Watch(jobs, directory) as watch:
             if watch.console.is_terminal:
                 os.environ[SWEEP_TABLE] = "1"
             for batch in _batches(jobs):
@@ -63,24 +64,10 @@ def conduct(master: DictConfig, launcher: Pool | Submitit, jobs: list[Job]) -> N
     _sum_up(jobs)
 
 
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM raises SystemExit, as Ctrl-C raises KeyboardInterrupt; a second one ends the process at once.
-
-    If SIGTERM is ignored, it stays ignored.
-    """
-
-    def exit_(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_DFL)
-        sys.exit(128 + signum)
-
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, exit_)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _raise_exit(signum: int, frame: FrameType | None) -> None:
+    """SIGTERM raises SystemExit, as Ctrl-C raises KeyboardInterrupt; a second one ends the process at once."""
+    signal.signal(signum, signal.SIG_DFL)
+    sys.exit(128 + signum)
 
 
 def _write_plan(directory: Path, master: DictConfig, jobs: list[Job]) -> None:
