@@ -1,13 +1,18 @@
-"""The sweeper that Hydra finds by its being here. Every use of Hydra loads this module, so it imports late."""
+"""The sweeper and the launchers that Hydra finds here. Every use of Hydra loads this module, so it imports late."""
 
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+# This is not a file of configs/, because Hydra warns of a file with the name of an installed launcher, and the package
+# hydra-joblib-launcher may be there.
+ConfigStore.instance().store(group="hydra/launcher", name="joblib", node={"n_jobs": -1})
 
 
 class GridSweeper(Sweeper):
