@@ -28,13 +28,13 @@ class Pool:
     def __init__(self, options: DictConfig):
         key = "runs_per_gpu" if "gpus" in options else "n_jobs"
         count = options.get(key, 1)
-        if not isinstance(count, int) or count == 0 or (count < 0 and key == "runs_per_gpu"):
+        if key == "n_jobs" and count == -1:
+            count = os.cpu_count() or 1
+        if not isinstance(count, int) or count < 1:
             raise UserError(f"hydra.launcher.{key}={count} is not a number of runs at a time, such as 2")
-        self.gpus: list[str] = []
-        self.n_jobs = count if count > 0 else max(1, (os.cpu_count() or 1) + 1 + count)
-        if key == "runs_per_gpu":
-            self.gpus = [str(gpu) for gpu in options.gpus or visible_gpus()] * count  # the least used GPU comes first
-            self.n_jobs = len(self.gpus)
+        gpus = (options.gpus or visible_gpus()) if "gpus" in options else []
+        self.gpus = [str(gpu) for gpu in gpus] * count  # in this order, the least used GPU comes first
+        self.n_jobs = len(self.gpus) or count
 
     def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
         """Train jobs, numbered from ``first``, each with a folder in the sweep's directory, and wait for them.
