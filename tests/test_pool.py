@@ -127,9 +127,7 @@ def test_runs_at_a_time(options, n_jobs):
     assert Pool(OmegaConf.create(options)).n_jobs == n_jobs
 
 
-@pytest.mark.parametrize(
-    "options", [{"n_jobs": -2}, {"n_jobs": "two"}, {"gpus": [0], "runs_per_gpu": 0}]
-)
+@pytest.mark.parametrize("options", [{"n_jobs": -2}, {"n_jobs": "two"}, {"gpus": [0], "runs_per_gpu": 0}])
 def test_what_is_no_number_of_runs_at_a_time(options):
     with pytest.raises(UserError, match=r"hydra.launcher.\w+=[-\w]+ is not a number of runs at a time, such as 2"):
         Pool(OmegaConf.create(options))
