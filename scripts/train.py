@@ -5,7 +5,7 @@ import sys
 
 from bnrepro.training.interrupt import EARLY, hear_early
 
-hear_early(__name__ == "__main__")  # importing what follows takes seconds
+hear_early()  # importing what follows takes seconds
 
 import hydra  # noqa: E402
 from hydra.errors import HydraException  # noqa: E402
@@ -24,7 +24,7 @@ def main(composed: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors, and they are printed below
     try:
         if sys.argv[1:2] and sys.argv[1] in completion.FLAGS:
             print(completion.answer(" ".join(sys.argv[2:]), CONFIGS))

@@ -9,12 +9,11 @@ from typing import Any
 
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnrepro.config.schema import Config
-from bnrepro.sweeps.jobs import Composer
+from bnrepro.sweeps.jobs import Job
 from conftest import CONFIGS
 
 
@@ -27,23 +26,17 @@ def master(*overrides: str) -> Iterator[DictConfig]:
 
 
 class Records:
-    """A launcher whose runs end at once, as ``outcome(config)`` says; it keeps the overrides of what it launched."""
+    """A launcher whose runs end at once, as ``outcome(config)`` says; it keeps the jobs that it launched."""
 
-    def __init__(self, config: DictConfig, outcome: Callable[[Config], dict[str, Any]]):
-        self.composer, self.outcome, self.launched = Composer(config), outcome, []
+    def __init__(self, outcome: Callable[[Config], dict[str, Any]]):
+        self.outcome, self.launched, self.numbers = outcome, [], []
 
-    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
-        returned = []
-        for overrides in job_overrides:
-            self.launched.append(overrides)
-            job = self.composer.job(overrides)
-            one = JobReturn()
-            one.status = JobStatus.COMPLETED
-            one.return_value = None
-            returned.append(one)
+    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
+        for number, job in enumerate(jobs, first):
+            self.launched.append(job)
+            self.numbers.append(number)
             for name in job.names:
                 write_record(Path(job.config.runs_dir) / name, **self.outcome(job.config))
-        return returned
 
 
 def write_record(path: Path, **status: Any) -> None:
@@ -53,4 +46,4 @@ def write_record(path: Path, **status: Any) -> None:
 
 def fake_job(runs_dir: Path, *names: str, overrides: tuple[str, ...] = ()) -> SimpleNamespace:
     """What is shown of a planned job, without a configuration."""
-    return SimpleNamespace(names=names, overrides=overrides, place=lambda name: runs_dir / name)
+    return SimpleNamespace(names=names, overrides=overrides, record=lambda name: runs_dir / name)

@@ -28,8 +28,8 @@ def trained_here(runs: Path, *overrides: str) -> Path:
 
 
 def only_run(runs: Path) -> Path:
-    (found,) = [path for path in runs.iterdir() if "-s" in path.name]
-    return found
+    (directory,) = [path for path in runs.iterdir() if "-s" in path.name]
+    return directory
 
 
 def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
@@ -43,16 +43,16 @@ def wait_for_steps(runs: Path, steps: int, process: subprocess.Popen) -> Path:
     raise AssertionError("the run never got there")
 
 
-def assert_same_run(one: Path, other: Path) -> None:
+def assert_same_run(first: Path, second: Path) -> None:
     """The two directories hold the same run to the bit: weights, buffers, probes, history (clock times aside)."""
-    mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (one, other))
+    mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (first, second))
     for part in ("model", "optimizer"):
         assert mine[part].keys() == theirs[part].keys()
         for name in mine[part]:
             assert torch.equal(mine[part][name], theirs[part][name]), name
-    rows = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (one, other)]
+    rows = [pd.read_csv(path / "metrics.csv").drop(columns="seconds") for path in (first, second)]
     pd.testing.assert_frame_equal(*rows, check_exact=True)
-    arrays = [np.load(path / "probes.npz") for path in (one, other)]
+    arrays = [np.load(path / "probes.npz") for path in (first, second)]
     assert set(arrays[0].files) == set(arrays[1].files) >= {"steps", "layers", "units", "percentiles"}
     for name in arrays[0].files:
         np.testing.assert_array_equal(arrays[0][name], arrays[1][name])

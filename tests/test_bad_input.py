@@ -36,7 +36,7 @@ def mnist_copy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("experiment=figure1/bnn",), "unknown experiment=figure1/bnn; did you mean figure1/bn?"),
         (("experiment=figure1/bn", "norm=batchnorm"), "unknown norm=batchnorm"),
@@ -62,12 +62,12 @@ def mnist_copy(tmp_path: Path) -> Path:
         (("experiment=figure1/bn", "training.batch_size=700"), "such as evaluation.population_batches=85"),
     ],
 )
-def test_slips_on_the_command_line(door, arguments, said):
-    assert said in only_line(door("train.py", *arguments))
+def test_slips_on_the_command_line(door, arguments, message):
+    assert message in only_line(door("train.py", *arguments))
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("lr=1", "unknown key lr; did you mean optimizer.base_lr?"),
         ("epochs=3", "unknown key epochs; did you mean training.steps?"),
@@ -78,10 +78,10 @@ def test_slips_on_the_command_line(door, arguments, said):
         ("claims=C01", "unknown key claims"),
     ],
 )
-def test_slips_in_names(words, said):
+def test_slips_in_names(words, message):
     with pytest.raises(UserError) as error:
         check(["experiment=figure1/bn", *words.split()], CONFIGS)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_usual_names_are_names_of_keys():
@@ -89,9 +89,9 @@ def test_usual_names_are_names_of_keys():
 
 
 def test_help_lists_what_a_run_can_choose_and_no_claims(door):
-    told = door("train.py", "--help").stdout
-    assert "\nnorm: bn, bn_reference, " in told and "figure1/plain_best" in told and "\n  base_lr: " in told
-    assert "C01" not in told and "\nclaims:" not in told
+    text = door("train.py", "--help").stdout
+    assert "\nnorm: bn, bn_reference, " in text and "figure1/plain_best" in text and "\n  base_lr: " in text
+    assert "C01" not in text and "\nclaims:" not in text
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_tab_completes_in_bash():
         line = f"{sys.executable} {word}"
         ask = f'COMP_LINE="{line}"; _bnrepro_train; echo ${{COMPREPLY[@]#*/}}'
         install = f'eval "$({sys.executable} scripts/train.py -sc install=bash)"'
-        told = subprocess.run(["bash", "-c", f"{install}; {ask}"], cwd=ROOT, capture_output=True, text=True)
-        assert told.stdout.strip() == answers, told.stderr
+        completed = subprocess.run(["bash", "-c", f"{install}; {ask}"], cwd=ROOT, capture_output=True, text=True)
+        assert completed.stdout.strip() == answers, completed.stderr
 
 
 def test_data_missing(door, mnist_copy):
@@ -253,7 +253,7 @@ def test_report_without_records(door, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             "figure2 {}",
@@ -269,11 +269,11 @@ def test_report_without_records(door, tmp_path):
         ("'bn-s*x'", "no run is called 'bn-s*x'"),
     ],
 )
-def test_reports_that_cannot_be(words, said, tmp_path, capsys):
+def test_reports_that_cannot_be(words, message, tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")] if "{}" in words else []
     assert report.main([*words.format(tmp_path).split(), *out]) == 2
-    told = capsys.readouterr().err
-    assert said in told and told.count("\n") == 1 and not (tmp_path / "out").exists(), told
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1 and not (tmp_path / "out").exists(), printed
 
 
 def test_the_notebooks_door_helps_before_it_runs_anything(door):

@@ -4,16 +4,14 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import filelock
 import pytest
-from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from rich.console import Console
 
-from bnrepro.sweeps import conduct, jobs, stop
+from bnrepro.sweeps import conduct, jobs
 from bnrepro.sweeps.watch import Watch, rows
 from fake_sweeps import Records, fake_job, master, write_record
 
@@ -23,20 +21,19 @@ FINISHED = {"state": "finished", "final": {"tune/top1": 0.5}}
 @pytest.fixture(autouse=True)
 def typed(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["scripts/train.py", "-m", "experiment=figure1/bn", "seed=0,1"])
-    monkeypatch.setenv("BNREPRO_SWEEP_PID", "")  # so that what a sweep sets is undone
 
 
-def swept(tmp_path: Path, outcome, *overrides: str, kind: type[Records] = Records) -> Records:
+def swept(tmp_path: Path, outcome, *overrides: str) -> Records:
     fixed = ("experiment=figure1/bn", "scale=smoke", f"runs_dir={tmp_path}/runs", f"hydra.sweep.dir={tmp_path}/sweep")
     with master(*fixed, *overrides) as config:
-        launcher = kind(config, outcome)
+        launcher = Records(outcome)
         conduct.conduct(config, launcher, jobs.plan(config, [{"seed": "0,1"}]))
     return launcher
 
 
 def test_a_complete_sweep_ends_with_a_summary(tmp_path, capsys):
     launcher = swept(tmp_path, lambda config: FINISHED)
-    assert capsys.readouterr().out == "sweep: 2 finished\n"
+    assert capsys.readouterr().out.splitlines() == ["sweep: 2 runs, 0 of them finished before", "sweep: 2 finished"]
     assert len(launcher.launched) == 2
     plan = json.loads((tmp_path / "sweep" / "plan.json").read_text())
     assert plan["command"] == "python scripts/train.py -m experiment=figure1/bn seed=0,1" and len(plan["runs"]) == 2
@@ -45,18 +42,17 @@ def test_a_complete_sweep_ends_with_a_summary(tmp_path, capsys):
 def test_a_failed_run_is_named_with_the_command_that_goes_on(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         swept(tmp_path, lambda config: FINISHED if config.seed else {"state": "failed"})
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[1:]
     assert ended.value.code == 1
-    assert said[0] == "sweep: 1 failed, 1 finished"
-    assert said[1].startswith("not complete: bn-s0-") and said[1].endswith("(failed)")
-    assert said[2] == "go on with: python scripts/train.py -m experiment=figure1/bn seed=0,1"
+    assert lines[0] == "sweep: 1 failed, 1 finished"
+    assert lines[1].startswith("not complete: bn-s0-") and lines[1].endswith("(failed)")
+    assert lines[2] == "go on with: python scripts/train.py -m experiment=figure1/bn seed=0,1"
 
 
 def test_what_was_interrupted_is_launched_once_more(tmp_path, capsys):
     states = iter(["interrupted", "finished", "finished"])
     launcher = swept(tmp_path, lambda config: {"state": next(states)})
-    seeds = [word for overrides in launcher.launched for word in overrides if word.startswith("seed=")]
-    assert seeds == ["seed=0", "seed=1", "seed=0"]
+    assert [job.config.seed for job in launcher.launched] == [0, 1, 0] and launcher.numbers == [0, 1, 2]
     assert "sweep: 2 finished" in capsys.readouterr().out
 
 
@@ -66,9 +62,9 @@ def test_a_fault_of_the_launcher_is_one_line_and_the_summary_still_comes(tmp_pat
 
     with pytest.raises(SystemExit) as ended:
         swept(tmp_path, broken)
-    said = capsys.readouterr()
-    assert ended.value.code == 1 and said.err == "error: RuntimeError: the queue is closed\n"
-    assert "sweep: 2 not begun" in said.out and "go on with: python" in said.out
+    printed = capsys.readouterr()
+    assert ended.value.code == 1 and printed.err == "error: RuntimeError: the queue is closed\n"
+    assert "sweep: 2 not begun" in printed.out and "go on with: python" in printed.out
 
 
 def test_an_interrupted_sweep_says_how_it_goes_on(tmp_path, capsys):
@@ -78,26 +74,17 @@ def test_an_interrupted_sweep_says_how_it_goes_on(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         swept(tmp_path, typed_ctrl_c)
     assert ended.value.code == 130
-    assert capsys.readouterr().out.startswith("interrupted; go on with: python scripts/train.py -m experiment=")
+    assert "\ninterrupted; go on with: python scripts/train.py -m experiment=" in capsys.readouterr().out
 
 
-class InParallel(Records, JoblibLauncher):
-    """Taken for the launcher whose jobs look for the file that asks them to stop."""
-
-
-@pytest.mark.parametrize(("kind", "complete"), [(InParallel, 1), (Records, 0)])
-def test_a_signal_is_passed_on_to_jobs_that_save_or_else_acts_at_once(tmp_path, capsys, kind, complete):
+def test_sigterm_ends_the_sweep_as_ctrl_c_does(tmp_path, capsys):
     def terminated(config):
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.goes_on(tmp_path) and not stop.goes_on(tmp_path / "sweep")
-        return FINISHED
 
     with pytest.raises(SystemExit) as ended:
-        swept(tmp_path, terminated, kind=kind)
-    said = capsys.readouterr().out.splitlines()
+        swept(tmp_path, terminated)
     assert ended.value.code == 128 + signal.SIGTERM
-    assert len(list(tmp_path.glob("runs/*/status.json"))) == complete and len(said) == 1 + complete
-    assert said[-1].startswith("interrupted; go on with: python scripts/train.py -m experiment=")
+    assert "\ninterrupted; go on with: python scripts/train.py -m experiment=" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -123,15 +110,6 @@ def test_of_a_long_sweep_the_table_keeps_what_matters(tmp_path):
         write_record(tmp_path / f"r-s{k}-1", state=state)
     shown, left_out = rows([fake_job(tmp_path, *(f"r-s{k}-1" for k in range(5)))], most=3, ended={})
     assert [run["state"] for run in shown] == ["failed", "interrupted", "diverged"] and left_out == 2
-
-
-def test_what_a_launcher_starts_does_not_hear_ctrl_c(tmp_path):
-    """Its workers would meet it while they import, and print a traceback each."""
-    look = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-    with stop.Stop(tmp_path) as asked, asked.telling([]):
-        blocked = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
-    heard = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout
-    assert (blocked, heard) == ("True\n", "False\n")
 
 
 def test_the_table_lists_what_the_runs_of_a_variant_differ_in(tmp_path):

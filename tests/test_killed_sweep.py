@@ -1,6 +1,7 @@
 """Twelve runs, their sweep ended five times at random: twelve finished in the end, none of them repeated."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -27,7 +28,7 @@ def records(runs: Path) -> dict[str, dict]:
 
 
 def finished(runs: Path) -> dict[str, dict]:
-    return {name: one for name, one in records(runs).items() if one["state"] == "finished"}
+    return {name: status for name, status in records(runs).items() if status["state"] == "finished"}
 
 
 def launch(environment: dict[str, str]) -> subprocess.Popen:
@@ -39,13 +40,14 @@ def launch(environment: dict[str, str]) -> subprocess.Popen:
         stderr=subprocess.STDOUT,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in what a shell puts behind
+        process_group=0,
     )
 
 
 def wait_for_progress(sweep: subprocess.Popen, runs: Path, more: int) -> None:
     """Wait until so many more runs are finished, and at least one has gone on."""
-    goal, before = len(finished(runs)) + more, {name: one["step"] for name, one in records(runs).items()}
-    while len(finished(runs)) < goal or {name: one["step"] for name, one in records(runs).items()} == before:
+    goal, before = len(finished(runs)) + more, {name: status["step"] for name, status in records(runs).items()}
+    while len(finished(runs)) < goal or {name: status["step"] for name, status in records(runs).items()} == before:
         assert sweep.poll() is None, sweep.communicate()[0]
         time.sleep(0.02)
 
@@ -54,8 +56,12 @@ def end(sweep: subprocess.Popen, signum: signal.Signals, runs: Path) -> None:
     """Send the signal; all of the sweep's processes are then gone, and its runs have saved if they could."""
     family = psutil.Process(sweep.pid).children(recursive=True)
     pids = {process.pid for process in family}
-    training = [name for name, one in records(runs).items() if one["state"] == "running" and one["pid"] in pids]
-    sweep.send_signal(signum)
+    running = {name: status for name, status in records(runs).items() if status["state"] == "running"}
+    training = [name for name, status in running.items() if status["pid"] in pids]
+    if signum == signal.SIGINT:
+        os.killpg(sweep.pid, signum)  # as a terminal does
+    else:
+        sweep.send_signal(signum)
     output = sweep.communicate()[0]
     _, alive = psutil.wait_procs(family, timeout=300)
     assert not alive
@@ -85,6 +91,6 @@ def test_twelve_runs_and_five_kills(environment):
     assert {name: every[name] for name in done} == done
     trained = re.findall(r"^(plain-s\d+-\w+): finished", output, re.MULTILINE)
     assert sorted(trained) == sorted(set(every) - set(done))  # the last launch trained what was missing, once
-    resumed = sum(len(one["resumed"]) for one in every.values())
+    resumed = sum(len(status["resumed"]) for status in every.values())
     print(f"{len(SIGNALS)} kills; {len(done)} runs finished before the last launch, {resumed} resumptions")
     assert resumed >= 1

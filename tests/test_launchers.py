@@ -7,12 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import filelock
 import psutil
 import pytest
 
 from bnrepro.errors import UserError
-from bnrepro.sweeps import gpus
+from bnrepro.sweeps.pool import visible_gpus
 from bnrepro.training.interrupt import StopRequest
 from conftest import ROOT, compose_config
 from launches import TRAIN, wait_for_steps
@@ -35,8 +34,8 @@ def sweep(environment, *arguments: str) -> subprocess.Popen:
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
     family = psutil.Process(process.pid).children(recursive=True)
-    found = {child.pid: child for child in family if "bnrepro.sweeps.worker" in child.cmdline()}
-    return [child for child in found.values() if child.ppid() not in found]  # a worker's own, not yet another program
+    own = {child.pid: child for child in family if "bnrepro.sweeps.worker" in child.cmdline()}
+    return [child for child in own.values() if child.ppid() not in own]  # not a worker's fork
 
 
 def statuses(environment) -> list[dict]:
@@ -47,50 +46,31 @@ def test_each_run_of_the_gpu_queue_sees_one_gpu(environment):
     """Three runs on two cards: two at a time, the third where there is a place again."""
     queue = ("hydra/launcher=gpu_queue", "hydra.launcher.gpus=[4,7]")
     process = sweep(environment, *queue, "experiment=figure1/plain", *SHORT, "seed=0,1,2")
-    seen, most = {}, 0
+    gpus, most = {}, 0
     while process.poll() is None:
         try:
-            found = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
+            running = [(child.pid, child.environ()["CUDA_VISIBLE_DEVICES"]) for child in workers(process)]
         except (psutil.Error, KeyError):  # one has just ended
             continue
-        seen |= dict(found)
-        most = max(most, len(found))
-        assert len({gpu for _, gpu in found}) == len(found), "two runs on one GPU"
-        time.sleep(0.05)
+        gpus |= dict(running)
+        most = max(most, len(running))
+        assert len({gpu for _, gpu in running}) == len(running), "two runs on one GPU"
+        time.sleep(0.2)
     output = process.stdout.read()
     assert process.returncode == 0 and "sweep: 3 finished" in output, output
-    assert len(seen) == 3 and set(seen.values()) == {"4", "7"} and most == 2
+    assert len(gpus) == 3 and set(gpus.values()) == {"4", "7"} and most == 2
     assert sorted(line[:12] for line in output.splitlines() if "on GPU" in line) == [
         f"job {k}: on GP" for k in range(3)
     ]
 
 
-def test_places_on_gpus_go_to_the_least_used_first_and_come_back(tmp_path):
-    held = []
-    for _ in range(4):
-        place = gpus.one_of(["0", "1"], 2, tmp_path, lambda: True)
-        held.append((place, place.__enter__()))
-    assert [gpu for _, gpu in held] == ["0", "1", "0", "1"]
-    locks = list(tmp_path.rglob("*.lock"))
-    assert len(locks) == 4
-    held[1][0].__exit__(None, None, None)
-    with gpus.one_of(["0", "1"], 2, tmp_path, lambda: True) as gpu:
-        assert gpu == "1"
-        wanted = iter([True, False])
-        with gpus.one_of(["0", "1"], 2, tmp_path, lambda: next(wanted)) as none:
-            assert none == ""
-    for k in (0, 2, 3):
-        held[k][0].__exit__(None, None, None)
-    assert not any(filelock.FileLock(lock).is_locked for lock in locks)
-
-
 def test_gpus_that_are_visible(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-abc")
-    assert gpus.visible() == ["2", "GPU-abc"]
+    assert visible_gpus() == ["2", "GPU-abc"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(UserError, match="finds no GPU here"):
-        gpus.visible()
+        visible_gpus()
 
 
 def test_a_preempted_job_is_requeued_and_resumes(environment):
@@ -136,11 +116,12 @@ def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path
 
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         composed = compose("train", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
-    asked = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
-    assert asked["_target_"].endswith("SlurmLauncher") and asked["max_num_timeout"] > 0 and asked["gpus_per_node"] == 1
+    launcher = OmegaConf.to_container(composed.hydra.launcher, resolve=False)
+    assert launcher["_target_"].endswith("SlurmLauncher")
+    assert launcher["max_num_timeout"] > 0 and launcher["gpus_per_node"] == 1
     known = SlurmExecutor._valid_parameters()
     assert {"partition", "signal_delay_s", "array_parallelism"} <= known
-    options = {name: asked[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
+    options = {name: launcher[name] for name in ("partition", "gpus_per_node", "array_parallelism", "signal_delay_s")}
     text = _make_sbatch_string(command="run", folder=tmp_path, map_count=12, **options)
     assert "#SBATCH --array=0-11%12" in text and "#SBATCH --signal=USR2@120" in text
     assert "#SBATCH --gpus-per-node=1" in text

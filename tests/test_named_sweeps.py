@@ -65,14 +65,15 @@ def test_the_ledger_is_made_of_what_the_claims_sweep_trains():
 
 
 def test_what_is_typed_has_its_way():
-    found = planned("sweep=figure1_readings", "experiment=figure1/bn", "seeds=[7]", "scale=smoke")
-    assert [job.names for job in found] == [found[0].names] and found[0].config.seeds == [7]
-    assert "scale=smoke" in found[0].overrides and not any("sweep" in override for override in found[0].overrides)
+    planned_jobs = planned("sweep=figure1_readings", "experiment=figure1/bn", "seeds=[7]", "scale=smoke")
+    assert [job.names for job in planned_jobs] == [planned_jobs[0].names] and planned_jobs[0].config.seeds == [7]
+    overrides = planned_jobs[0].overrides
+    assert "scale=smoke" in overrides and not any("sweep" in override for override in overrides)
 
 
 def test_an_interpolation_is_resolved_in_each_job():
-    found = planned("experiment=figure1/bn", "norm=layer_norm,group_norm", "variant=${norm.name}", "scale=smoke")
-    assert [job.config.variant for job in found] == [job.config.norm.name for job in found] == [
+    planned_jobs = planned("experiment=figure1/bn", "norm=layer_norm,group_norm", "variant=${norm.name}", "scale=smoke")
+    assert [job.config.variant for job in planned_jobs] == [job.config.norm.name for job in planned_jobs] == [
         "layer_norm", "group_norm"
     ]  # fmt: skip
 
@@ -80,19 +81,19 @@ def test_an_interpolation_is_resolved_in_each_job():
 def test_grids_follow_each_other_and_a_run_is_planned_once():
     with master("experiment=figure1/bn", "scale=smoke") as config:
         grids = [{"seed": "0,1", "norm.eps": "1e-3"}, {"seed": "1,2", "norm.eps": "1e-3,1e-2"}]
-        found = jobs.plan(config, grids)
+        planned_jobs = jobs.plan(config, grids)
         assert len(jobs.expand(config.hydra.overrides.task, grids)) == 6
-    assert [(job.config.seed, job.config.norm.eps) for job in found] == [
+    assert [(job.config.seed, job.config.norm.eps) for job in planned_jobs] == [
         (0, 1e-3), (1, 1e-3), (1, 1e-2), (2, 1e-3), (2, 1e-2)
     ]  # fmt: skip
 
 
 def test_jobs_that_share_their_files_are_what_hydra_composes():
     files, values = ("experiment=figure1/bn", "scale=smoke"), (("seed=1", "norm.eps=1e-3"), ("scale.mnist.steps=7",))
-    wanted = [typed(compose_config(*files, *own)) for own in values]
+    composed = [typed(compose_config(*files, *own)) for own in values]
     with master() as config:
         composer = jobs.Composer(config)
-        assert [composer.job((*own, *files)).config for own in values] == wanted
+        assert [composer.job((*own, *files)).config for own in values] == composed
         with pytest.raises(OmegaConfBaseException, match="stepz"):
             composer.job((*files, "scale.mnist.stepz=7"))
 

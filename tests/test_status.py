@@ -29,10 +29,10 @@ def runs(tmp_path: Path) -> Path:
         ("d-s0-1", "failed", 1),
     ):
         (tmp_path / "runs" / name).mkdir(parents=True)
-        found = {"state": state, "step": step, "steps": 9, "seconds": 75, "final": {"val/top1": 0.5}}
+        status = {"state": state, "step": step, "steps": 9, "seconds": 75, "final": {"val/top1": 0.5}}
         if state != "finished":
-            del found["final"]
-        (tmp_path / "runs" / name / "status.json").write_text(json.dumps(found))
+            del status["final"]
+        (tmp_path / "runs" / name / "status.json").write_text(json.dumps(status))
         (tmp_path / "runs" / name / "lock").touch()
     committed = tmp_path / "results" / "figure1" / "paper" / "runs" / "e-s0-1"
     committed.mkdir(parents=True)
@@ -47,9 +47,9 @@ def say(capsys, runs: Path, *arguments: str) -> str:
 
 def test_states_are_what_the_locks_say(capsys, runs):
     with filelock.FileLock(runs / "c-s0-1" / "lock"):
-        told = json.loads(say(capsys, runs, "--json"))["runs"]
+        listed = json.loads(say(capsys, runs, "--json"))["runs"]
         lines = {line.split()[0]: line.split()[1:] for line in say(capsys, runs).splitlines() if "-s0-" in line}
-    assert {run["name"][0]: run["state"] for run in told} == {
+    assert {run["name"][0]: run["state"] for run in listed} == {
         "a": "finished", "b": "interrupted", "c": "running", "d": "failed", "e": "finished"
     }  # fmt: skip
     assert lines["a-s0-1"][:4] == ["finished", "9/9", "0.5000", "1:15"]
@@ -87,19 +87,19 @@ def test_without_a_terminal_a_run_says_now_and_then_how_far_it_is(period, lines,
     monkeypatch.setattr(progress, "PERIOD", period)
     looks = ("evaluation.log_points_per_decade=1", "evaluation.every=20", "probe=none")
     experiment.run(config_of(*SHORT, *looks, f"runs_dir={tmp_path}"), "python ...")
-    said = capsys.readouterr().out.splitlines()
-    assert bool(said) == lines
+    printed = capsys.readouterr().out.splitlines()
+    assert bool(printed) == lines
     rows = [list(csv.DictReader(path.open())) for path in tmp_path.glob("bn-s*/metrics.csv")]
     steps = [row["step"] for row in rows[0]][:-1]  # the last one is the result, which the run ends with
-    assert len(said) in (0, len(steps))
-    for k, (line, step) in enumerate(zip(said, steps, strict=False)):
+    assert len(printed) in (0, len(steps))
+    for k, (line, step) in enumerate(zip(printed, steps, strict=False)):
         top1 = sum(float(own[k]["val/top1"]) for own in rows) / 2
         assert " and 1 more: step " + step + " of 60" in line and f"top-1 {top1:.4f}, loss " in line
         assert re.search(r", [\d,.e+]+ steps/s, \d+:\d\d left$", line), line
 
 
 def test_what_was_varied_is_listed(capsys, runs):
-    """Of one variant that which not all runs have, as it was typed, wherever it ran and with which seed."""
+    """Of each variant, what not all runs have, as it was typed; seeds and places do not count."""
     typed = {
         "a-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=0.3 seed=0 device=cpu",
         "b-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=3 'seeds=[0,1]' logger.mode=disabled",
@@ -108,11 +108,11 @@ def test_what_was_varied_is_listed(capsys, runs):
     }
     for name, words in typed.items():
         path = runs / name / "status.json"
-        told = {"variant": "plain" if name[0] == "d" else "bn", "command": f"python scripts/train.py {words}"}
-        path.write_text(json.dumps(json.loads(path.read_text()) | told))
-    told = {run["name"]: run["varied"] for run in json.loads(say(capsys, runs, "--json"))["runs"]}
+        changes = {"variant": "plain" if name[0] == "d" else "bn", "command": f"python scripts/train.py {words}"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    labels = {run["name"]: run["varied"] for run in json.loads(say(capsys, runs, "--json"))["runs"]}
     varied = ("optimizer.base_lr=0.3", "optimizer.base_lr=3", "norm=group_norm", "", "")
-    assert told == dict(zip((*typed, "e-s0-1"), varied, strict=True))
+    assert labels == dict(zip((*typed, "e-s0-1"), varied, strict=True))
     lines = {line.split()[0]: line.split() for line in say(capsys, runs).splitlines()}
     assert lines["run"][1] == "varied" and lines["b-s0-1"][1] == varied[1]
     assert say(capsys, runs, "d-s0-1").split()[:2] == ["run", "state"]
@@ -157,11 +157,11 @@ def test_a_run_says_what_was_varied_and_how_it_compares_with_its_committed_recor
     elsewhere = {"processor": "Abacus", "packages": status["packages"] | {"torch": "0.1"}}
     (record / "status.json").write_text(json.dumps(status | elsewhere))
     mine = tmp_path / "again" / record.name
-    said = compared(mine, record)
-    assert said.startswith(
+    comparison = compared(mine, record)
+    assert comparison.startswith(
         "not bit for bit the committed record: at most 0.25 in val/top1, 2 in train/loss (processor "
     )
-    assert "(processor " in said and ", there Abacus; torch " in said and said.endswith(", there 0.1)")
+    assert ", there Abacus; torch " in comparison and comparison.endswith(", there 0.1)")
     assert compared(mine, tmp_path / "nowhere") == ""
     shutil.copy(mine / "metrics.csv", record)
     with np.load(mine / "probes.npz") as arrays:

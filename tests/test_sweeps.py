@@ -24,8 +24,8 @@ def states(runs: Path) -> dict[str, str]:
 @pytest.mark.parametrize(("first", "then"), [((), ()), (IN_TURN, IN_PARALLEL)], ids=["basic", "joblib"])
 def test_a_sweep_relaunched_repeats_nothing(door, environment, first, then):
     runs = Path(environment["BNREPRO_RUNS"])
-    one = door("train.py", "-m", *first, "experiment=figure1/bn", *SHORT)
-    assert one.returncode == 0 and "sweep: 1 finished" in one.stdout, one.stdout + one.stderr
+    alone = door("train.py", "-m", *first, "experiment=figure1/bn", *SHORT)
+    assert alone.returncode == 0 and "sweep: 1 finished" in alone.stdout, alone.stdout + alone.stderr
     (done,) = runs.glob("bn-s0-*/status.json")
     before = done.stat().st_mtime_ns
     both = door("train.py", "-m", *then, "experiment=figure1/plain,figure1/bn", *SHORT)
@@ -85,13 +85,13 @@ def test_interrupted_while_it_starts(environment, words):
     """One line and no traceback, though modules are being imported: Python says which, and with omegaconf it begins."""
     command = [sys.executable, "-X", "importtime", *TRAIN[1:], *words, "experiment=figure1/bn", *SHORT]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    told = []
+    lines = []
     for line in process.stderr:
-        told += [] if line.startswith("import time:") else [line]
+        lines += [] if line.startswith("import time:") else [line]
         if "omegaconf.errors" in line:
             process.send_signal(signal.SIGINT)
     assert process.wait() == 130
-    assert told == [EARLY + "\n"]
+    assert lines == [EARLY + "\n"]
 
 
 def test_a_slip_in_the_last_job_stops_the_sweep_before_its_first(door, environment):

@@ -1,60 +1,52 @@
-"""Plugins that Hydra finds by being here: a sweeper and a launcher, both thin.
+"""The sweeper and the launchers that Hydra finds here. Every use of Hydra loads this module, so it imports late."""
 
-Every use of Hydra loads this module, and so does every worker: what it needs is imported where it is used.
-"""
-
+from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
+from hydra.core.utils import JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
+
+# This is not a file of configs/, because Hydra warns of a file with the name of an installed launcher, and the package
+# hydra-joblib-launcher may be there.
+ConfigStore.instance().store(group="hydra/launcher", name="joblib", node={"n_jobs": -1})
 
 
 class GridSweeper(Sweeper):
     """All combinations of what is typed; with ``sweep=NAME`` of each of its grids, one after the other."""
 
-    config: DictConfig
-    launcher: Launcher
-
     def __init__(self, grids: list[dict[str, Any]] | None = None):
         self.grids = list(grids or [])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """As Hydra asks for it."""
-        self.hydra_context, self.config = hydra_context, config
-        instantiate = Plugins.instance().instantiate_launcher
-        self.launcher = instantiate(hydra_context=hydra_context, task_function=task_function, config=config)
+        """Keep the configuration and choose the launcher; a missing GPU ends the sweep here, before it begins."""
+        from bnrepro.sweeps.pool import Pool
+
+        self.config = config
+        if "submitit" in config.hydra.launcher.get("_target_", ""):
+            self.launcher = Submitit(hydra_context=hydra_context, task_function=task_function, config=config)
+        else:
+            self.launcher = Pool(config.hydra.launcher)
 
     def sweep(self, arguments: list[str]) -> None:
         """Conduct the sweep; ``arguments`` are in the configuration, too."""
-        from bnrepro.sweeps.conduct import announce, conduct
+        from bnrepro.sweeps.conduct import conduct
         from bnrepro.sweeps.jobs import plan
 
-        jobs = plan(self.config, self.grids)
-        announce(jobs)
-        conduct(self.config, self.launcher, jobs)
+        conduct(self.config, self.launcher, plan(self.config, self.grids))
 
 
-class GPUQueue(JoblibLauncher):
-    """As many runs at a time as there are places on GPUs; a run sees the GPU that its place is on.
+class Submitit:
+    """One of Hydra's launchers for Slurm, which composes the configuration of a job again where the job runs."""
 
-    Args:
-        gpus: their names, as in CUDA_VISIBLE_DEVICES; None: all that are visible.
-        runs_per_gpu: places on each.
-    """
+    def __init__(self, **hydra: Any):
+        self.launcher = Plugins.instance().instantiate_launcher(**hydra)
 
-    def __init__(self, gpus: list[int | str] | None = None, runs_per_gpu: int = 1):
-        super().__init__()
-        self.gpus, self.runs_per_gpu = gpus, runs_per_gpu
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """As Hydra asks for it; here a missing GPU ends the sweep before it begins."""
-        from bnrepro.sweeps.gpus import visible
-
-        self.gpus = [str(gpu) for gpu in self.gpus or visible()]
-        self.joblib = {"n_jobs": len(self.gpus) * self.runs_per_gpu}
-        config.hydra.overrides.hydra.append(f"hydra.launcher.gpus=[{','.join(self.gpus)}]")  # every job is told
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+    def launch(self, jobs: list, first: int, directory: Path) -> None:
+        """Train jobs, numbered from ``first``, wait for all of them, and raise the first exception of one."""
+        returned = self.launcher.launch([list(job.overrides) for job in jobs], initial_job_idx=first)
+        for fault in [job._return_value for job in returned if job.status == JobStatus.FAILED]:
+            raise fault

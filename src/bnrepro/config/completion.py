@@ -1,7 +1,7 @@
 """Tab completion of training commands: ``eval "$(python scripts/train.py -sc install=bash)"``.
 
-Hydra's own looks for a group's options in one folder alone, so it offers none of ``experiment=figure1/``, and it runs
-every Python script that it is asked about. This one answers from the folders of configs/ and the schema.
+Hydra's own completion looks for a group's choices in one folder alone, so it offers none of ``experiment=figure1/``.
+It also runs every Python script that it is asked about. This one answers from the folders of configs/ and the schema.
 """
 
 import os
@@ -23,30 +23,25 @@ complete -o nospace -o default -F _bnrepro_train python python3"""
 
 
 def endings(word: str, configs: Path) -> list[str]:
-    """What a word of a training command may become; of several values with commas the last one is completed."""
+    """What a word of a training command may become. Of several values with commas, the last one is completed."""
     key, equals, value = word.partition("=")
     chosen = [*groups(configs), *HYDRA_GROUPS]
     if equals:
         before, comma, _ = value.rpartition(",")
-        offered = [f"{key}={before}{comma}{name}" for name in (options(configs, key) if key in chosen else [])]
+        words = [f"{key}={before}{comma}{name}" for name in (options(configs, key) if key in chosen else [])]
     else:
         known = list(keys(Config()))
         sections = {name.rpartition(".")[0] for name in known}
-        offered = [f"{name}=" for name in [*chosen, *(name for name in known if name not in sections)]]
-    return sorted({name for name in offered if name.startswith(word)})
+        words = [f"{name}=" for name in [*chosen, *(name for name in known if name not in sections)]]
+    return sorted({name for name in words if name.startswith(word)})
 
 
 def answer(request: str, configs: Path) -> str:
-    """What ``-sc REQUEST`` prints: the script that a shell evaluates, its undoing, or the endings of COMP_LINE.
-
-    Raises:
-        UserError: another request.
-    """
+    """What ``-sc REQUEST`` prints: the script that a shell evaluates, its undoing, or the endings of COMP_LINE."""
     if request in ("install=bash", "install=zsh"):
         return SCRIPT
     if request in ("uninstall=bash", "uninstall=zsh"):
         return "complete -r python python3"
     if request != "query=bash":
         raise UserError(f"-sc {request} is not one of install=bash, uninstall=bash, query=bash")
-    line = os.environ.get("COMP_LINE", "")
-    return "\n".join(endings(line.split(" ")[-1], configs))
+    return "\n".join(endings(os.environ.get("COMP_LINE", "").split(" ")[-1], configs))

@@ -21,9 +21,9 @@ FLAGS_THAT_SHOW_ONE_RUN = ("--cfg", "-c", "--info", "-i")
 FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--version", *FLAGS_THAT_SHOW_ONE_RUN)
 FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp")
 MULTIRUN = {"-m", "--multirun"}
-NOT_CHOSEN = ("hydra", "claims")  # folders of configs/ that a run chooses nothing from by their own names
+OTHER_FOLDERS = ("hydra", "claims")  # folders of configs/ that are no config group of a run
 HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper")
-USUAL_NAMES = {  # of other training programs: ours
+USUAL_NAMES = {  # keys of other training programs: their names here
     "lr": "optimizer.base_lr",
     "learning_rate": "optimizer.base_lr",
     "weight_decay": "optimizer.base_l2",
@@ -48,55 +48,42 @@ def keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 def groups(configs: Path) -> list[str]:
     """The config groups that a command chooses from."""
-    return sorted(path.name for path in configs.iterdir() if path.is_dir() and path.name not in NOT_CHOSEN)
+    return sorted(path.name for path in configs.iterdir() if path.is_dir() and path.name not in OTHER_FOLDERS)
 
 
 def options(configs: Path, group: str) -> list[str]:
-    """The names a config group offers, subfolders and for a group of Hydra's plugins included: ``figure1/bn``."""
-    folder, found = configs / group, []
+    """The choices of a config group as they are typed, such as ``figure1/bn``, with those of Hydra's plugins."""
+    folder = configs / group
+    names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
     if group in HYDRA_GROUPS:
-        Plugins.instance()  # they put their configurations into the store
-        found = [name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)]
-    found += [path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")]
-    return sorted(set(found))
+        Plugins.instance()  # the plugins put their configurations into the store
+        names |= {name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)}
+    return sorted(names)
 
 
 def choices(configs: Path) -> str:
-    """What ``--help`` says of the config groups."""
+    """The config groups and their choices, for ``--help``."""
     return "\n".join(f"{group}: {', '.join(options(configs, group))}" for group in groups(configs))
 
 
-OmegaConf.register_new_resolver("config_groups", lambda: choices(CONFIGS), replace=True)  # configs/train.yaml's help
+OmegaConf.register_new_resolver("config_groups", lambda: choices(CONFIGS), replace=True)  # for configs/train.yaml
 
 
-def _check_value(override: Override, group: str, configs: Path) -> None:
-    if isinstance(override.value(), Glob):  # it can only match what there is
-        return
-    sweep = override.is_sweep_override()
-    values = list(override.sweep_string_iterator()) if sweep else [override.get_value_element_as_str()]
-    known = options(configs, group)
-    for value in values:
-        if value not in (*known, "null"):
-            raise UserError(f"unknown {group}={value}; {suggest(value, known)}")
+def typed_values(override: Override) -> list[str]:
+    """Each value of an override as it was typed; more than one if it is swept."""
+    swept = override.is_sweep_override()
+    return list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
 
 
 def typed_overrides(hydra: DictConfig) -> list[str]:
-    """The overrides of Hydra's own configuration as they were typed: an interpolation is for each job to resolve."""
+    """The overrides of Hydra's own configuration as they were typed; each job resolves its interpolations."""
     return OmegaConf.to_container(hydra.overrides.task, resolve=False)
 
 
-def _meant(key: str, known: list[str]) -> str:
-    """What to type instead of an unknown key: the usual name's, the only one that ends so, or the most alike."""
-    ends_so = [name for name in known if name.endswith(f".{key}")]
-    if key in USUAL_NAMES or len(ends_so) == 1:
-        return f"did you mean {USUAL_NAMES.get(key) or ends_so[0]}?"
-    return suggest(key, known)
-
-
 def in_one_line(error: Exception) -> str:
-    """What Hydra says of a command, or this repository, without what helps nobody here."""
+    """The message of an error of Hydra's or this repository's, without the lines that help nobody here."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if known := getattr(error, "options", None):  # of a config group without such a file
+    if known := getattr(error, "options", None):  # the choices of a config group that has no such file
         return f"{lines[0]}; {suggest(error.missing_cfg_file.rpartition('/')[2], known)}"
     if unused := re.match(r"Could not override '(\w+)\.(\w+)'", lines[0]):
         section, name = unused.groups()
@@ -105,19 +92,15 @@ def in_one_line(error: Exception) -> str:
 
 
 def with_runs(arguments: list[str]) -> list[str]:
-    """The arguments of an evaluation with those that are runs, and neither ``key=value`` nor a flag, as ``runs=[...]``.
-
-    Raises:
-        UserError: runs are given in both ways.
-    """
+    """The arguments of an evaluation, with ``runs=[...]`` in place of the words that name runs."""
     after_flag = {k for k, word in enumerate(arguments, 1) if word in FLAGS_WITH_A_VALUE}
-    found = {k: w for k, w in enumerate(arguments) if "=" not in w and w[:1] != "-" and k not in after_flag}
-    if not found:
+    runs = {k: w for k, w in enumerate(arguments) if "=" not in w and w[:1] != "-" and k not in after_flag}
+    if not runs:
         return arguments
     if any(word.startswith("runs=") for word in arguments):
-        raise UserError(f"{next(iter(found.values()))} and runs=[...]: name the runs in one way")
-    quoted = ",".join("'" + word.replace("'", r"\'") + "'" for word in found.values())
-    return [*(word for k, word in enumerate(arguments) if k not in found), f"runs=[{quoted}]"]
+        raise UserError(f"{next(iter(runs.values()))} and runs=[...]: name the runs in one way")
+    quoted = ",".join("'" + word.replace("'", r"\'") + "'" for word in runs.values())
+    return [*(word for k, word in enumerate(arguments) if k not in runs), f"runs=[{quoted}]"]
 
 
 def check(arguments: list[str], configs: Path) -> None:
@@ -127,30 +110,43 @@ def check(arguments: list[str], configs: Path) -> None:
         UserError: an override cannot be read, or names an unknown group choice or key.
     """
     flags = {argument.split("=")[0] for argument in arguments if argument.startswith("-")}
-    if flags & MULTIRUN and (shown := flags.intersection(FLAGS_THAT_SHOW_ONE_RUN)):
-        raise UserError(f"{shown.pop()} shows what one run would be; leave -m out")
+    multirun = bool(flags & MULTIRUN)
+    if multirun and (showing := flags.intersection(FLAGS_THAT_SHOW_ONE_RUN)):
+        raise UserError(f"{showing.pop()} shows what one run would be; leave -m out")
     if flags.intersection(FLAGS_THAT_ONLY_SHOW):
         return
-    words = [argument for argument in arguments if not argument.startswith("-")]
     try:
-        overrides = OverridesParser.create().parse_overrides(words)
+        overrides = OverridesParser.create().parse_overrides([word for word in arguments if word[:1] != "-"])
     except OverrideParseException as error:
         raise UserError(f"cannot read the override {error.override!r}; write key=value") from None
-    known_groups, known_keys = groups(configs), list(keys(Config()))
     for override in overrides:
-        key = override.key_or_group
-        if key in (*known_groups, *HYDRA_GROUPS):
-            _check_value(override, key, configs)
-        elif re.match(r"hydra\b", key):
-            continue
-        elif key not in known_keys and not key.startswith("scale."):
-            raise UserError(f"unknown key {key}; {_meant(key, known_keys + known_groups)}")
-        if override.is_sweep_override() and not flags & MULTIRUN:
+        _check_key(override, configs)
+        if override.is_sweep_override() and not multirun:
             raise UserError(f"{override.input_line} is several runs; add -m")
-    named = {override.key_or_group for override in overrides}
-    if "sweep" in named and not flags & MULTIRUN:
+    given = {override.key_or_group for override in overrides}
+    if "sweep" in given and not multirun:
         raise UserError("sweep=NAME is many runs; add -m")
-    if not named & {"experiment", "sweep"}:
-        raise UserError(
-            f"which experiment? add experiment=NAME with one of: {', '.join(options(configs, 'experiment'))}"
-        )
+    if not given & {"experiment", "sweep"}:
+        experiments = ", ".join(options(configs, "experiment"))
+        raise UserError(f"which experiment? add experiment=NAME with one of: {experiments}")
+
+
+def _check_key(override: Override, configs: Path) -> None:
+    """Check that there is such a key or group, and of a group that there is such a choice."""
+    key, known_keys = override.key_or_group, list(keys(Config()))
+    if key in (*groups(configs), *HYDRA_GROUPS):
+        known = options(configs, key)
+        is_glob = isinstance(override.value(), Glob)  # it matches only what there is
+        for value in [] if is_glob else typed_values(override):
+            if value not in (*known, "null"):
+                raise UserError(f"unknown {key}={value}; {suggest(value, known)}")
+    elif not re.match(r"hydra\b|scale\.", key) and key not in known_keys:
+        raise UserError(f"unknown key {key}; {_suggest_key(key, known_keys + groups(configs))}")
+
+
+def _suggest_key(key: str, known: list[str]) -> str:
+    """What to type in place of an unknown key: our name of a usual one, the only key that ends so, or a similar one."""
+    ends_so = [name for name in known if name.endswith(f".{key}")]
+    if key in USUAL_NAMES or len(ends_so) == 1:
+        return f"did you mean {USUAL_NAMES.get(key) or ends_so[0]}?"
+    return suggest(key, known)

@@ -1,4 +1,4 @@
-"""What is known of runs from their directories, and a table of it."""
+"""What run directories say of their runs, and a table of it."""
 
 import csv
 from pathlib import Path
@@ -12,34 +12,35 @@ from bnrepro.records.run import RunDirectory
 from bnrepro.training.progress import clock
 
 STYLES = {"finished": "green", "diverged": "magenta", "running": "cyan", "interrupted": "yellow", "failed": "red"}
-KEPT = ("step", "steps", "seconds", "experiment", "variant", "seed", "group", "diverged_at", "command")
+STATUS_KEYS = ("step", "steps", "seconds", "experiment", "variant", "seed", "group", "diverged_at", "command")
 
 
 def describe(path: Path) -> dict[str, Any]:
     """One run as its record has it; ``running`` only while a live process holds its lock.
 
-    ``top1`` is the result or, before there is one, the latest look; ``seconds_left`` is at the rate so far.
+    ``top1`` is the result or, before there is one, the latest evaluation. ``seconds_left`` assumes the speed so far.
     """
     directory = RunDirectory(path)
     status, state = directory.status(), directory.state()
-    found = {"name": path.name, "state": state, **{key: status.get(key) for key in KEPT}, "path": str(path)}
-    looked = status["final"] if "final" in status else _latest(path / "metrics.csv")
-    found["top1"] = next((float(value) for name, value in looked.items() if name.endswith("/top1")), None)
-    left = state == "running" and found["step"] and found["seconds"]
-    found["seconds_left"] = found["seconds"] * (found["steps"] - found["step"]) / found["step"] if left else None
-    return found
+    run = {"name": path.name, "state": state, **{key: status.get(key) for key in STATUS_KEYS}, "path": str(path)}
+    measured = status["final"] if "final" in status else _last_row(path / "metrics.csv")
+    run["top1"] = next((float(value) for name, value in measured.items() if name.endswith("/top1")), None)
+    run["seconds_left"] = None
+    if state == "running" and run["step"] and run["seconds"]:
+        run["seconds_left"] = run["seconds"] * (run["steps"] - run["step"]) / run["step"]
+    return run
 
 
 def note_varied(runs: list[dict[str, Any]]) -> None:
-    """Add to each run as ``varied`` the overrides in which those of its variant differ, by their commands."""
+    """Add to each run as ``varied`` the overrides in which the runs of its variant differ, by their commands."""
     commands = {run["name"]: (run["variant"], of_command(run["command"] or "")) for run in runs}
     labels = differing(commands)
     for run in runs:
         run["varied"] = labels[run["name"]]
 
 
-def _latest(history: Path) -> dict[str, str]:
-    """The last whole row of a history; without one, or while it is being cut, nothing."""
+def _last_row(history: Path) -> dict[str, str]:
+    """The last whole row of metrics.csv; empty where there is none, and while the file is being cut."""
     try:
         text = history.read_text()
     except OSError:
@@ -49,21 +50,26 @@ def _latest(history: Path) -> dict[str, str]:
 
 
 def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
-    """Runs as `describe` gives them, one a row: state, step, top-1 accuracy, time, time left, and where they are.
+    """Runs as `describe` gives them, one per row: state, step, top-1 accuracy, time, time left, and where they are.
 
-    Where runs have something in ``varied``, it has a column.
+    The column ``varied`` is there if a run has something in it.
     """
-    found = Table(box=None, header_style="bold")
     varied = any(run.get("varied") for run in runs)
-    columns = ("run", *(["varied"] if varied else []), "state", "step", "top-1", "time", "left")
-    left = ("run", "varied", "state", "where")
-    for column in (*columns, *(["where"] if where else [])):
-        found.add_column(column, justify="left" if column in left else "right", no_wrap=column != "varied")
+    to_the_left = ("run", "varied", "state", "where")
+    columns = ["run", *["varied"] * varied, "state", "step", "top-1", "time", "left", *["where"] * where]
+    drawn = Table(box=None, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, justify="left" if column in to_the_left else "right", no_wrap=column != "varied")
     for run in runs:
-        state = f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]"
-        step = f"{run['step']:,}/{run['steps']:,}" if run["steps"] else ""
-        top1 = "" if run["top1"] is None else f"{run['top1']:.4f}"
-        names = (run["name"], escape(run["varied"])) if varied else (run["name"],)
-        cells = (*names, state, step, top1, clock(run["seconds"]), clock(run["seconds_left"]))
-        found.add_row(*cells, *([str(Path(run["path"]).parent)] if where else []))
-    return found
+        cells = {
+            "run": run["name"],
+            "varied": escape(run.get("varied", "")),
+            "state": f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]",
+            "step": f"{run['step']:,}/{run['steps']:,}" if run["steps"] else "",
+            "top-1": "" if run["top1"] is None else f"{run['top1']:.4f}",
+            "time": clock(run["seconds"]),
+            "left": clock(run["seconds_left"]),
+            "where": str(Path(run["path"]).parent),
+        }
+        drawn.add_row(*(cells[column] for column in columns))
+    return drawn

@@ -1,4 +1,4 @@
-"""What is seen of a sweep while it runs: what its jobs print, and on a terminal a table of its runs."""
+"""What is shown of a sweep while it runs: what its jobs print, and on a terminal a table of its runs."""
 
 import sys
 import threading
@@ -17,69 +17,71 @@ from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.overview import describe, table
 
 PERIOD = 1.0  # seconds between looks
-FIRST = ("running", "failed", "interrupted", "not begun", "diverged", "finished")  # to be shown where not all can be
+BY_INTEREST = ("running", "failed", "interrupted", "not begun", "diverged", "finished")  # states, if not all runs fit
 
 
 def rows(jobs: list[Job], most: int, ended: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """The planned runs as `overview.describe` gives them, at most so many, and how many were left out.
+    """The planned runs as `overview.describe` gives them, at most ``most``, and how many were left out.
 
     Args:
         jobs: that are planned.
         most: runs to show.
-        ended: what is known already of runs that have ended; kept up to date here.
+        ended: runs that ended before, by name; kept up to date here, so that their files are read once.
     """
     labels = differing({name: (name.rsplit("-s", 1)[0], chosen(job.overrides)) for job in jobs for name in job.names})
-    found = [ended.get(name) or describe(job.place(name)) for job in jobs for name in job.names]
-    found = [run | {"varied": labels[run["name"]]} for run in found]
-    ended |= {run["name"]: run for run in found if run["state"] in ENDED}
-    first = sorted(range(len(found)), key=lambda k: FIRST.index(found[k]["state"]))[:most]
-    return [found[k] for k in sorted(first)], len(found) - len(first)
+    runs = [ended.get(name) or describe(job.record(name)) for job in jobs for name in job.names]
+    runs = [run | {"varied": labels[run["name"]]} for run in runs]
+    ended |= {run["name"]: run for run in runs if run["state"] in ENDED}
+    shown = sorted(range(len(runs)), key=lambda k: BY_INTEREST.index(runs[k]["state"]))[:most]
+    return [runs[k] for k in sorted(shown)], len(runs) - len(shown)
 
 
 class Watch:
     """A context in which the jobs' logs are printed as they grow, and the table is kept up to date.
 
     Args:
-        jobs: those planned so far; may grow.
-        directory: of the sweep, with a folder a job.
+        jobs: that are planned.
+        directory: of the sweep; each job has a folder in it.
         console: where the table is drawn, if it is a terminal; by default standard error.
     """
 
     def __init__(self, jobs: list[Job], directory: Path, console: Console | None = None):
         self.jobs, self.directory = jobs, directory
         self.console = console or Console(stderr=True)
-        own = sys.stdout.isatty()
-        self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=own, transient=False)
-        self._read: dict[Path, int] = {}
-        self._known: dict[str, dict[str, Any]] = {}  # runs that have ended
-        self._ended = threading.Event()
+        self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
+        self._read: dict[Path, int] = {}  # bytes of each log that are printed
+        self._ended_runs: dict[str, dict[str, Any]] = {}
+        self._looking, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="watch")
 
     def table(self) -> Table:
         """The table as it is now."""
-        shown, left_out = rows(self.jobs, max(5, self.console.height - 6), self._known)
-        found = table(shown, where=False)
+        shown, left_out = rows(self.jobs, max(5, self.console.height - 6), self._ended_runs)
+        drawn = table(shown, where=False)
         if left_out:
-            found.caption = f"and {left_out} more"
-        return found
+            drawn.caption = f"and {left_out} more"
+        return drawn
 
     def look(self) -> None:
         """Print what the logs have more, and draw the table."""
-        for path in sorted(self.directory.glob("*/log.txt")):
-            with open(path, "rb") as log:
-                log.seek(self._read.get(path, 0))
-                text = log.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            self._read[path] = self._read.get(path, 0) + len(whole)
-            if whole:
-                print(whole.decode(errors="replace"), end="", flush=True)
-        if self.console.is_terminal:
-            self.live.update(self.table(), refresh=True)
+        with self._looking, suppress(OSError, UserError):  # a run's directory that is just being made, or moved away
+            for path in sorted(self.directory.glob("*/log.txt")):
+                self._pass_on(path)
+            if self.console.is_terminal:
+                self.live.update(self.table(), refresh=True)
+
+    def _pass_on(self, path: Path) -> None:
+        with open(path, "rb") as log:
+            log.seek(self._read.get(path, 0))
+            text = log.read()
+        lines = text[: text.rfind(b"\n") + 1]
+        self._read[path] = self._read.get(path, 0) + len(lines)
+        if lines:
+            print(lines.decode(errors="replace"), end="", flush=True)
 
     def _follow(self) -> None:
-        while not self._ended.wait(PERIOD):
-            with suppress(OSError, UserError):  # a run's directory that is just being made, or moved away
-                self.look()
+        while not self._over.wait(PERIOD):
+            self.look()
 
     def __enter__(self) -> "Watch":
         if self.console.is_terminal:
@@ -88,9 +90,8 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
+        self._over.set()
         self._thread.join()
-        with suppress(OSError, UserError):
-            self.look()
+        self.look()
         if self.console.is_terminal:
             self.live.stop()

@@ -1,6 +1,6 @@
-"""Being asked to stop: by a signal, or by the end of the sweep that started this run.
+"""How a process is asked to stop: by a signal, or by the end of its parent.
 
-A door imports this before all that takes long: it needs the standard library alone.
+scripts/train.py imports this before all that takes long, so it needs the standard library alone.
 """
 
 import os
@@ -14,24 +14,19 @@ EARLY = "interrupted before anything began; run the same command to start"
 
 
 def end_early(signum: int, frame: FrameType | None) -> None:
-    """End this process with one line; while modules are imported an exception would end in a traceback, or in none."""
+    """End this process with one line; an exception while modules are imported would end in a traceback, or in none."""
     print(EARLY, file=sys.stderr, flush=True)
     os._exit(128 + signum)
 
 
-def hear_early(main: bool) -> None:
-    """Until something begins, let SIGINT end this process quietly, unless it is ignored.
-
-    Args:
-        main: this is the process that was started; else a launcher's worker, which leaves signals to the sweep.
-    """
+def hear_early() -> None:
+    """Until `begin`, SIGINT ends this process with one line, unless it is ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, end_early if main else lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, end_early)
 
 
 def begin() -> None:
-    """From here on there is something to save or to let go of: SIGINT raises KeyboardInterrupt again."""
+    """From here on there is something to save or to let go of, so SIGINT raises KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is end_early:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -39,9 +34,9 @@ def begin() -> None:
 class StopRequest:
     """A context in which SIGINT, SIGTERM and SIGUSR1 ask the loop to save and stop.
 
-    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once; SIGUSR1, which a launcher
-    sends to what may have been asked before, never does. A signal that is ignored stays ignored, and in a thread other
-    than the main one all are left alone.
+    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once. A sweep sends SIGUSR1, which
+    never does, because a user may have asked before. A signal that is ignored stays ignored, and in a thread other than
+    the main one all are left alone.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -50,25 +45,22 @@ class StopRequest:
         self.signum: int | None = None
         self._old: dict[int, object] = {}
 
-    def _asked(self, signum: int, frame: FrameType | None) -> None:
+    def _request(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        for typed in (signal.SIGINT, signal.SIGTERM):
-            if typed in self._old:
-                signal.signal(typed, self._old.pop(typed))
+        self._restore(signal.SIGINT, signal.SIGTERM)
 
-    def _restore(self) -> None:
-        for signum, handler in self._old.items():
-            signal.signal(signum, handler)
-        self._old = {}
+    def _restore(self, *signals: int) -> None:
+        for signum in self._old.keys() & set(signals):
+            signal.signal(signum, self._old.pop(signum))
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             heard = [signum for signum in self.SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
-            self._old = {signum: signal.signal(signum, self._asked) for signum in heard}
+            self._old = {signum: signal.signal(signum, self._request) for signum in heard}
         return self
 
     def __exit__(self, *_) -> None:
-        self._restore()
+        self._restore(*self.SIGNALS)
 
 
 def follow_parent(parent: int, seconds: float = 0.5) -> None:

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-SWEEP_PID = "BNREPRO_SWEEP_PID"  # set in a sweep's processes: the one whose end ends the sweep
-SWEEP_TABLE = "BNREPRO_SWEEP_TABLE"  # set in them where the sweep draws a table of its runs
+SWEEP_TABLE = "BNREPRO_SWEEP_TABLE"  # set in a sweep's processes where the sweep draws a table of its runs
 PERIOD = 30.0  # seconds between lines, at least
 
 Rows = list[dict[str, Any]]  # one per network, as metrics.csv has it
@@ -74,7 +73,7 @@ class StepProgress:
             _Rate(),
             TimeRemainingColumn(),
             console=console,
-            disable=not (shown and console.is_terminal and SWEEP_PID not in os.environ),
+            disable=not (shown and console.is_terminal),
         )
         self._task = self._progress.add_task(title, total=total, completed=start)
 
