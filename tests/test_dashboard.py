@@ -15,7 +15,7 @@ import pytest
 import wandb_workspaces.reports.v2 as wr
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.reading import sources
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
@@ -84,7 +84,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
     rows = dict(overview.rows)
     marked = {key: step for step, values in rows.items() for key in values if key.startswith("figure2/crossing/")}
-    arms = sources.arms(RESULTS, "figure2", "laptop", *figure2.REQUIRED, also=figure2.VARIANTS)
+    arms = FIGURES["figure2"].arms(RESULTS)
     goal = figure2.target(arms["inception"])
     assert "figure2/crossing/inception" in marked
     for key, step in marked.items():

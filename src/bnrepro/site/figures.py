@@ -7,10 +7,9 @@ import pandas as pd
 
 from bnrepro.analysis.figures import figure1, figure2, figure2_plot, figure4, layers_plot
 from bnrepro.analysis.figures.figure1_table import VIEWS
-from bnrepro.analysis.figures.figure2 import Arms
 from bnrepro.analysis.figures.figure4 import MOST, Evaluation
 from bnrepro.analysis.reading.drift import typical_unit
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.text import percent
 from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, band, figure, line, mark

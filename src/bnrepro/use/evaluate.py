@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis.figures.figure4 import FILES, MEMBERS
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.config.schema import Logger, one_of
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
@@ -86,12 +86,12 @@ def evaluate(composed: DictConfig, command: str) -> None:
     asked = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
     info = judged.write(out, networks, pictures, said, asked)
     print_table(info)
-    files = [out / name for name in FILES]
+    files = [out / name for name in FIGURES["figure4"].files]
     mirrored.evaluation(options.logger, Path(options.runs_dir), _place(options, networks).name, files, info)
     if options.publish:
         target = Path(options.results_dir) / "figure4" / options.scale
         target.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in FIGURES["figure4"].files:
             shutil.copyfile(out / name, target / name)
         out = target
     print(f"written to {out}")
@@ -113,7 +113,7 @@ def figure4_runs(options: Evaluate) -> list[Path]:
     Raises:
         UserError: one of them is not there, or in several configurations or seeds; it says what to do.
     """
-    found: dict[str, list[Path]] = {member: [] for member in MEMBERS}
+    found: dict[str, list[Path]] = {member: [] for member in FIGURES["figure4"].needed}
     for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
         status = read_json(path)
         here = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale

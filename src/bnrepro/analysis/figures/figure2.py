@@ -15,7 +15,6 @@ from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.records.outcome import chance_bound
 
-Arms = dict[str, list[Record]]  # the records of each variant, by seed
 Measure = Callable[[list[Record]], np.ndarray]  # one number per seed
 
 BASELINE = "inception"

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, Arms
+from bnrepro.analysis.figures.figure2 import BASELINE
 from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.render import style
 
 COLOURS = {  # by `figure2.plain_name`

@@ -65,6 +65,7 @@ class Record:
             return {name: arrays[name] for name in arrays.files}
 
 
+Arms = dict[str, list[Record]]  # the records of each variant, by seed
 Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
 
 
