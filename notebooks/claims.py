@@ -84,7 +84,7 @@ def pair(experiment: str, keys: dict | None = None, varied: str = "") -> list[Ar
 
 def verdicts(*claims: str) -> None:
     """What the ledger says of some claims."""
-    display(Markdown("\n".join(table.told(rows[claim]) for claim in claims)))
+    display(Markdown("\n".join(table.spelled_out(rows[claim]) for claim in claims)))
 
 
 def say(text: str, *needed: Arm) -> None:

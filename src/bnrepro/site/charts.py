@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from bnrepro.analysis.render import style
+
 Tags = dict[str, str]
+INKS = {  # a line's colour in results/, and a lighter one for the dark
+    "with": (style.WITH, "#79b0ee"),
+    "without": (style.WITHOUT, "#e8916b"),
+    "x5": (style.X5, "#5fcabc"),
+    "x30": (style.X30, "#c08fdb"),
+    "sigmoid": (style.SIGMOID, "#e5bd45"),
+    "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
+    "too-fast": (style.TOO_FAST, "#d8d8d8"),
+}
 BAND = 0.18  # opacity of a filled range
 
 
@@ -75,6 +86,11 @@ STEPS = Control(
         Option("log", "logarithmic", layout={"xaxis.type": "log"}),
     ),
 )
+
+
+def ink(colour: str) -> str:
+    """The style sheet's name of a colour of results/."""
+    return next(name for name, (day, _) in INKS.items() if day == colour)
 
 
 def numbers(values: Any) -> list[float | None]:

@@ -27,12 +27,12 @@ WIDE = 56  # characters of a part's name in a line
 
 def _configs(root: Path, row: Row) -> list[str]:
     """The experiments' files, or folders of them, that make the records of a row."""
-    found = []
+    paths = []
     for records in row["records"]:
         _, figure, name, *_ = records.split("/")
         path = f"claims/{name}.yaml" if figure == "claims" else figure.removesuffix("_tuning")
-        found.append(f"configs/experiment/{path}")
-    return [path for path in dict.fromkeys(found) if (root / path).exists()]
+        paths.append(f"configs/experiment/{path}")
+    return [path for path in dict.fromkeys(paths) if (root / path).exists()]
 
 
 def _notebooks(root: Path, row: Row) -> list[str]:
@@ -48,11 +48,11 @@ def _runs(row: Row, homes: dict[str, str], links: Links) -> list[dict[str, Any]]
     def configuration(name: str) -> str:
         return re.sub(RUN, r"\g<variant>-\g<hash>", name)
 
-    found = []
+    groups = []
     for name, runs in groupby(sorted(row["runs"], key=configuration), key=configuration):
         seeds = {int(RUN.fullmatch(run)["seed"]): links(f"{homes[run]}/{run}") for run in runs}
-        found.append({"name": name, "seeds": dict(sorted(seeds.items()))})
-    return found
+        groups.append({"name": name, "seeds": dict(sorted(seeds.items()))})
+    return groups
 
 
 def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str, Any]:
@@ -61,9 +61,9 @@ def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str
     return row | {
         "anchor": row["id"].lower(),
         "mark": ledger.MARKS[row["verdict"]],
-        "told": ledger.ours(row),
+        "measured": ledger.ours(row),
         "parts": ledger.parts(row) if row["ours"] else None,
-        "said": {name: verdict for name, verdict in row["readings"].items() if name},
+        "readings": {name: verdict for name, verdict in row["readings"].items() if name},
         "chart": ledger.plotted(row),
         "plot": links(f"results/{stem}") if ledger.plotted(row) else "",
         "rule_link": links(row["rule"]),

@@ -12,22 +12,13 @@ from plotly.offline import get_plotlyjs
 from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.claims.definitions import load_claims
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.analysis.render import html, style
+from bnrepro.analysis.render import html
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
 from bnrepro.site import claims, figures
-from bnrepro.site.charts import Chart
+from bnrepro.site.charts import INKS, Chart
 from bnrepro.site.links import Links
 
-INKS = {  # a line's colour in results/, and a lighter one for the dark
-    "with": (style.WITH, "#79b0ee"),
-    "without": (style.WITHOUT, "#e8916b"),
-    "x5": (style.X5, "#5fcabc"),
-    "x30": (style.X30, "#c08fdb"),
-    "sigmoid": (style.SIGMOID, "#e5bd45"),
-    "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
-    "too-fast": (style.TOO_FAST, "#d8d8d8"),
-}
 COLOURS = {  # everything else: by day, in the dark, on paper
     "page": ("#fdfcfa", "#15171b", "#ffffff"),
     "raised": ("#ffffff", "#1e2126", "#ffffff"),

@@ -11,7 +11,7 @@ PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
 HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
-MANY = 6  # parts, beyond which `told` gives one of each reading
+MANY = 6  # parts, beyond which `spelled_out` gives one of each reading
 
 
 def figure(value: float) -> str:
@@ -167,7 +167,7 @@ def _telling(row: Row, reading: str, verdict: str) -> Row:
     return next((part for part in claimed if part["verdict"] == verdict), (failed or claimed)[0])
 
 
-def told(row: Row) -> str:
+def spelled_out(row: Row) -> str:
     """A claim's verdict and what it follows from, to stand in prose: a line a part, or a reading if parts are many."""
     lines = [f"**{MARKS[row['verdict']]} {row['id']}: {row['verdict']}.** {row['claim']}", ""]
     parts = row["ours"]

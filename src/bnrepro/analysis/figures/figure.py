@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 
 from bnrepro.analysis.reading import sources
-from bnrepro.analysis.reading.load import Arms, Source
+from bnrepro.analysis.reading.load import Arms, Source, by_variant
 from bnrepro.analysis.reading.sources import COMMITTED
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.table import Page
@@ -65,8 +65,11 @@ class Figure:
             UserError: a needed variant has no record, or a variant has several configurations and none is committed.
         """
         scale = scale or self.scale
-        available, committed = (sources.records(place, self.name, scale) for place in (source, results))
-        return sources.chosen(available, self.name, scale, committed, self.needed, self.titles)
+        records, committed = (sources.records(place, self.name, scale) for place in (source, results))
+        present = {record.variant for record in records}
+        variants = dict.fromkeys([*self.needed, *(name for name in self.titles if name in present)])
+        prefer = {record.group for record in committed}
+        return by_variant(records, *variants, prefer=prefer, figure=self.name, scale=scale)
 
     def contents(self, source: Source | None = None, scale: str | None = None, results: Path = COMMITTED) -> Any:
         """What it is drawn and tabulated from; the committed records if no source is named."""

@@ -16,7 +16,7 @@ VIEWS = {
     "percentiles_before": "training mode, W u before BN",
 }
 FREE_VIEW = "percentiles_before"  # the one that no normaliser holds in place
-SAID = {
+PAPER_SAYS = {
     "C31": ("C31, Fig. 1a", "BN trains faster and ends higher; no number printed"),
     "C32": (
         "C32, Fig. 1b, c",
@@ -94,22 +94,17 @@ def ours(without: list[Record], with_: list[Record]) -> dict[str, str]:
 def verdict_table(without: list[Record], with_: list[Record]) -> Table:
     """The paper's two claims of Sec. 4.1 beside ours."""
     verdicts, measured = figure1.verdicts(without, with_), ours(without, with_)
-    rows = [[ClaimName(name), said, measured[c], Verdict(verdicts[c])] for c, (name, said) in SAID.items()]
+    rows = [[ClaimName(name), text, measured[c], Verdict(verdicts[c])] for c, (name, text) in PAPER_SAYS.items()]
     return Table(["claim", "the paper says", "ours", "verdict"], rows, tight=True)
 
 
 def quantities(arms: Arms) -> dict[str, str]:
     """The numbers of the main reading by name, for setting two sets of records side by side."""
-    without, with_ = arms["plain"], arms["bn"]
-    measured = {}
-    for title, records in (("without BN", without), ("with BN", with_)):
-        curves = figure1.accuracies(records)
-        for step in _table_steps(curves):
-            measured[f"{title}: test accuracy at {step:,} steps, %"] = percent(Estimate.of(curves.loc[step]))
-        for target in figure1.TARGETS:
-            measured[f"{title}: steps to {target:.0%}"] = reached(figure1.steps_to(records, target))
-    measured["drift, with / without BN"] = interval(figure1.drift_ratio(without, with_))
-    return measured | {f"verdict on {claim}": word for claim, word in figure1.verdicts(without, with_).items()}
+    main = arms["plain"], arms["bn"]
+    table = reading("", *main)
+    measured = {f"{table.head[k]}: {row[0]}": row[k] for k in (1, 2) for row in table.rows}
+    measured["drift, with / without BN"] = interval(figure1.drift_ratio(*main))
+    return measured | {f"verdict on {claim}": word for claim, word in figure1.verdicts(*main).items()}
 
 
 def check_table(first: Arms, again: Arms) -> Table:

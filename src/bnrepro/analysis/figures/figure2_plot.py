@@ -22,6 +22,8 @@ COLOURS = {  # by `figure2.plain_name`
     "inception_changes": style.WITHOUT,  # a control has the colour of what it is the control of
     "inception_changes_x5": style.X5,
     "inception_changes_x30": style.X30,
+    "googlenet": style.WITHOUT,
+    "bn_googlenet": style.WITH,
 }
 EXTRA = {"Equal budget": (*figure2.CONTROLS, "inception_x5", "inception_sigmoid")}  # drawn in that panel, too
 

@@ -146,19 +146,19 @@ def _opening(arms: Arms) -> str:
 
 def tables(arms: Arms) -> dict[str, Table]:
     """The tables of the readings and of what belongs beside them by title, for what is there."""
-    found = [
+    shown = [
         reading(arms, variants, title, printed=True)
         for title, variants in figure2.READINGS.items()
         if any(variant in arms for variant in variants[1:])
     ]
     if any(name in arms for name in figure2.CONTROLS):
-        found.append(reading(arms, (BASELINE, *figure2.CONTROLS), "All changes but BN"))
-        found.append(apart_table(arms))
+        shown.append(reading(arms, (BASELINE, *figure2.CONTROLS), "All changes but BN"))
+        shown.append(apart_table(arms))
     if any(name in arms for name in (*figure2.FAILING, *figure2.WHOLE)):
-        found.append(outcomes_table(arms))
+        shown.append(outcomes_table(arms))
     if figure2.GOOGLENET[0] in arms:
-        found.append(reading(arms, figure2.GOOGLENET, "GoogLeNet", figure2.GOOGLENET[0]))
-    return {table.title: table for table in found}
+        shown.append(reading(arms, figure2.GOOGLENET, "GoogLeNet", figure2.GOOGLENET[0]))
+    return {table.title: table for table in shown}
 
 
 def page(arms: Arms) -> Page:

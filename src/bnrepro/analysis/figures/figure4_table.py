@@ -20,7 +20,7 @@ PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 erro
     ("BN-Inception ensemble, test images", "224", "144", "6", "", "4.82"),
     ("a reader's note on the paper, test images", "", "", "6", "", "3.8: a misprint for 4.82"),
 )
-SAID = {
+PAPER_SAYS = {
     "C45": "top-1 error 25.2 % with one crop, 21.99 % with 144, 20.1 % with six networks; top-5 7.82, 5.82, 4.9 %",
     "C46": "the mean of the probabilities of six networks errs less than one network",
 }
@@ -49,7 +49,7 @@ def ours(evaluation: Evaluation) -> dict[str, str]:
 def claims_table(evaluation: Evaluation) -> Table:
     """One row a claim."""
     measured, verdicts = ours(evaluation), figure4.verdicts(evaluation)
-    rows = [[ClaimName(c), SAID[c], measured[c], RULES[c], Verdict(verdicts[c])] for c in figure4.CLAIMS]
+    rows = [[ClaimName(c), PAPER_SAYS[c], measured[c], RULES[c], Verdict(verdicts[c])] for c in figure4.CLAIMS]
     return Table(["claim", "the paper says", "ours", "holds if", "verdict"], rows)
 
 

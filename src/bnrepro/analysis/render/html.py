@@ -52,9 +52,9 @@ def groups(table: Table) -> list[tuple[str, int]]:
 
 def classes(table: Table) -> list[str]:
     """The classes of each column: number, paper, both or none."""
-    found = []
+    columns = []
     for k, group in enumerate(_groups(table)):
         filled = [row[k].strip("*") for row in table.rows if row[k]]
         number = "number" if filled and all(map(NUMBER.fullmatch, filled)) else ""
-        found.append(f"{number} paper".strip() if group.startswith("paper") else number)
-    return found
+        columns.append(f"{number} paper".strip() if group.startswith("paper") else number)
+    return columns

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.series import Arm
@@ -29,15 +29,29 @@ def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> t
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def title(axes: Axes, text: str) -> None:
-    """A panel's title, on the left."""
-    axes.set_title(text, loc="left", fontsize=9)
+def finish(axes: Axes, title: str, x: str = "", legend: str | None = None, **settings: Any) -> None:
+    """What every panel ends with.
 
-
-def legend(axes: Axes, **where: Any) -> None:
-    """A legend, if there is anything in it."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, **where)
+    Args:
+        axes: the panel.
+        title: on the left above it.
+        x: what its x axis is: "steps", or "log steps" from 1 on, of training; "layers"; nothing: as it is.
+        legend: where it has one, if there is anything in it.
+        settings: of the axes.
+    """
+    axes.set(**settings)
+    axes.set_title(title, loc="left", fontsize=9)
+    if x == "layers":
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    elif x:
+        axes.set_xlabel("training steps")
+        if x == "log steps":
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7, loc=legend)
 
 
 def shows(axes: Axes) -> bool:
@@ -52,15 +66,6 @@ def absent(axes: Axes) -> None:
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False, which="both")
     axes.grid(False)
     axes.text(0.5, 0.5, ABSENT, transform=axes.transAxes, ha="center", va="center", color=style.POOLED)
-
-
-def steps(axes: Axes, log: bool = False) -> None:
-    """Training steps below; from 1 on if logarithmic."""
-    axes.set_xlabel("training steps")
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def log_scale(axes: Axes) -> None:
@@ -111,13 +116,11 @@ def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = l
         absent(axes)
 
 
-def accuracy_lines(axes: Axes, arms: list[Arm], what: str, log: bool = False) -> None:
+def accuracy_lines(axes: Axes, arms: list[Arm], network: str, x: str = "steps") -> None:
     """A panel of accuracy over the steps, a line an arm."""
     arm_lines(axes, arms, series.accuracy)
     axes.set_ylim(0, None)
-    title(axes, f"{what}: accuracy")
-    steps(axes, log)
-    legend(axes)
+    finish(axes, f"{network}: accuracy", x, legend="best")
 
 
 def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
