@@ -10,9 +10,9 @@ import numpy as np
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.registry import FIGURES as REGISTERED
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Arms
-from bnrepro.dashboard.panels import FIGURES, PICTURES
+from bnrepro.dashboard.panels import PICTURES, SUMMARY
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.tracking.mirror import first_step
@@ -55,18 +55,18 @@ class Overview:
     """
 
     def __init__(self, results: Path, scale: str | None = None):
-        arms = REGISTERED["figure2"].arms(results, scale, results)
+        arms = FIGURES["figure2"].arms(results, scale, results)
         drawn = {name for reading in figure2.READINGS.values() for name in reading}
         self.rows = curves({name: records for name, records in arms.items() if name in drawn})
         self.ledger = ledger_rows(results)
         self.keys = {key for _, values in self.rows for key in values}
-        homes = {name: REGISTERED[name].home(results, scale if name == "figure2" else None) for name in PICTURES}
+        homes = {name: FIGURES[name].home(results, scale if name == "figure2" else None) for name in PICTURES}
         paths = {name: home / "figure.png" for name, home in homes.items()}
         self.pictures = {name: path for name, path in paths.items() if path.is_file()}
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
         for path in self.pictures.values():
             content.update(path.read_bytes())
-        self.id = f"{FIGURES}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
+        self.id = f"{SUMMARY}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
 
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
         """Log it, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
@@ -76,8 +76,8 @@ class Overview:
 
         options = wandb.Settings(console="off", silent=True, init_timeout=30)
         where = {"dir": root, "mode": mode, "project": project, "entity": entity}
-        names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
-        run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
+        names = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY, "tags": [SUMMARY]}
+        run = wandb.init(config={"figure": SUMMARY}, resume="allow", settings=options, **names, **where)
         try:
             if first_step(run):
                 return

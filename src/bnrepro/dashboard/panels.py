@@ -15,7 +15,7 @@ DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"
 PICTURES = ("figure1", "figure2", "figure4")  # shown as they are committed
-FIGURES = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
+SUMMARY = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
 Panels = list[Any]
 
 
@@ -118,7 +118,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
                     max_bars_to_show=40,
                 ),
             ],
-            runs=f"Config('figure') in ['figure2', '{FIGURES}']",
+            runs=f"Config('figure') in ['figure2', '{SUMMARY}']",
         ),
         Section(
             "Percentiles of each layer",
@@ -191,7 +191,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
                 wr.MediaBrowser(title="figures", media_keys=[f"figures/{name}" for name in PICTURES], num_columns=1),
                 wr.WeavePanelSummaryTable(table_name="ledger"),
             ],
-            runs=f"Config('figure') = '{FIGURES}'",
+            runs=f"Config('figure') = '{SUMMARY}'",
             groups=False,
         ),
     ]

@@ -17,7 +17,8 @@ class ClaimName(str):
 class Table:
     """Rows of cells in Markdown under their heads.
 
-    ``prose`` stands above the table and ``note`` below it. ``tight`` leaves out the spaces around the dashes.
+    ``prose`` stands above the table and ``note`` below it. A ``tight`` table has no spaces around the dashes and in an
+    empty head.
     """
 
     head: Sequence[str]
@@ -29,8 +30,7 @@ class Table:
 
     def grid(self) -> str:
         """The head and the rows alone."""
-        dash, head = ("---", self.head)
-        lines = ["| " + " | ".join(cells) + " |" for cells in (head, [dash] * len(head), *self.rows)]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, ["---"] * len(self.head), *self.rows)]
         if self.tight:
             lines[:2] = [lines[0].replace("|  |", "| |"), lines[1].replace(" ", "")]
         return "\n".join(lines)
