@@ -1,4 +1,4 @@
-"""What the claims' drawings are of: frames of one column a seed, by layer, by step, or by the value of a key."""
+"""What the claims' drawings are of: frames of one column per seed, by layer, by step, or by the value of a key."""
 
 from typing import Any, NamedTuple
 
@@ -72,7 +72,7 @@ def ladder(records: list[Record], key: str, spec: dict[str, Any]) -> pd.DataFram
 
 
 def differences(first: list[Record], second: list[Record], spec: dict[str, Any]) -> tuple[np.ndarray, Estimate]:
-    """The first arm's measure minus the second's, a number a seed that both have, and their mean and interval."""
+    """The first arm's measure minus the second's, a number per seed that both have, and their mean and interval."""
     values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(first, second), strict=True)])
     values = values[~np.isnan(values)]
     return values, Estimate.of(values)

@@ -34,7 +34,7 @@ def number(part: Row) -> str:
 
 
 def decisive(row: Row) -> list[Row]:
-    """The parts that say most: one that does as the claim's verdict, or one for and one against if both are there."""
+    """The first part with the claim's own verdict; if it is contested, the first that holds and the first that fails."""
     parts = [part for part in row["ours"] if not part.get("check")]
     first = {part["verdict"]: part for part in reversed(parts)}
     if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
@@ -117,7 +117,7 @@ def cells(row: Row) -> list[str]:
 
 
 def overview(rows: list[Row]) -> Table:
-    """One line a claim."""
+    """One line per claim."""
     return Table([*HEAD, ""], [[_link(row["id"]), *cells(row)[1:], _links(row)] for row in rows])
 
 
@@ -160,7 +160,7 @@ def parts(row: Row) -> Table:
 
 
 def _telling(row: Row, reading: str, verdict: str) -> Row:
-    """The part that says most of a reading: one that does as its verdict, else a check that does not hold, else any."""
+    """One part of a reading: the first with its verdict, else a check that does not hold, else the first."""
     parts = [part for part in row["ours"] if part["reading"] == reading]
     claimed = [part for part in parts if not part.get("check")]
     failed = [part for part in parts if part.get("check") and part["verdict"] != "holds"]
@@ -168,7 +168,7 @@ def _telling(row: Row, reading: str, verdict: str) -> Row:
 
 
 def spelled_out(row: Row) -> str:
-    """A claim's verdict and what it follows from, to stand in prose: a line a part, or a reading if parts are many."""
+    """A claim's verdict and its parts as a list in Markdown; if there are more than `MANY` parts, one per reading."""
     lines = [f"**{MARKS[row['verdict']]} {row['id']}: {row['verdict']}.** {row['claim']}", ""]
     parts = row["ours"]
     if len(parts) > MANY:

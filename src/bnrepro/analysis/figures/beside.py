@@ -1,8 +1,8 @@
-"""Variants of one's own beside the networks of Figure 1 or 2: how far each gets, and in what it differs from them.
+"""Variants of one's own beside the networks of Figure 1 or 2: how accurate each is, and how it differs from them.
 
-A variant is compared with those networks of the figure that are nearest to it: that differ from it in the fewest
-sections of the configuration. A normaliser is so set beside the same network with BN and without, a rate beside the
-same network at other rates.
+A variant is compared with the networks of the figure that are nearest to it. These are the networks whose
+configuration differs from it in the fewest sections. A new normaliser is thus compared with the same network with BN
+and without, and a rate with the same network at other rates.
 """
 
 import itertools
@@ -54,7 +54,7 @@ def differences(ours: Record, theirs: Record) -> dict[str, list[str]]:
 
 
 def nearest(ours: Record, arms: Arms) -> dict[str, str]:
-    """The arms that differ from a variant in the fewest sections, by name, and in what."""
+    """The arms that differ from a variant in the fewest sections, by name, and the settings that differ."""
     changes = {name: differences(ours, records[0]) for name, records in arms.items()}
     fewest = min(map(len, changes.values()))
     return {
@@ -86,7 +86,7 @@ def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str
 
 
 def differences_table(own: Arms, arms: Arms, goal: float) -> Table:
-    """One row a variant and network near it: in what they differ, and by how much, paired by seed."""
+    """One row per variant and network near it: how they differ, and by how much, paired by seed."""
     head = ["variant", "beside", "what it has instead", "final top-1, points more"]
     rows = [
         [name, f"{other} (n = {len(arms[other])})", f"`{changes}`", *_compared(records, arms[other], goal)]

@@ -33,7 +33,7 @@ READINGS = {  # which arms stand side by side: (without, with)
 
 
 def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Test accuracy, one column a seed, indexed by step; a run is at chance from where it diverged."""
+    """Test accuracy, one column per seed, indexed by step; a run is at chance from where it diverged."""
     return curves.accuracies(records, CHANCE)
 
 

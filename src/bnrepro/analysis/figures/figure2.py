@@ -109,7 +109,7 @@ def accuracies(records: list[Record]) -> pd.DataFrame:
 
 
 def until_divergence(records: list[Record]) -> pd.DataFrame:
-    """`accuracies` up to where the first seed diverges: as far as a mean over seeds means anything."""
+    """`accuracies` up to the step at which the first seed diverges; from there on a mean over seeds says nothing."""
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
     table = accuracies(records)
     return table.loc[: min(diverged)] if diverged else table

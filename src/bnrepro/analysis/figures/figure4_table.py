@@ -47,7 +47,7 @@ def ours(evaluation: Evaluation) -> dict[str, str]:
 
 
 def claims_table(evaluation: Evaluation) -> Table:
-    """One row a claim."""
+    """One row per claim."""
     measured, verdicts = ours(evaluation), figure4.verdicts(evaluation)
     rows = [[ClaimName(c), PAPER_SAYS[c], measured[c], RULES[c], Verdict(verdicts[c])] for c in figure4.CLAIMS]
     return Table(["claim", "the paper says", "ours", "holds if", "verdict"], rows)

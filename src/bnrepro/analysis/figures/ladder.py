@@ -59,14 +59,14 @@ def of_records(records: list[Record], figure: str) -> Ladder:
 def of_results(source: Path | str, sweep: str, scale: str) -> list[Ladder]:
     """The ladder of a tuning sweep, ``figure1_tuning`` or ``figure2_tuning``; the committed one where there is none.
 
-    It is a list of one, or of none where nothing is committed either; see `bnrepro.analysis.reading.sources.records`.
+    The list is empty where none is committed either; see `bnrepro.analysis.reading.sources.records`.
     """
     records = sources.records(source, sweep, scale) or sources.records(sources.COMMITTED, sweep, scale)
     return [of_records(records, sweep.removesuffix("_tuning"))] if records else []
 
 
 def widths(ladder: Ladder) -> pd.DataFrame:
-    """Per arm its best rate and accuracy, and the lowest and highest rate tried that is within a tenth of its best.
+    """Per arm the best rate, its accuracy, and the lowest and highest rate whose accuracy is within a tenth of that.
 
     ``edge`` says whether the lowest or highest rate tried is among them, so that the range may be wider.
     """

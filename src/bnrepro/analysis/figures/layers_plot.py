@@ -26,7 +26,7 @@ def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
 
 
 def draw(without: Record, with_: Record) -> Figure:
-    """A row a layer: without BN; with BN, before and after it normalises. Grey: all channels; in colour: one."""
+    """A row per layer: without BN; with BN, before and after it normalises. Grey: all channels; in colour: one."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     panels = figure.subplots(len(LAYERS), len(COLUMNS), sharex=True, squeeze=False)
     for line, (layer, name) in zip(panels, LAYERS.items(), strict=True):

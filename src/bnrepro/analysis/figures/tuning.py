@@ -42,8 +42,8 @@ def cells(records: list[Record]) -> pd.DataFrame:
 def best(table: pd.DataFrame) -> pd.DataFrame:
     """For each arm the cell of highest mean held-out accuracy at the end; indexed by arm.
 
-    Only cells with as many seeds as any of the arm compete: a lucky single seed does not win against three. Those with
-    an auxiliary head are an ablation of the best one and do not compete.
+    Only the cells that have the most seeds of their arm compete, so that one lucky seed does not win against three.
+    Cells with an auxiliary head do not compete: they are an ablation of the best one.
     """
     means = table[~table["aux"]].groupby(["arm", *CELL])["top1"].agg(top1="mean", n="count").reset_index()
     means = means[means["n"] == means.groupby("arm")["n"].transform("max")]

@@ -144,7 +144,7 @@ def noise(runs: dict[str, list[Arm]], inside: list[Arm]) -> Figure:
 
 
 def changes(rows: dict[str, Effect]) -> Figure:
-    """C29, C39 to C43: a row a change, and what it adds to the final accuracy."""
+    """C29, C39 to C43: a row per change, and what it adds to the final accuracy."""
     figure, panels = painting.panels(1, 1, 0.7 + 0.32 * len(rows), width=8)
     painting.effects(panels[0, 0], rows)
     panels[0, 0].set_xlabel("final accuracy, change made minus not made, points")

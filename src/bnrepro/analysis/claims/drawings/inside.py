@@ -12,7 +12,7 @@ from bnrepro.analysis.render import style
 
 
 def saturation(arms: list[Arm], deep: list[Arm]) -> Figure:
-    """C04, C27: share of a layer's saturated inputs over training, a panel an arm; final accuracy by depth."""
+    """C04, C27: share of a layer's saturated inputs over training, a panel per arm; final accuracy by depth."""
     figure, panels = painting.panels(1, len(arms) + 1)
     *inside, trainable = panels[0]
     for axes, arm in zip(inside, arms, strict=True):
@@ -76,7 +76,7 @@ def before_after(shapes: dict[str, Arm], runs: dict[str, list[Arm]], final: dict
 
 
 def depth(rows: dict[str, list[Arm]]) -> Figure:
-    """C02, C25, S5: a row a network; what comes down to each layer, and what goes up.
+    """C02, C25, S5: a row per network; what comes down to each layer, and what goes up.
 
     On the left gradients to the inputs of a layer's nonlinearity, over the last layer's, at the first step and after
     training; on the right how far these inputs move, over their norm, with a small step of all weights.

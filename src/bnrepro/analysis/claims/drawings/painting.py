@@ -20,7 +20,7 @@ LINES = (":", "--", "-")  # of the first, the second and the third layer
 SHORT = 50  # a logarithmic axis from its end to its beginning
 NUDGE = 0.12  # between the dots of several arms
 Frames = Callable[[list[Record]], pd.DataFrame]
-Effect = tuple[np.ndarray, Estimate]  # a number a seed, and their mean and interval
+Effect = tuple[np.ndarray, Estimate]  # a number per seed, and their mean and interval
 
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
@@ -91,7 +91,7 @@ def arm_line(axes: Axes, frame: pd.DataFrame, arm: Arm, marker: str = "") -> boo
 
 
 def arm_lines(axes: Axes, arms: list[Arm], frames: Frames, marker: str = "") -> None:
-    """A line an arm, of what ``frames`` makes of its records."""
+    """A line per arm, of what ``frames`` makes of its records."""
     drawn = [arm_line(axes, frames(arm.records), arm, marker) for arm in arms]
     if not any(drawn):
         absent(axes)
@@ -103,7 +103,7 @@ def over(frame: pd.DataFrame, at: int) -> pd.DataFrame:
 
 
 def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = lambda frame: frame) -> None:
-    """A line a layer and arm over the steps; a legend of layers if there is one arm, else of arms."""
+    """A line per layer and arm over the steps; a legend of layers if there is one arm, else of arms."""
     for arm in arms:
         count = series.layers(arm.records, quantity)
         for layer in range(1, count + 1):
@@ -117,14 +117,14 @@ def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = l
 
 
 def accuracy_lines(axes: Axes, arms: list[Arm], network: str, x: str = "steps") -> None:
-    """A panel of accuracy over the steps, a line an arm."""
+    """A panel of accuracy over the steps, a line per arm."""
     arm_lines(axes, arms, series.accuracy)
     axes.set_ylim(0, None)
     finish(axes, f"{network}: accuracy", x, legend="best")
 
 
 def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
-    """A row a name, in it a dot a seed and arm."""
+    """A row per name, in it a dot per seed and arm."""
     for k, arms in enumerate(rows.values()):
         for j, arm in enumerate(arms):
             values = [measured(record) for record in arm.records]
@@ -138,7 +138,7 @@ def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], fl
 
 
 def effects(axes: Axes, rows: dict[str, Effect]) -> None:
-    """A row an effect in points: seeds, mean, and interval; in colour if that leaves out zero."""
+    """A row per effect in points: seeds, mean, and interval; in colour if that leaves out zero."""
     for k, (values, estimate) in enumerate(rows.values()):
         if not len(values):
             middle = {"transform": axes.get_yaxis_transform(), "va": "center"}
