@@ -94,13 +94,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
         tables={name: {table.title: table for table in page.tables} for name, page in pages.items()},
         homes={name: f"results/{home.relative_to(results)}" for name, home in homes.items()},
         pictures={
-            f"{name}/{stem}": _picture(homes[name] / f"{stem}.svg")
-            for name, stem in (
-                ("figure1", "figure"),
-                ("figure2", "figure"),
-                ("figure2", "activations"),
-                ("figure4", "figure"),
-            )
+            name: {path.stem: _picture(path) for path in sorted(home.glob("*.svg"))} for name, home in homes.items()
         },
         rows=[claims.entry(row, root, run_folders, links) for row in rows],
         counts={verdict: len(ids) for verdict, ids in ledger.counts(rows).items()},

@@ -34,7 +34,7 @@ def number(part: Row) -> str:
 
 
 def decisive(row: Row) -> list[Row]:
-    """The first part with the claim's own verdict; if it is contested, the first that holds and the first that fails."""
+    """The first part with the claim's verdict; of a contested claim the first that holds, and the first that fails."""
     parts = [part for part in row["ours"] if not part.get("check")]
     first = {part["verdict"]: part for part in reversed(parts)}
     if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
