@@ -144,6 +144,15 @@ def test_at_a_scale_without_committed_records_all_comes_from_the_runs_directory(
     assert "| quick | with BN (n = 2) |" in (tmp_path / "out" / "beside.md").read_text()
 
 
+def test_the_figures_own_networks_are_the_committed_ones_unless_records_are_named(places, monkeypatch, tmp_path):
+    results, runs = places
+    networks = []
+    monkeypatch.setattr(report.beside, "report", lambda figure, names, source, of, *rest: networks.append(of) or [])
+    for more in ([], ["--scale", "smoke"], ["--records", str(tmp_path)]):
+        assert report.main(["--results", str(results), "figure1", "--beside", "mine", *more]) == 0
+    assert networks == [results, runs, tmp_path]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -113,8 +113,10 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
     if name == "site":
         return _site(options)
     if options.beside:
-        source, out = options.records or RUNS, options.out or RUNS / name
-        return beside.report(FIGURES[name], options.beside, source, options.scale, options.results, out)
+        figure, source, out = FIGURES[name], options.records or RUNS, options.out or RUNS / name
+        committed = not options.records and not figure.lacking(options.results, options.scale)
+        networks = options.results if committed else source
+        return beside.report(figure, options.beside, source, networks, options.scale, options.results, out)
     return rebuild(name, options.results, options.out, options.records, options.scale)
 
 

@@ -112,7 +112,13 @@ def page(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) ->
 
 
 def report(
-    figure: Figure, names: Sequence[str], source: Source, scale: str | None, results: Path, out: Path
+    figure: Figure,
+    names: Sequence[str],
+    source: Source,
+    networks: Source,
+    scale: str | None,
+    results: Path,
+    out: Path,
 ) -> list[Path]:
     """Draw and tabulate variants of one's own in a figure: beside.png, beside.svg and beside.md.
 
@@ -120,8 +126,9 @@ def report(
         figure: one that draws such variants.
         names: the variants, whose records are in the source.
         source: a runs directory, W&B or some runs.
+        networks: where the records of the figure's own networks are.
         scale: of the records; the figure's usual one if not given.
-        results: the figure's own networks are the committed ones; where none are committed, those of the source.
+        results: the committed results, which say which configuration of a network is meant.
         out: the folder to write to.
     """
     scale = scale or figure.scale
@@ -135,7 +142,7 @@ def report(
         if name not in known:
             hint = f"; {suggest(name, known)}" if known else ""
             raise UserError(f"no complete record of {name} for {figure.name} at scale={scale} in {source}{hint}")
-    arms = figure.arms(source if figure.lacking(results, scale) else results, scale, results)
+    arms = figure.arms(networks, scale, results)
     own, titled = by_variant(records, *names), {figure.titles[name]: arm for name, arm in arms.items()}
     table = page(own, titled, [figure.titles[name] for name in figure.needed], figure.goals(arms))
     paths = style.save(figure.with_own(arms, own), out / "beside")
