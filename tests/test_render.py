@@ -1,7 +1,5 @@
 """Tables as Markdown, and figures as the registry reports them."""
 
-from pathlib import Path
-
 from matplotlib.figure import Figure as Drawing
 
 from bnrepro.analysis.figures.figure import Figure
@@ -27,9 +25,6 @@ def test_prose_leaves_out_what_is_not_so():
 
 
 def test_a_figure_of_one_module_and_one_entry_is_reported(tmp_path):
-    def read(figure: Figure, source: Path, scale: str, results: Path) -> tuple:
-        return (figure.arms(source, scale, results),)
-
     def draw(arms: dict) -> dict[str, Drawing]:
         drawing = Drawing()
         drawing.subplots().plot(arms["mine"][0].metrics["val/top1"])
@@ -40,7 +35,7 @@ def test_a_figure_of_one_module_and_one_entry_is_reported(tmp_path):
             "Mine", "Above.", [Table(["variant", "n"], [[name, str(len(runs))] for name, runs in arms.items()])]
         )
 
-    figure = Figure("mine", "Mine", read, draw, page, needed=("mine",), files=("extra.json",))
+    figure = Figure("mine", "Mine", draw, page, needed=("mine",), files=("extra.json",))
     assert figure.lacking(tmp_path) == ["mine"]
     write_run(figure.home(tmp_path) / "runs", "mine", 0, [0.1, 0.2])
     assert figure.lacking(tmp_path) == ["extra.json"]

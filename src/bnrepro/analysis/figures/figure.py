@@ -15,6 +15,11 @@ from bnrepro.analysis.render.table import Page
 from bnrepro.records.files import write_text
 
 
+def networks_alone(figure: "Figure", source: Source, scale: str, results: Path) -> tuple[Arms]:
+    """What a figure is drawn from, if it is from the records of its networks and nothing else."""
+    return (figure.arms(source, scale, results),)
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure, or a sweep that is reported like one.
@@ -22,12 +27,12 @@ class Figure:
     Args:
         name: of its folder in ``results/`` and of its report.
         title: what the page calls it.
-        read: from the figure, a source (see `sources.records`), a scale and the committed results, what ``draw`` and
-            ``page`` take.
         draw: its drawings by the stem of their files.
         page: its table.md.
         needed: the variants without which it is not reported.
         scale: where its committed records usually are.
+        read: gives what ``draw`` and ``page`` take, from the figure, a source (see `sources.records`), a scale and the
+            committed results.
         titles: the names of its networks, by variant.
         files: what it needs beside the records.
         caption: what it shows, in a few sentences.
@@ -37,11 +42,11 @@ class Figure:
 
     name: str
     title: str
-    read: Callable[["Figure", Source, str, Path], tuple]
     draw: Callable[..., dict[str, Drawing]]
     page: Callable[..., Page]
     needed: Sequence[str]
     scale: str = "laptop"
+    read: Callable[["Figure", Source, str, Path], tuple] = networks_alone
     titles: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     caption: str = ""

@@ -32,10 +32,6 @@ def _figure1(figure: Figure, source: Source, scale: str, results: Path) -> tuple
     return figure.arms(source, scale, results), by_variant(check, "plain", "bn") if check else None
 
 
-def _figure2(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Arms]:
-    return (figure.arms(source, scale, results),)
-
-
 def _draw2(arms: Arms) -> dict[str, Drawing]:
     plain, bn = (arms[name][0] for name in figure2.REQUIRED)
     return {"figure": figure2_plot.draw(arms), "activations": layers_plot.draw(plain, bn)}
@@ -71,18 +67,18 @@ def _tuning(of: str, title: str, scale: str, sweep: str, *needed: str) -> Figure
     def draw(records: list[Record], ladders: list[Ladder]) -> dict[str, Drawing]:
         return {"figure": ladder.draw(ladders)}
 
-    return Figure(f"{of}_tuning", title, read, draw, page, needed, scale)
+    return Figure(f"{of}_tuning", title, draw, page, needed, scale, read)
 
 
 _ALL = (
     Figure(
         "figure1",
         "Figure 1",
-        _figure1,
         lambda arms, again: {"figure": figure1.draw(arms)},
         figure1_table.page,
         needed=("plain", "bn"),
         scale="paper",
+        read=_figure1,
         titles=figure1.TITLES,
         caption="""Three hidden layers of 100 sigmoids on binary images, 50,000 steps, with and without batch
         normalisation. The paper prints curves and no numbers. Its rates are not given, so the two networks are compared
@@ -94,7 +90,6 @@ _ALL = (
     Figure(
         "figure2",
         "Figures 2 and 3",
-        _figure2,
         _draw2,
         figure2_table.page,
         needed=figure2.REQUIRED,
@@ -109,10 +104,10 @@ _ALL = (
     Figure(
         "figure4",
         "Figure 4",
-        _figure4,
         _draw4,
         figure4_table.page,
         needed=figure4.MEMBERS,
+        read=_figure4,
         files=figure4.FILES,
         caption="""Six networks, each looked at through 1, 10 or 144 crops, alone and together. Bands are the range over
         all choices of so many networks; areas of the dots in (c) are images.""",
