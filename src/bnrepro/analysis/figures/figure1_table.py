@@ -1,10 +1,14 @@
-"""Figure 1 in numbers."""
+"""Figure 1 in numbers, and as the registry knows it."""
+
+from pathlib import Path
 
 import pandas as pd
 
 from bnrepro.analysis.figures import figure1
+from bnrepro.analysis.figures.figure import Figure
+from bnrepro.analysis.reading import sources
 from bnrepro.analysis.reading.drift import layer_drift
-from bnrepro.analysis.reading.load import Arms, Record
+from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table, Verdict
@@ -133,3 +137,26 @@ def page(arms: Arms, again: Arms | None = None) -> Page:
     ]
     opening = prose("figure1", "opening", seeds=[record.seed for record in arms["plain"]])
     return Page("Figure 1: MNIST, measured", opening, tables, level=3)
+
+
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Arms, Arms | None]:
+    """The arms, and where they are the committed ones, those of other seeds in figure1_check."""
+    check = sources.records(results, "figure1_check", scale) if source == results else []
+    return figure.arms(source, scale, results), by_variant(check, "plain", "bn") if check else None
+
+
+FIGURE = Figure(
+    "figure1",
+    "Figure 1",
+    lambda arms, again: {"figure": figure1.draw(arms)},
+    page,
+    needed=("plain", "bn"),
+    scale="paper",
+    read=_read,
+    titles=figure1.TITLES,
+    caption="""Three hidden layers of 100 sigmoids on binary images, 50,000 steps, with and without batch
+    normalisation. The paper prints curves and no numbers. Its rates are not given, so the two networks are compared
+    in three readings.""",
+    with_own=figure1.draw,
+    goals=lambda arms: figure1.TARGETS,
+)

@@ -1,10 +1,12 @@
-"""Figure 3 and what belongs beside it: results/figure2/<scale>/table.md."""
+"""Figure 3 and the tables beside it, results/figure2/<scale>/table.md, and Figure 2 as the registry knows it."""
 
 from collections.abc import Iterable
 
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 
-from bnrepro.analysis.figures import figure2
+from bnrepro.analysis.figures import figure2, figure2_plot, layers_plot
+from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED, gain, speed_up
 from bnrepro.analysis.figures.figure2_claims import best_control, claims_table
 from bnrepro.analysis.reading import dataset
@@ -165,3 +167,23 @@ def page(arms: Arms) -> Page:
     """The whole of table.md, for the arms that are there; `figure2.REQUIRED` must be."""
     title = "Figures 2 and 3: Inception with and without BN, measured"
     return Page(title, _opening(arms), [claims_table(arms), *tables(arms).values()])
+
+
+def _draw(arms: Arms) -> dict[str, Drawing]:
+    plain, bn = (arms[name][0] for name in figure2.REQUIRED)
+    return {"figure": figure2_plot.draw(arms), "activations": layers_plot.draw(plain, bn)}
+
+
+FIGURE = Figure(
+    "figure2",
+    "Figures 2 and 3",
+    _draw,
+    page,
+    needed=figure2.REQUIRED,
+    titles={name: figure2.full_title(name) for name in figure2.VARIANTS},
+    caption="""The paper trains on ImageNet; this is Tiny-ImageNet at the scale of two cores, so only order and
+    ratios can be set beside the paper's numbers. Rings are where the mean over seeds reaches the baseline's own
+    maximum, crosses where a run diverges. Dashed lines are the same networks without BN, off at first.""",
+    with_own=figure2_plot.draw,
+    goals=lambda arms: (figure2.target(arms[figure2.BASELINE]),),
+)

@@ -1,13 +1,19 @@
-"""The table of Figure 4, the paper's rows beside ours, and what else there is to say of an ensemble."""
+"""The tables of Figure 4, the paper's rows beside ours, and Figure 4 as the registry knows it."""
 
-from bnrepro.analysis.figures import figure4
+from pathlib import Path
+
+from matplotlib.figure import Figure as Drawing
+
+from bnrepro.analysis.figures import figure4, figure4_plot
+from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure4 import MOST, Evaluation, mcnemar, over_images
-from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading import dataset, sources
+from bnrepro.analysis.reading.load import Record, Source
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table, Verdict
 from bnrepro.analysis.render.text import interval, percent
+from bnrepro.errors import UserError
 
 PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 error (on ImageNet's validation images)
     ("GoogLeNet ensemble", "224", "144", "7", "", "6.67"),
@@ -158,3 +164,28 @@ def page(evaluation: Evaluation, members: list[Record]) -> Page:
         calibration_table(evaluation),
     ]
     return Page("Figure 4: crops and an ensemble, measured", opening, tables)
+
+
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Evaluation, list[Record]]:
+    if not isinstance(source, Path | str):
+        raise UserError("figure4 is of an evaluation, not of runs; give the runs directory, which holds both")
+    evaluation = figure4.evaluation(source, scale)
+    return evaluation, figure4.networks(evaluation, sources.records(source, figure.name, scale))
+
+
+def _draw(evaluation: Evaluation, members: list[Record]) -> dict[str, Drawing]:
+    title = f"{dataset.title(members[0])}; {evaluation.images:,} validation images"
+    return {"figure": figure4_plot.draw(evaluation, title)}
+
+
+FIGURE = Figure(
+    "figure4",
+    "Figure 4",
+    _draw,
+    page,
+    needed=figure4.MEMBERS,
+    read=_read,
+    files=figure4.FILES,
+    caption="""Six networks, each looked at through 1, 10 or 144 crops, alone and together. Bands are the range over
+    all choices of so many networks; areas of the dots in (c) are images.""",
+)

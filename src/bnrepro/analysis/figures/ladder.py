@@ -1,8 +1,10 @@
 """The ladder of rates: how accurate a network gets, and how soon, at each learning rate, with and without BN.
 
-It is drawn from the tuning sweeps, which are scored on training images held out of training.
+It is drawn from the tuning sweeps, which are scored on training images held out of training. As the registry knows
+them, these sweeps are figures of their own.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.figures import tuning
+from bnrepro.analysis.figures.figure import Figure as Registered
 from bnrepro.analysis.reading import curves, dataset, sources
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Record, Source
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.prose import prose
-from bnrepro.analysis.render.table import Table
+from bnrepro.analysis.render.table import Page, Table
+from bnrepro.errors import UserError
 
 SHARE = 0.95  # of the best accuracy without BN: the accuracy whose steps are counted
 NEAR = 0.9  # of its own best: within this an accuracy counts as good
@@ -123,3 +127,30 @@ def table(ladder: Ladder) -> Table:
     head = ["network", "best rate", "its accuracy, %", f"rates within {1 - NEAR:.0%} of it", "factor between them"]
     title = "The ladder of rates"
     return Table(head, rows, title, prose("tuning", title, near=f"{NEAR:.0%}"))
+
+
+def _tuning(of: str, title: str, scale: str, sweep: str, *needed: str) -> Registered:
+    """The entry of the sweep that tuned a figure; beside the ladder of Figure 2 stands that of Figure 1."""
+
+    def read(figure: Registered, source: Source, scale: str, results: Path) -> tuple[list[Record], list[Ladder]]:
+        records = sources.records(source, figure.name, scale)
+        if not records:
+            command = f"python scripts/train.py -m sweep={sweep} scale={scale}"
+            raise UserError(f"no complete record of {figure.name} in {source}; run {command}")
+        beside = of_results(results, "figure1_tuning", "paper") if of == "figure2" else []
+        return records, [of_records(records, of), *beside]
+
+    def page(records: list[Record], ladders: list[Ladder]) -> Page:
+        own = tuning.page(records, of)
+        return replace(own, tables=[*own.tables, table(ladders[0])])
+
+    def drawn(records: list[Record], ladders: list[Ladder]) -> dict[str, Figure]:
+        return {"figure": draw(ladders)}
+
+    return Registered(f"{of}_tuning", title, drawn, page, needed, scale, read)
+
+
+FIGURES = (
+    _tuning("figure1", "Figure 1", "paper", "figure1_tuning", "tune_plain", "tune_bn"),
+    _tuning("figure2", "Figures 2 and 3", "laptop", "figure2_base_rate", "tune_plain"),
+)
