@@ -22,11 +22,7 @@ Rows = list[tuple[int, dict[str, float]]]
 
 
 def ledger_rows(results: Path) -> list[Row]:
-    """The committed ledger.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The committed ledger."""
     if not (results / "claims.json").is_file():
         raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py claims")
     return list(read_json(results / "claims.json"))

@@ -24,9 +24,6 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
 
     Returns:
         the addresses of both.
-
-    Raises:
-        UserError: there is no account, or W&B cannot be reached.
     """
     if wandb_setup.resolve_mode("auto") != "online":
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")

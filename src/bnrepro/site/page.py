@@ -63,9 +63,6 @@ def build(results: Path, page: Path, repository: str = "") -> str:
         results: the folder of committed results; configs/ and notebooks/ are beside it.
         page: the folder that the page will be in.
         repository: the address of the repository's files; without one, links are relative.
-
-    Raises:
-        UserError: a table, a figure or the ledger is not there.
     """
     root, links = results.resolve().parent, Links(results.resolve().parent, page.resolve(), repository)
     if not (results / "claims.json").is_file():

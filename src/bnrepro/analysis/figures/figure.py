@@ -64,11 +64,7 @@ class Figure:
         return variants or [name for name in self.files if not (home / name).is_file()]
 
     def arms(self, source: Source = COMMITTED, scale: str | None = None, results: Path = COMMITTED) -> Arms:
-        """Its networks; of several configurations of one variant the committed one.
-
-        Raises:
-            UserError: a needed variant has no record, or a variant has several configurations and none is committed.
-        """
+        """Its networks; of several configurations of one variant the committed one."""
         scale = scale or self.scale
         records, committed = (sources.records(place, self.name, scale) for place in (source, results))
         present = {record.variant for record in records}

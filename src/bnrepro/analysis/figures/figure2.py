@@ -147,7 +147,7 @@ def gain(without: list[Record], with_: list[Record], measure: Measure = finals) 
 
 
 class SpeedUp(NamedTuple):
-    """How many times fewer steps a fast arm takes to a target than a slow one, a ratio per seed that both have.
+    """How many times fewer steps a fast arm takes to a target than a slow one: a ratio for each seed that both have.
 
     A seed that never gets there counts with all of T. The ratio is then a bound: a lower one if the slow arm never gets
     there, an upper one if the fast arm does not.

@@ -59,11 +59,7 @@ class Evaluation:
 
 
 def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
-    """Read the three files, which are of networks at this scale.
-
-    Raises:
-        UserError: they are not there.
-    """
+    """Read the three files, which are of networks at this scale."""
     if not (folder / "evaluation.json").is_file():
         raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
@@ -81,11 +77,7 @@ def evaluation(source: Path | str, scale: str) -> Evaluation:
 
 
 def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:
-    """The records of the networks that were evaluated, in their order.
-
-    Raises:
-        UserError: one is not among these records.
-    """
+    """The records of the networks that were evaluated, in their order."""
     by_name = {record.path.name: record for record in records}
     if unknown := [name for name in evaluation.info["runs"] if name not in by_name]:
         again = f"python scripts/evaluate.py scale={evaluation.info['scale']}"
@@ -96,7 +88,7 @@ def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:
 def over_images(values: np.ndarray) -> Estimate:
     """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images.
 
-    Only how many of the drawn images have each of the few distinct values is drawn, which is the same resampling.
+    There are few distinct values. Drawing how many of the resampled images have each of them is the same resampling.
     """
     m = len(values)
     distinct, counts = np.unique(values.round(12), return_counts=True)

@@ -54,11 +54,7 @@ class Record:
 
     @cached_property
     def probes(self) -> dict[str, np.ndarray]:
-        """The arrays of probes.npz.
-
-        Raises:
-            UserError: the record has none.
-        """
+        """The arrays of probes.npz."""
         if not (self.path / "probes.npz").is_file():
             raise UserError(f"{self.path} has no probes.npz; a run read from W&B's history alone has none")
         with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
@@ -76,9 +72,6 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
         source: where records are.
         figure: only of this figure: a runs directory and a W&B project hold several.
         scale: only at this scale.
-
-    Raises:
-        UserError: W&B cannot be read.
     """
     if not isinstance(source, Path | str):
         folders = sorted(source, key=lambda path: path.name)
@@ -107,9 +100,6 @@ def by_variant(
         prefer: configurations (`Record.group`) to take where a variant has records of several.
         figure: where its experiments are, for a message.
         scale: at which its records are looked for, for the same message.
-
-    Raises:
-        UserError: a variant has no record, or records of several configurations none of which is preferred.
     """
     arms = {}
     for variant in variants:
