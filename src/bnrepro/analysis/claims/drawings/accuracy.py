@@ -38,7 +38,7 @@ def without_gradient(numbers: dict[str, dict[str, float]], trained: list[Arm], i
     painting.layer_lines(norms, trained, "weights/norm")
     painting.log_scale(norms)
     title = "network of Fig. 1, layers 1 (dotted) to 3"
-    finish(norms, title, "steps", legend="best", ylabel="norm of a layer's weights")
+    finish(norms, title, "steps", ylabel="norm of a layer's weights")
     painting.accuracy_lines(small, trained, "network of Fig. 1")
     painting.accuracy_lines(large, inception, "Inception")
     return figure
