@@ -49,7 +49,7 @@ from bnrepro.analysis.claims.drawings.painting import ABSENT
 from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.render.style import SIGMOID, WITH, WITHOUT, X30
-from bnrepro.analysis.render.text import grid
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli.notebooks import at_root
 from bnrepro.records.files import read_json
 
@@ -61,6 +61,11 @@ exact = read_json(RESULTS / ledger.IDENTITIES)["numbers"]
 
 NONE, STOP, NOISY = {"norm.name": "none"}, {"norm.name": "bn_stop_gradient"}, {"norm.name": "noisy_bn"}
 BN, RELU = {"norm.name": "bn"}, {"model.nonlinearity": "relu"}
+
+
+def grid(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return str(Table(head, rows))
 
 
 def arm(label: str, colour: str, experiment: str, keys: dict | None = None, varied: str = "") -> Arm:
@@ -79,7 +84,7 @@ def pair(experiment: str, keys: dict | None = None, varied: str = "") -> list[Ar
 
 def verdicts(*claims: str) -> None:
     """What the ledger says of some claims."""
-    display(Markdown("\n".join(table.told(rows[claim]) for claim in claims)))
+    display(Markdown("\n".join(table.spelled_out(rows[claim]) for claim in claims)))
 
 
 def say(text: str, *needed: Arm) -> None:

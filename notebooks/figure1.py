@@ -31,6 +31,7 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.figures import figure1, figure1_table, tuning
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading import sources
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
 from bnrepro.analysis.reading.statistics import Estimate
@@ -38,8 +39,7 @@ from bnrepro.analysis.render.style import WITH, WITHOUT
 from bnrepro.cli.notebooks import at_root
 
 at_root()
-readings = (name for pair in figure1.READINGS.values() for name in pair)
-arms = sources.arms(source, "figure1", scale, "plain", "bn", also=readings)
+arms = FIGURES["figure1"].arms(source, scale)
 plain, bn = arms["plain"], arms["bn"]
 pd.Series({name: len(runs) for name, runs in arms.items()}, name="seeds").to_frame()
 
@@ -51,16 +51,16 @@ pd.Series({name: len(runs) for name, runs in arms.items()}, name="seeds").to_fra
 # The unit in (b) and (c) is not chosen by eye: it is the one whose drift (defined below) is the median of its layer.
 
 # %%
-display(figure1.draw(plain, bn))
+display(figure1.draw(arms))
 
 # %% [markdown]
 # ## The numbers
 
 # %%
-display(Markdown(figure1_table.verdict_table(plain, bn)))
+display(Markdown(str(figure1_table.verdict_table(plain, bn))))
 for title, (without, with_) in figure1.READINGS.items():
     if without in arms and with_ in arms:
-        display(Markdown(figure1_table.reading(title, arms[without], arms[with_])))
+        display(Markdown(str(figure1_table.reading(title, arms[without], arms[with_]))))
 
 # %% [markdown]
 # How much of this is the choice of rate? The tuning sweep, on 10,000 training images held out of training, shows where
@@ -83,7 +83,7 @@ cells.pivot_table(index="rate", columns=["arm", "std"], values="accuracy, %", ag
 # holds in place.
 
 # %%
-display(Markdown(figure1_table.drift_table(plain, bn)))
+display(Markdown(str(figure1_table.drift_table(plain, bn))))
 
 # %%
 figure = Figure(figsize=(9, 2.8), layout="constrained")

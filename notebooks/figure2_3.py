@@ -44,23 +44,19 @@ from IPython.display import Markdown, display
 
 from bnrepro.analysis.figures import figure2, figure2_plot, figure2_table, ladder, layers_plot, shattered
 from bnrepro.analysis.figures.figure2_claims import claims_table
-from bnrepro.analysis.reading import sources
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.drift import unit_drift
 from bnrepro.cli.notebooks import at_root
 
 at_root()
-arms = sources.arms(source, "figure2", scale, *figure2.REQUIRED, also=figure2.VARIANTS)
-sections = figure2_table.sections(arms)
+arms = FIGURES["figure2"].arms(source, scale)
+tables = figure2_table.tables(arms)
 
 
 def show(*titles: str) -> None:
     """The tables of these titles; what has not been trained yet is named."""
     for title in titles:
-        if title in sections:
-            text, table = sections[title]
-            display(Markdown(f"### {title}\n\n{text}\n\n{table}"))
-        else:
-            display(Markdown(f"*{title}: not trained yet.*"))
+        display(Markdown(str(tables[title]) if title in tables else f"*{title}: not trained yet.*"))
 
 
 pd.DataFrame(
@@ -134,8 +130,9 @@ if inside:
 # %%
 rungs = [*ladder.of_results(source, "figure2_tuning", scale), *ladder.of_results(source, "figure1_tuning", "paper")]
 display(ladder.draw(rungs))
-for one in rungs:
-    display(Markdown(f"**{one.title}**\n\n{ladder.table(one)}"))
+for network in rungs:
+    table = ladder.table(network)
+    display(Markdown(f"**{network.title}**\n\n{table.prose}\n\n{table.grid()}\n"))
 
 # %% [markdown]
 # ## What does the paper's schedule give in so short a run?
@@ -162,7 +159,7 @@ show("GoogLeNet")
 # p-values of all figures are adjusted together.
 
 # %%
-display(Markdown(claims_table(arms)))
+display(Markdown(str(claims_table(arms))))
 
 # %% [markdown]
 # ## Looking inside
@@ -191,12 +188,12 @@ views = {
 
 def drift(name: str, view: str, layer: str) -> float:
     """Mean drift of the recorded channels of a layer, over channels and seeds."""
-    found = []
+    drifts = []
     for record in arms[name]:
         probes = record.probes
         inside = probes["layers"] == probes["layer_names"].tolist().index(layer)
-        found.append(unit_drift(probes, view)[inside & (probes["units"] != layers_plot.POOLED)].mean())
-    return sum(found) / len(found)
+        drifts.append(unit_drift(probes, view)[inside & (probes["units"] != layers_plot.POOLED)].mean())
+    return sum(drifts) / len(drifts)
 
 
 pd.DataFrame(

@@ -34,17 +34,25 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from bnrepro.analysis.figures import figure4, figure4_plot, figure4_table
+from bnrepro.analysis.figures import figure4_plot, figure4_table
 from bnrepro.analysis.figures.figure4 import MOST, by_size
 from bnrepro.analysis.figures.figure4_plot import COLOURS
-from bnrepro.analysis.reading import dataset, sources
+from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli.notebooks import at_root
 
 at_root()
-found = sources.evaluation(source, scale)
-networks = figure4.networks(found, sources.records(source, "figure4", scale))
-where = dataset.title(networks[0])
-Markdown(f"{where}; {found.images:,} validation images. Evaluated by `{found.info['command']}`.")
+evaluation, networks = FIGURES["figure4"].contents(source, scale)
+data = dataset.title(networks[0])
+
+
+def show(table: Table) -> None:
+    """A table without its title and prose."""
+    display(Markdown(table.grid() + "\n"))
+
+
+Markdown(f"{data}; {evaluation.images:,} validation images. Evaluated by `{evaluation.info['command']}`.")
 
 # %% [markdown]
 # ## Figure 4
@@ -53,14 +61,14 @@ Markdown(f"{where}; {found.images:,} validation images. Evaluated by `{found.inf
 # be set side by side are the steps from one row to the next: from one crop to 144, and from one network to six.
 
 # %%
-display(Markdown(figure4_table.figure_table(found, where)))
+show(figure4_table.figure_table(evaluation, data))
 
 # %% [markdown]
 # Behind a single step there is a distribution. The intervals below are bootstrap intervals over images: what other images of
 # the same kind would have said of these very networks. The rules were written before the networks were trained.
 
 # %%
-display(Markdown(figure4_table.claims_table(found)))
+show(figure4_table.claims_table(evaluation))
 
 # %% [markdown]
 # ## The six networks
@@ -69,7 +77,7 @@ display(Markdown(figure4_table.claims_table(found)))
 # changes of its own; it shows how alike they are.
 
 # %%
-display(Markdown(figure4_table.networks_table(found, networks)))
+show(figure4_table.networks_table(evaluation, networks))
 
 # %% [markdown]
 # ## More networks, more crops
@@ -79,7 +87,7 @@ display(Markdown(figure4_table.networks_table(found, networks)))
 # the error is known so well.
 
 # %%
-display(figure4_plot.draw(found, f"{where}; {found.images:,} validation images"))
+display(figure4_plot.draw(evaluation, f"{data}; {evaluation.images:,} validation images"))
 
 # %% [markdown]
 # The first companions help most. If the networks' errors were independent, the gain would go on; it levels off as far as they
@@ -88,8 +96,8 @@ display(figure4_plot.draw(found, f"{where}; {found.images:,} validation images")
 # %%
 figure = Figure(figsize=(7, 2.6), layout="constrained")
 axes = figure.subplots()
-for crops in found.info["crops"]:
-    right = found.count - found.each_wrong(crops).sum(0)
+for crops in evaluation.info["crops"]:
+    right = evaluation.count - evaluation.each_wrong(crops).sum(0)
     shares = pd.Series(right).value_counts(normalize=True).sort_index()
     axes.plot(shares.index, 100 * shares, "o-", ms=3, color=COLOURS[crops], label=f"{crops} crops")
 axes.set(xlabel="networks that are right about an image", ylabel="images, %", ylim=(0, None))
@@ -104,13 +112,13 @@ display(figure)
 # was.
 
 # %%
-display(Markdown(figure4_table.methods_table(found)))
+show(figure4_table.methods_table(evaluation))
 
 # %%
 figure = Figure(figsize=(7, 2.6), layout="constrained")
 axes = figure.subplots()
 for method, line in (("mean", "-"), ("logits", "--"), ("vote", ":")):
-    sizes = 100 * by_size(found, MOST, method)["mean"]
+    sizes = 100 * by_size(evaluation, MOST, method)["mean"]
     axes.plot(sizes.index, sizes, line, color=COLOURS[MOST], label=method)
 axes.set(xlabel="networks", ylabel="top-1 error, %", title=f"{MOST} crops, mean over all choices")
 axes.legend(fontsize=8)
@@ -124,7 +132,7 @@ display(figure)
 # networks that are too sure, and spoils those that were not sure enough.
 
 # %%
-display(Markdown(figure4_table.calibration_table(found)))
+show(figure4_table.calibration_table(evaluation))
 
 # %% [markdown]
 # ## What is seen

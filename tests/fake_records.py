@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from bnrepro.analysis.figures.figure2 import SIGMOIDS, VARIANTS, Arms
+from bnrepro.analysis.figures.figure2 import SIGMOIDS, VARIANTS
 from bnrepro.analysis.figures.layers_plot import LAYERS
-from bnrepro.analysis.reading.load import Record, by_variant, load_records
+from bnrepro.analysis.reading.load import Arms, Record, by_variant, load_records
 
 T = 1000
 GRID = range(100, T + 1, 50)

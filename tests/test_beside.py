@@ -78,7 +78,7 @@ def test_what_trains_no_network_is_no_difference(tmp_path):
 def test_the_table_by_hand(tmp_path):
     """BN-x5 is at 0.30 at step 145 and ends as high; Inception has a row though it is not near."""
     arms = {name: records for name, records in paper_like(tmp_path / "runs").items() if name in ("bn_x5", "inception")}
-    text = beside.table({"mine": mine(tmp_path / "own", seeds=2)}, arms, ["inception"], [0.30])
+    text = str(beside.page({"mine": mine(tmp_path / "own", seeds=2)}, arms, ["inception"], [0.30]))
     assert "| mine | bn_x5 (n = 3) | `norm.name=layer_norm` | +0.05 [-0.59, +0.69] | 0.75 [0.74, 0.77] |" in text
     assert "| mine | 2 | 194 (194 to 194) | 31.00 ± 0.00 |" in text
     assert "| inception | 5 | " in text and "| mine | inception" not in text
@@ -86,16 +86,15 @@ def test_the_table_by_hand(tmp_path):
 
 def test_without_a_common_seed_nothing_is_compared(tmp_path):
     one, other = write_run(tmp_path, "one", 0, [0.1]), write_run(tmp_path, "other", 1, [0.1])
-    assert "| one | other (n = 1) | `nothing` | no seed in common |  |" in beside.differences_table(
-        {"one": [one]}, {"other": [other]}, 0.3
-    )
+    table = beside.differences_table({"one": [one]}, {"other": [other]}, 0.3)
+    assert table.rows == [["one", "other (n = 1)", "`nothing`", "no seed in common", ""]]
 
 
 def test_a_curve_and_a_panel_in_figure_1(tmp_path):
     for variant, probed in (("plain", True), ("bn", True), ("seen", True), ("unseen", False)):
         digits(tmp_path, variant, 0.97, probed=probed)
     arms = by_variant(load_records(tmp_path), "plain", "bn", "seen", "unseen")
-    figure = figure1.draw(arms["plain"], arms["bn"], {name: arms[name] for name in ("unseen", "seen")})
+    figure = figure1.draw(arms, {name: arms[name] for name in ("unseen", "seen")})
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["with BN (n = 2)", "without BN (n = 2)", "unseen (n = 2)", "seen (n = 2)"]
     titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -106,7 +105,7 @@ def test_the_axis_reaches_down_to_a_network_that_hardly_learns(tmp_path):
     digits(tmp_path, "plain", 0.4)
     digits(tmp_path, "bn", 0.97)
     arms = by_variant(load_records(tmp_path), "plain", "bn")
-    axes = figure1.draw(arms["plain"], arms["bn"]).axes[0]
+    axes = figure1.draw(arms).axes[0]
     assert axes.get_ylim() == (0, 1) and not axes.child_axes
 
 
@@ -143,6 +142,15 @@ def test_at_a_scale_without_committed_records_all_comes_from_the_runs_directory(
     arguments = ["--results", str(results), "figure1", "--scale", "smoke", "--out", str(tmp_path / "out")]
     assert report.main([*arguments, "--beside", "quick"]) == 0
     assert "| quick | with BN (n = 2) |" in (tmp_path / "out" / "beside.md").read_text()
+
+
+def test_the_figures_own_networks_are_the_committed_ones_unless_records_are_named(places, monkeypatch, tmp_path):
+    results, runs = places
+    networks = []
+    monkeypatch.setattr(report.beside, "report", lambda figure, names, source, of, *rest: networks.append(of) or [])
+    for more in ([], ["--scale", "smoke"], ["--records", str(tmp_path)]):
+        assert report.main(["--results", str(results), "figure1", "--beside", "mine", *more]) == 0
+    assert networks == [results, runs, tmp_path]
 
 
 @pytest.mark.parametrize(

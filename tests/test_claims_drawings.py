@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.claims import drawings, series, table
-from bnrepro.analysis.claims.drawings import normalisation, painting
+from bnrepro.analysis.claims.drawings import accuracy, painting
 from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
@@ -36,7 +36,7 @@ def value(seed: int, look: int, layer: int) -> float:
 def write(folder: Path, seed: int, name: str = "run", top: float = TOP, **config) -> Record:
     """A run that climbs to ``top`` plus a hundredth of its seed; ``config`` are its sections."""
     status = {"state": "finished", "seed": seed, "variant": name, "steps": STEPS[-1], "group": name}
-    status["final"] = {"val/top1": top + seed / 100} | dict.fromkeys(normalisation.STATISTICS.values(), top / 2)
+    status["final"] = {"val/top1": top + seed / 100} | dict.fromkeys(accuracy.STATISTICS.values(), top / 2)
     seen = np.array([[value(seed, look, layer) for layer in range(1, LAYERS + 1)] for look in range(len(STEPS))])
     probes = dict.fromkeys(QUANTITIES, seen) | {"steps": STEPS, "sites": ["a", "b", "c"], "layers": UNITS}
     rising = np.arange(len(STEPS))[:, None, None]
@@ -124,8 +124,8 @@ def test_ladders_draw_rungs_and_half_of_the_best(tmp_path):
 def test_company_draws_noise_by_size_and_accuracy_by_statistics(tmp_path):
     runs = [write(tmp_path / str(m), 0, training={"batch_size": m}) for m in (2, 64)]
     sizes = Arm("an arm", runs, style.WITH)
-    accuracy, noise, swap = drawings.company([sizes, NOTHING], sizes._replace(records=runs[:1])).axes
-    assert accuracy.lines[0].get_xdata().tolist() == [2, 64] and accuracy.lines[0].get_ydata().tolist() == [TOP, TOP]
+    top1, noise, swap = drawings.company([sizes, NOTHING], sizes._replace(records=runs[:1])).axes
+    assert top1.lines[0].get_xdata().tolist() == [2, 64] and top1.lines[0].get_ydata().tolist() == [TOP, TOP]
     assert noise.lines[0].get_ydata() == pytest.approx([value(0, len(STEPS) - 1, 1)] * 2)
     assert swap.lines[0].get_ydata() == pytest.approx([TOP / 2] * 4)
 
@@ -188,13 +188,13 @@ def test_a_verdict_is_told_by_part_or_by_reading():
     missing = part | {"reading": "b", "verdict": "untested", "n": 0, "value": None}
     row = {"id": "C01", "verdict": "holds", "claim": "It works.", "ours": [part, missing]}
     row["readings"] = {"a": "holds", "b": "untested"}
-    told = table.told(row)
+    told = table.spelled_out(row)
     assert told.startswith("**● C01: holds.** It works.")
     assert "- *a*: a gain: 2.5 [2, 3], n = 5; holds if above 1: **holds**" in told
     assert "- *b*: a gain: not measured yet" in told
     failed = part | {"verdict": "fails", "what": "a loss"}
     check = part | {"verdict": "fails", "what": "sound", "check": True}
     many = {"ours": [part] * table.MANY + [failed, check], "readings": {"a": "fails"}}
-    assert table.told(row | many).count("\n- ") == 1 and "a loss" in table.told(row | many)
+    assert table.spelled_out(row | many).count("\n- ") == 1 and "a loss" in table.spelled_out(row | many)
     many["readings"] = {"a": "inconclusive"}
-    assert "sound (check)" in table.told(row | many)
+    assert "sound (check)" in table.spelled_out(row | many)

@@ -149,7 +149,8 @@ def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
     again = p_value(replace(judged.estimate, n=n), 0.0)
     assert again * judged.q / judged.p <= 0.05 < p_value(replace(judged.estimate, n=n - 1), 0.0) * judged.q / judged.p
     row = {"ours": [ledger._part(judged)]}
-    head, (cells,) = table.parts(row)
+    parts = table.parts(row)
+    head, (cells,) = parts.head, parts.rows
     assert cells[head.index("adjusted p")] == f"{judged.q:.2g}"
     said = f"inconclusive; {n} seeds would decide (by its interval alone it holds; the adjusted p decides)"
     assert cells[head.index("verdict")] == said

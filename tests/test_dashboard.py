@@ -15,7 +15,7 @@ import pytest
 import wandb_workspaces.reports.v2 as wr
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.reading import sources
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.dashboard import main, panels, specification
 from bnrepro.dashboard.overview import Overview, ledger_rows
 from bnrepro.dashboard.panels import BEST
@@ -56,6 +56,16 @@ def logged_in(runs: Path) -> set[str]:
     return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 
+def keys(panel) -> set[str]:
+    """The keys of logged metrics, media and tables that a panel names; not those of the configuration."""
+    lists = [getattr(panel, name, None) or [] for name in ("y", "metrics", "media_keys")]
+    named = [key for keys in lists for key in (keys if isinstance(keys, list) else [keys])]
+    named += [getattr(panel, "x", None), getattr(panel, "z", None)] if isinstance(panel, wr.ScatterPlot) else []
+    named += [column.metric for column in getattr(panel, "columns", [])]
+    named += [getattr(panel, "with_respect_to", None), getattr(panel, "table_name", None)]
+    return {getattr(key, "name", key) for key in named if key and not isinstance(key, wr.Config)}
+
+
 def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_path, monkeypatch):
     runs = Path(environment["BNREPRO_RUNS"])
     instruments = "probe.instruments=[gradients,weights]"
@@ -70,7 +80,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     until = time.monotonic() + 60
     while "ledger" not in (shown := logged_in(tmp_path / "other")) and time.monotonic() < until:
         time.sleep(0.5)  # the service that writes the file may be a moment behind
-    named = {key for section in found for panel in section.panels for key in panels.keys(panel)}
+    named = {key for section in found for panel in section.panels for key in keys(panel)}
     assert named <= trained | inception | sites | shown | {"best/tune/top1"}
     assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
     assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
@@ -84,7 +94,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
 def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
     rows = dict(overview.rows)
     marked = {key: step for step, values in rows.items() for key in values if key.startswith("figure2/crossing/")}
-    arms = sources.arms(RESULTS, "figure2", "laptop", *figure2.REQUIRED, also=figure2.VARIANTS)
+    arms = FIGURES["figure2"].arms(RESULTS)
     goal = figure2.target(arms["inception"])
     assert "figure2/crossing/inception" in marked
     for key, step in marked.items():

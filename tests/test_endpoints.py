@@ -69,8 +69,8 @@ def test_every_reading_of_a_figure_is_in_an_adjustment_or_says_why_not():
 
 
 def test_the_ledger_shows_the_adjusted_p_or_why_there_is_none():
-    head, lines = table.parts(rows()["C31"])
-    cell = lines[0][head.index("adjusted p")]
+    parts = table.parts(rows()["C31"])
+    cell = parts.rows[0][parts.head.index("adjusted p")]
     endpoints = rows()["C31"]["ours"][0]["endpoints"]
     assert {one["q"] is None for one in endpoints} == {True, False}
     shown = {one["what"]: one["note"] if one["q"] is None else format(one["q"], ".2g") for one in endpoints}
@@ -81,9 +81,9 @@ def test_a_ratio_of_steps_has_one_interval(tmp_path):
     """The line of a claim and that of the table are of the same two arms."""
     arms = paper_like(tmp_path)
     ours = figure2_claims.words(figure2_claims.endpoints("C34", arms)[0])
-    (line,) = [row for row in figure2_table.reading(arms, ["bn_x5_equal"]).splitlines() if "BN-x5" in row]
+    (line,) = [row for row in figure2_table.reading(arms, ["bn_x5_equal"]).rows if "BN-x5" in row]
     interval = ours.split(": ")[1]
-    assert "[" in interval and f"| {interval} |" in line
+    assert "[" in interval and interval in line
 
 
 def test_a_report_that_judges_no_such_claim_is_one_line():

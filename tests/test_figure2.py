@@ -6,6 +6,7 @@ import yaml
 
 from bnrepro.analysis.figures import figure2, figure2_plot, figure2_table, layers_plot
 from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.render.text import reached
 from bnrepro.cli import report
 from bnrepro.errors import UserError
@@ -13,7 +14,7 @@ from fake_records import NAMES, arm, line, paper_like, write_run
 
 
 @pytest.fixture
-def arms(tmp_path) -> figure2.Arms:
+def arms(tmp_path) -> Arms:
     return paper_like(tmp_path / "runs")
 
 
@@ -77,7 +78,7 @@ def test_classes_and_images_come_from_the_configuration(tmp_path, name, classes,
 
 
 def test_the_table_says_what_is_there_and_what_is_not(arms):
-    text = figure2_table.table(arms)
+    text = str(figure2_table.page(arms))
     (row, short) = [
         line for line in text.splitlines() if line.startswith("| BN-x5 | 0.005 | 2.1M (14.8 times fewer) | 73.0")
     ]
@@ -92,7 +93,7 @@ def test_the_table_says_what_is_there_and_what_is_not(arms):
 
 
 def test_the_table_names_the_seeds_that_are_still_missing(arms):
-    text = figure2_table.table(arms | {"bn_baseline": arms["bn_baseline"][:1]})
+    text = str(figure2_table.page(arms | {"bn_baseline": arms["bn_baseline"][:1]}))
     assert "Seeds so far, where the rules ask for more: BN-Baseline 1 of 5." in " ".join(text.split())
 
 
@@ -118,16 +119,16 @@ def test_the_report_is_the_same_bytes_each_time_and_needs_the_first_two_networks
     stray = write_run(tmp_path / "runs", "bn_x5", 9, [0.9], group="other")  # of Figure 1
     (stray.path / "config.yaml").write_text(yaml.safe_dump(stray.config | {"figure": "figure1"}))
     runs = tmp_path / "runs"
-    paths = report.REPORTS["figure2"](runs, tmp_path / "out", runs)
+    paths = report.rebuild("figure2", tmp_path, tmp_path / "out", runs)
     names = ["figure.png", "figure.svg", "activations.png", "activations.svg", "table.md"]
     assert [path.name for path in paths] == names
-    for path in report.REPORTS["figure2"](runs, tmp_path / "again", runs):
+    for path in report.rebuild("figure2", tmp_path, tmp_path / "again", runs):
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
-    assert (tmp_path / "out" / "table.md").read_text() == figure2_table.table(arms)  # without the stray
+    assert (tmp_path / "out" / "table.md").read_text() == str(figure2_table.page(arms))  # without the stray
     for path in runs.glob("inception-s*/status.json"):
         path.unlink()
     with pytest.raises(UserError, match="experiment=figure2/inception"):
-        report.REPORTS["figure2"](runs, tmp_path / "out", runs)
+        report.rebuild("figure2", tmp_path, tmp_path / "out", runs)
 
 
 def test_reports_have_their_scales(tmp_path, capsys):

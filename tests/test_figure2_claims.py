@@ -8,14 +8,14 @@ import pytest
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2_claims import CLAIMS, claims_table, endpoints, words
 from bnrepro.analysis.reading.endpoints import Endpoint
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from fake_records import FIVE, arm, line, paper_like
 
 FAR = (-0.06, -0.03, 0.0, 0.03, 0.06)  # seeds that do not agree
 
 
 @pytest.fixture(scope="module")
-def arms(tmp_path_factory) -> figure2.Arms:
+def arms(tmp_path_factory) -> Arms:
     return paper_like(tmp_path_factory.mktemp("arms"))
 
 
@@ -37,7 +37,7 @@ def test_networks_that_do_what_the_paper_says(arms):
 
 
 def test_the_table_has_a_row_per_reading_and_says_what_is_missing(arms):
-    text = claims_table({name: records for name, records in arms.items() if "x30" not in name})
+    text = claims_table({name: records for name, records in arms.items() if "x30" not in name}).grid()
     assert len(text.splitlines()) == 2 + 9
     assert "| C35, beta starts at 1 | BN-x30" in text and text.count("not measured yet") == 2
     assert "steps of Inception over those of BN-Baseline: 2.13 [" in text

@@ -17,10 +17,10 @@ RESULTS = ROOT / "results"
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 
 
-@pytest.mark.parametrize("what", report.recorded(RESULTS))
-def test_figures_and_tables_are_rebuilt_byte_for_byte(what, tmp_path):
-    home = report.home(RESULTS, what)
-    written = report.REPORTS[what](home / "runs", tmp_path, home / "runs")
+@pytest.mark.parametrize("name", report.recorded(RESULTS))
+def test_figures_and_tables_are_rebuilt_byte_for_byte(name, tmp_path):
+    home = report.home(name, RESULTS)
+    written = report.rebuild(name, RESULTS, tmp_path)
     assert written
     for path in written:
         committed = home / path.relative_to(tmp_path)
@@ -76,7 +76,7 @@ def test_a_run_that_claims_share_has_one_record():
 
 def test_the_readme_quotes_the_tables():
     readme = (ROOT / "README.md").read_text()
-    table = (report.home(RESULTS, "figure1") / "table.md").read_text().splitlines()
+    table = (report.home("figure1", RESULTS) / "table.md").read_text().splitlines()
     quoted = [line for line in readme.splitlines() if line.startswith(("| test accuracy", "| steps to"))]
     assert set(quoted) <= set(table) and len(quoted) == 3
     assert len(readme.splitlines()) <= 170

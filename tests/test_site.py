@@ -11,12 +11,12 @@ import pytest
 
 from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.figures import figure1, figure2
-from bnrepro.analysis.reading.load import by_variant, load_records
+from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.render import html
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli import report
 from bnrepro.site import claims
-from bnrepro.site import page as site
 from bnrepro.site.links import Links
-from bnrepro.site.markup import table
 from built_site import RESULTS, ROWS
 from conftest import ROOT
 
@@ -95,14 +95,14 @@ def test_every_claim_has_its_row_and_its_verdict(parsed):
         assert (ours, verdict) == (plain(ledger.ours(row) + n), row["verdict"])
         if row["ours"]:
             told = [[plain(cell) for cell in cells] for cells in shown[1:]]
-            for cells in ledger.parts(row)[1]:
+            for cells in ledger.parts(row).rows:
                 assert [plain(cell) for cell in cells] in told, row["id"]
 
 
-@pytest.mark.parametrize("home", site.HOMES.values())
-def test_the_numbers_of_the_tables_are_those_of_table_md(home, parsed):
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+def test_the_numbers_of_the_tables_are_those_of_table_md(figure, parsed):
     shown = {tuple(map(plain, row)) for row in parsed.rows}
-    committed = [line for line in (RESULTS / home / "table.md").read_text().splitlines() if line.startswith("|")]
+    committed = [line for line in (figure.home(RESULTS) / "table.md").read_text().splitlines() if line.startswith("|")]
     rows = [tuple(plain(cell) for cell in line[1:-1].split("|")) for line in committed]
     rows = [row for k, row in enumerate(rows) if not set("".join(row)) <= {"-"}]
     heads = {row for row, after in itertools.pairwise(committed) if set(after) <= set("|- ")}
@@ -143,7 +143,7 @@ def test_what_is_lacking_is_one_line(tmp_path, capsys):
 
 def test_the_lines_are_the_records(text):
     charts = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
-    arms = by_variant(load_records(RESULTS / site.HOMES["figure1"] / "runs"), "plain", "bn")
+    arms = FIGURES["figure1"].arms(RESULTS)
     traces = {trace["name"]: trace for trace in reversed(charts["figure1a"][0]["data"]) if "name" in trace}
     for name, variant in (("without BN", "plain"), ("with BN", "bn")):
         curves = figure1.accuracies(arms[variant])
@@ -151,17 +151,17 @@ def test_the_lines_are_the_records(text):
         assert traces[name]["y"] == pytest.approx(curves.mean(axis=1).tolist(), rel=1e-5)
         for seed in curves:
             assert traces[f"{name}, seed {seed}"]["y"] == pytest.approx(curves[seed].tolist())
-    second = by_variant(load_records(RESULTS / site.HOMES["figure2"] / "runs"), "inception", figure="figure2")
-    goal = figure2.target(second["inception"])
-    step = np.median(figure2.steps(second["inception"], goal))
+    inception = FIGURES["figure2"].arms(RESULTS)["inception"]
+    goal = figure2.target(inception)
+    step = np.median(figure2.steps(inception, goal))
     ring = next(t for t in charts["figure2"][0]["data"] if t.get("name") == "Inception" and t["mode"] == "markers")
     assert ring["x"] == [pytest.approx(step)] and ring["y"] == [goal]
 
 
 def test_columns_of_the_paper_stand_under_a_head_of_their_own():
     head = ["network", "paper (ImageNet): top-1", "ours (laptop): n", "top-1, %"]
-    found = table(head, [["BN", "72.7", "3", "13.32 ± 0.80"], ["**x5**", "", "3", "never"]])
-    assert found.groups == [("", 1), ("paper (ImageNet)", 1), ("ours (laptop)", 2)]
-    assert [cell.text for cell in found.head] == ["network", "top-1", "n", "top-1, %"]
-    assert found.classes == ["", "number paper", "number", "number"]
-    assert found.rows[1][0].html == "<strong>x5</strong>"
+    table = Table(head, [["BN", "72.7", "3", "13.32 ± 0.80"], ["**x5**", "", "3", "never"]])
+    assert html.groups(table) == [("", 1), ("paper (ImageNet)", 1), ("ours (laptop)", 2)]
+    assert html.names(table) == ["network", "top-1", "n", "top-1, %"]
+    assert html.classes(table) == ["", "number paper", "number", "number"]
+    assert html.inline(table.rows[1][0]) == "<strong>x5</strong>"

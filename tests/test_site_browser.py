@@ -101,7 +101,7 @@ def test_networks_and_seeds_are_taken_out_and_in(desk):
 
 def test_the_pointer_tells_what_the_table_says(desk):
     desk.chart("figure1a")
-    committed = (RESULTS / site.HOMES["figure1"] / "table.md").read_text()
+    committed = (RESULTS / "figure1" / "paper" / "table.md").read_text()
     for name in ("with BN", "without BN"):
         column = 3 if name == "with BN" else 2
         expected = re.search(r"\| test accuracy at 10,000 steps.*", committed).group().split("|")[column].strip()

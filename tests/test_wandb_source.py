@@ -62,7 +62,7 @@ def test_the_same_function_draws_both_and_a_record_is_downloaded_once(project, t
     project += [FakeRun(path) for path in sorted(RUNS.glob("*-s*"))]
     for source, name in ((RUNS, "disk"), (Path("wandb:me/bnrepro"), "wandb"), ("wandb:me/bnrepro", "again")):
         arms = by_variant(load_records(source, "figure1"), "plain", "bn")
-        style.save(figure1.draw(arms["plain"], arms["bn"]), tmp_path / name, kinds=(".svg",))
+        style.save(figure1.draw(arms), tmp_path / name, kinds=(".svg",))
     assert (tmp_path / "disk.svg").read_bytes() == (tmp_path / "wandb.svg").read_bytes()
     assert {run.downloads for run in project} == {1}
 

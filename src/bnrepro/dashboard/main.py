@@ -29,10 +29,10 @@ def _show(options: argparse.Namespace) -> int:
     from bnrepro.dashboard.overview import Overview
 
     overview = Overview(options.results, options.scale)
-    found = panels.sections(overview.id, overview.keys)
+    sections = panels.sections(overview.id, overview.keys)
     things = {
-        "workspace": specification.workspace(options.entity or "", options.project, found),
-        "report": specification.report("", options.project, found, overview.ledger),
+        "workspace": specification.workspace(options.entity or "", options.project, sections),
+        "report": specification.report("", options.project, sections, overview.ledger),
     }
     print(json.dumps({name: specification.as_json(thing) for name, thing in things.items()}, indent=2))
     return 0

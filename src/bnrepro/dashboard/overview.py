@@ -10,9 +10,9 @@ import numpy as np
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.reading import sources
-from bnrepro.cli import report
-from bnrepro.dashboard.panels import FIGURES, PICTURES
+from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.reading.load import Arms
+from bnrepro.dashboard.panels import PICTURES, SUMMARY
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.tracking.mirror import first_step
@@ -22,23 +22,18 @@ Rows = list[tuple[int, dict[str, float]]]
 
 
 def ledger_rows(results: Path) -> list[Row]:
-    """The committed ledger.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The committed ledger."""
     if not (results / "claims.json").is_file():
         raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py claims")
     return list(read_json(results / "claims.json"))
 
 
-def curves(arms: figure2.Arms) -> Rows:
+def curves(arms: Arms) -> Rows:
     """Figure 2 as rows to log, a step each: mean curves, the target, and where each median seed gets there."""
     goal = figure2.target(arms[figure2.BASELINE])
     looks: dict[int, dict[str, float]] = {}
     for variant, records in arms.items():
-        found = figure2.until_divergence(records)
-        for step, value in found.mean(axis=1).dropna().items():
+        for step, value in figure2.until_divergence(records).mean(axis=1).dropna().items():
             looks.setdefault(int(step), {})[f"figure2/curve/{variant}"] = float(value)
         if np.isfinite(step := np.median(figure2.steps(records, goal))):
             looks.setdefault(round(step), {})[f"figure2/crossing/{variant}"] = goal
@@ -56,17 +51,18 @@ class Overview:
     """
 
     def __init__(self, results: Path, scale: str | None = None):
-        at = report.SCALES | ({"figure2": scale} if scale else {})
-        drawn = (name for reading in figure2.READINGS.values() for name in reading)
-        arms = sources.arms(results, "figure2", at["figure2"], *figure2.REQUIRED, also=drawn)
-        self.rows, self.ledger = curves(arms), ledger_rows(results)
+        arms = FIGURES["figure2"].arms(results, scale, results)
+        drawn = {name for reading in figure2.READINGS.values() for name in reading}
+        self.rows = curves({name: records for name, records in arms.items() if name in drawn})
+        self.ledger = ledger_rows(results)
         self.keys = {key for _, values in self.rows for key in values}
-        paths = {what: results / what / at[what] / "figure.png" for what in PICTURES}
-        self.pictures = {what: path for what, path in paths.items() if path.is_file()}
+        homes = {name: FIGURES[name].home(results, scale if name == "figure2" else None) for name in PICTURES}
+        paths = {name: home / "figure.png" for name, home in homes.items()}
+        self.pictures = {name: path for name, path in paths.items() if path.is_file()}
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
         for path in self.pictures.values():
             content.update(path.read_bytes())
-        self.id = f"{FIGURES}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
+        self.id = f"{SUMMARY}-{content.hexdigest()[:8]}"  # of what it shows: logged again, it is the same run
 
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
         """Log it, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
@@ -76,8 +72,8 @@ class Overview:
 
         options = wandb.Settings(console="off", silent=True, init_timeout=30)
         where = {"dir": root, "mode": mode, "project": project, "entity": entity}
-        names = {"id": self.id, "name": "figures and ledger", "group": FIGURES, "job_type": FIGURES, "tags": [FIGURES]}
-        run = wandb.init(config={"figure": FIGURES}, resume="allow", settings=options, **names, **where)
+        names = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY, "tags": [SUMMARY]}
+        run = wandb.init(config={"figure": SUMMARY}, resume="allow", settings=options, **names, **where)
         try:
             if first_step(run):
                 return
@@ -85,7 +81,7 @@ class Overview:
                 run.log(values, step=step, commit=True)
             cells = [table.cells(row) for row in self.ledger]
             shown: dict[str, Any] = {"ledger": wandb.Table(columns=table.HEAD, data=cells)}
-            shown |= {f"figures/{what}": wandb.Image(str(path)) for what, path in self.pictures.items()}
+            shown |= {f"figures/{name}": wandb.Image(str(path)) for name, path in self.pictures.items()}
             run.log(shown, step=self.rows[-1][0] + 1, commit=True)
         finally:
             run.finish()

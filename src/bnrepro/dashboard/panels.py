@@ -15,7 +15,7 @@ DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"
 PICTURES = ("figure1", "figure2", "figure4")  # shown as they are committed
-FIGURES = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
+SUMMARY = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
 Panels = list[Any]
 
 
@@ -63,10 +63,10 @@ def of_figures(run: str) -> dict[str, Any]:
 def _readings(run: str, logged: Iterable[str]) -> Panels:
     """The panels of Figure 2: the mean curves, and a point where each gets to 95 % of Inception's final accuracy."""
     logged = set(logged)
-    found = []
+    readings = []
     for letter, (reading, variants) in zip("abc", figure2.READINGS.items(), strict=True):
         named = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
-        found.append(
+        readings.append(
             wr.LinePlot(
                 title=f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception",
                 x="Step",
@@ -76,7 +76,7 @@ def _readings(run: str, logged: Iterable[str]) -> Panels:
                 **of_figures(run),
             )
         )
-    return found
+    return readings
 
 
 def sections(run: str, logged: Iterable[str]) -> list[Section]:
@@ -118,7 +118,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
                     max_bars_to_show=40,
                 ),
             ],
-            runs=f"Config('figure') in ['figure2', '{FIGURES}']",
+            runs=f"Config('figure') in ['figure2', '{SUMMARY}']",
         ),
         Section(
             "Percentiles of each layer",
@@ -191,17 +191,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
                 wr.MediaBrowser(title="figures", media_keys=[f"figures/{name}" for name in PICTURES], num_columns=1),
                 wr.WeavePanelSummaryTable(table_name="ledger"),
             ],
-            runs=f"Config('figure') = '{FIGURES}'",
+            runs=f"Config('figure') = '{SUMMARY}'",
             groups=False,
         ),
     ]
-
-
-def keys(panel: Any) -> set[str]:
-    """The keys of logged metrics, media and tables that a panel names; not those of the configuration."""
-    named = [getattr(panel, name, None) or [] for name in ("y", "metrics", "media_keys")]
-    found = [one for some in named for one in (some if isinstance(some, list) else [some])]
-    found += [getattr(panel, "x", None), getattr(panel, "z", None)] if isinstance(panel, wr.ScatterPlot) else []
-    found += [column.metric for column in getattr(panel, "columns", [])]
-    found += [getattr(panel, "with_respect_to", None), getattr(panel, "table_name", None)]
-    return {getattr(one, "name", one) for one in found if one and not isinstance(one, wr.Config)}

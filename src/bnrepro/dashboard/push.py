@@ -24,9 +24,6 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
 
     Returns:
         the addresses of both.
-
-    Raises:
-        UserError: there is no account, or W&B cannot be reached.
     """
     if wandb_setup.resolve_mode("auto") != "online":
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
@@ -35,11 +32,11 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
         entity = entity or wandb_setup.api(runs_dir).default_entity
         sent = {} if fresh or not memory.is_file() else read_json(memory).get(f"{entity}/{project}", {})
         overview.log(runs_dir, "online", project, entity)
-        found = panels.sections(overview.id, overview.keys)
-        workspace = specification.workspace(entity, project, found)
+        sections = panels.sections(overview.id, overview.keys)
+        workspace = specification.workspace(entity, project, sections)
         workspace._internal_name, workspace._internal_id = sent.get("workspace", ("", ""))
         workspace.save()
-        report = specification.report(entity, project, found, overview.ledger)
+        report = specification.report(entity, project, sections, overview.ledger)
         report.id = sent.get("report", "")
         report.save()
     except UserError:
@@ -47,10 +44,10 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
     except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
         raise UserError(f"W&B did not take the dashboard: {type(error).__name__}: {error}".splitlines()[0]) from None
     memory.parent.mkdir(parents=True, exist_ok=True)
-    told: dict[str, Any] = read_json(memory) if memory.is_file() else {}
-    told[f"{entity}/{project}"] = {
+    memories: dict[str, Any] = read_json(memory) if memory.is_file() else {}
+    memories[f"{entity}/{project}"] = {
         "workspace": [workspace._internal_name, workspace._internal_id],
         "report": report.id,
     }
-    write_json(memory, told)
+    write_json(memory, memories)
     return [workspace.url, report.url]

@@ -8,7 +8,7 @@ import wandb_workspaces.workspaces as ws
 
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.claims.ledger import Row
-from bnrepro.analysis.render.text import grid
+from bnrepro.analysis.render.table import Table
 from bnrepro.dashboard.panels import BEST, Section
 
 TITLE = "Batch Normalization, reproduced"
@@ -16,7 +16,7 @@ COLUMNS = 24  # of a report's grid
 SHAPES = {1: (24, 12), 2: (12, 10), 3: (8, 8)}  # width and height of a panel, by how many are in a row
 
 
-def workspace(entity: str, project: str, found: list[Section]) -> ws.Workspace:
+def workspace(entity: str, project: str, sections: list[Section]) -> ws.Workspace:
     """The project's page: every section, seeds of a configuration in one group."""
     return ws.Workspace(
         entity=entity,
@@ -29,7 +29,7 @@ def workspace(entity: str, project: str, found: list[Section]) -> ws.Workspace:
                 is_open=k < 2,
                 layout_settings=ws.SectionLayoutSettings(columns=_per_row(section), rows=2),
             )
-            for k, section in enumerate(found)
+            for k, section in enumerate(sections)
         ],
         settings=ws.WorkspaceSettings(x_axis="Step", max_runs=100, point_visualization_method="bucketing"),
         runset_settings=ws.RunsetSettings(
@@ -52,19 +52,19 @@ def _laid_out(section: Section) -> list[Any]:
     return section.panels
 
 
-def report(entity: str, project: str, found: list[Section], rows: list[Row]) -> wr.Report:
+def report(entity: str, project: str, sections: list[Section], rows: list[Row]) -> wr.Report:
     """The page to read: text, then each section's panels over its own runs, then the ledger.
 
     Args:
         entity: empty for a specification that asks W&B nothing.
         project: where the runs are.
-        found: `panels.sections`.
+        sections: `panels.sections`.
         rows: the ledger's.
     """
     counts = ", ".join(f"{len(ids)} {verdict}" for verdict, ids in table.counts(rows).items())
     text = f"Ioffe & Szegedy 2015, every figure and claim measured. Of {len(rows)} claims: {counts}."
     blocks: list[Any] = [wr.P(text), wr.TableOfContents()]
-    for section in found:
+    for section in sections:
         runs = wr.Runset(
             entity=entity,
             project=project if entity else "",
@@ -77,7 +77,7 @@ def report(entity: str, project: str, found: list[Section], rows: list[Row]) -> 
             wr.P(section.text),
             wr.PanelGrid(runsets=[runs], panels=_laid_out(section)),
         ]
-    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(grid(table.HEAD, [table.cells(row) for row in rows]))]
+    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(str(Table(table.HEAD, [table.cells(row) for row in rows])))]
     return wr.Report(entity=entity, project=project, title=TITLE, description=text, blocks=blocks, width="fluid")
 
 

@@ -1,7 +1,7 @@
 """Interactive charts as data: Plotly figures whose traces are tagged, and the controls that choose among the tags.
 
-A trace is shown while every one of its tags is chosen. Colours are names: the page's style sheet says what they are, by
-day and by night. What is drawn where is decided here; the page's script knows no figure.
+A trace is shown while all its tags are chosen. Colours are names, and the page's style sheet gives each name a colour
+by day and one by night. The page's script knows no figure.
 """
 
 import json
@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from bnrepro.analysis.render import style
+
 Tags = dict[str, str]
+INKS = {  # a line's colour in results/, and a lighter one for the dark
+    "with": (style.WITH, "#79b0ee"),
+    "without": (style.WITHOUT, "#e8916b"),
+    "x5": (style.X5, "#5fcabc"),
+    "x30": (style.X30, "#c08fdb"),
+    "sigmoid": (style.SIGMOID, "#e5bd45"),
+    "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
+    "too-fast": (style.TOO_FAST, "#d8d8d8"),
+}
 BAND = 0.18  # opacity of a filled range
 
 
@@ -20,8 +31,8 @@ BAND = 0.18  # opacity of a filled range
 class Option:
     """One choice of a control.
 
-    ``layout`` is what it changes in every panel, by dotted path; it is offered while all its ``tags`` are chosen, any
-    of several values of a key being enough.
+    ``layout`` is what it changes in every panel, by dotted path. It is offered while, for each key of its ``tags``, one
+    of the values is chosen.
     """
 
     value: str
@@ -35,7 +46,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Control:
-    """Options of which one is chosen, or, if ``many``, any."""
+    """Options of which one is chosen; if ``many``, any number."""
 
     key: str
     label: str
@@ -77,13 +88,18 @@ STEPS = Control(
 )
 
 
+def ink(colour: str) -> str:
+    """The style sheet's name of a colour of results/."""
+    return next(name for name, (day, _) in INKS.items() if day == colour)
+
+
 def numbers(values: Any) -> list[float | None]:
     """Plain numbers of at most six digits, which is more than any record has; None where there is none."""
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in np.asarray(values, float)]
 
 
 def line(x: Any, y: Any, name: str, tags: Tags, colour: str, **more: Any) -> go.Scatter:
-    """A line of one arm or seed; ``hover`` ends what the pointer tells, ``width`` and ``dash`` are of the line."""
+    """A line of one arm or seed; ``hover`` ends the text at the pointer, ``width`` and ``dash`` are of the line."""
     look = {"width": more.pop("width", 2), "dash": more.pop("dash", "solid")}
     hover = more.pop("hover", "%{y:.2%}")
     return go.Scatter(

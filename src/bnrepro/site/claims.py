@@ -13,13 +13,12 @@ from plotly.subplots import make_subplots
 
 from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.claims.ledger import Row
+from bnrepro.analysis.claims.plot import Marks
 from bnrepro.analysis.claims.rules import UNITS, Claim, Part
-from bnrepro.site import markup
 from bnrepro.site.charts import numbers
 from bnrepro.site.links import Links
 
 RUN = re.compile(r"(?P<variant>.+)-s(?P<seed>\d+)-(?P<hash>[0-9a-f]+)")
-SMALLEST = 1e-17  # stands for 0 where an axis is logarithmic
 COLOURS = {"holds": "with", "fails": "without"}
 NARROW = 1.3  # decades: a logarithmic axis no longer than that has round numbers for its ticks
 BAR, GAP, EDGES = 30, 58, 66  # px: one part, between two (ticks and a name of two lines), around all
@@ -28,12 +27,12 @@ WIDE = 56  # characters of a part's name in a line
 
 def _configs(root: Path, row: Row) -> list[str]:
     """The experiments' files, or folders of them, that make the records of a row."""
-    found = []
+    paths = []
     for records in row["records"]:
         _, figure, name, *_ = records.split("/")
         path = f"claims/{name}.yaml" if figure == "claims" else figure.removesuffix("_tuning")
-        found.append(f"configs/experiment/{path}")
-    return [path for path in dict.fromkeys(found) if (root / path).exists()]
+        paths.append(f"configs/experiment/{path}")
+    return [path for path in dict.fromkeys(paths) if (root / path).exists()]
 
 
 def _notebooks(root: Path, row: Row) -> list[str]:
@@ -49,11 +48,11 @@ def _runs(row: Row, homes: dict[str, str], links: Links) -> list[dict[str, Any]]
     def configuration(name: str) -> str:
         return re.sub(RUN, r"\g<variant>-\g<hash>", name)
 
-    found = []
+    groups = []
     for name, runs in groupby(sorted(row["runs"], key=configuration), key=configuration):
         seeds = {int(RUN.fullmatch(run)["seed"]): links(f"{homes[run]}/{run}") for run in runs}
-        found.append({"name": name, "seeds": dict(sorted(seeds.items()))})
-    return found
+        groups.append({"name": name, "seeds": dict(sorted(seeds.items()))})
+    return groups
 
 
 def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str, Any]:
@@ -62,9 +61,9 @@ def entry(row: Row, root: Path, homes: dict[str, str], links: Links) -> dict[str
     return row | {
         "anchor": row["id"].lower(),
         "mark": ledger.MARKS[row["verdict"]],
-        "told": ledger.ours(row),
-        "parts": markup.table(*ledger.parts(row)) if row["ours"] else None,
-        "said": {name: verdict for name, verdict in row["readings"].items() if name},
+        "measured": ledger.ours(row),
+        "parts": ledger.parts(row) if row["ours"] else None,
+        "readings": {name: verdict for name, verdict in row["readings"].items() if name},
         "chart": ledger.plotted(row),
         "plot": links(f"results/{stem}") if ledger.plotted(row) else "",
         "rule_link": links(row["rule"]),
@@ -93,56 +92,44 @@ def _axis(values: np.ndarray, log: bool) -> dict[str, Any]:
     return {"type": "log", "range": [low, high], "nticks": 6} if log else {"range": [low, high], "nticks": 6}
 
 
-def _inside(part: Part, edges: np.ndarray, reach: list[float]) -> tuple[float, float]:
-    """Where on an axis from ``reach[0]`` to ``reach[1]`` the rule is obeyed."""
-    if part.rule.bound in ("within", "between", "equals"):
-        return edges[0], edges[-1]
-    return (edges[0], reach[1]) if part.rule.bound in ("above", "at_least") else (reach[0], edges[0])
-
-
 def chart(row: Row, claim: Claim) -> go.Figure:
     """Each measured or exact part on an axis of its own: seeds, interval, the rule's edge and where it is obeyed."""
-    shown = [(part, told) for part, told in zip(claim.parts, row["ours"], strict=True) if told["value"] is not None]
-    names = [": ".join(filter(None, (told["reading"], told["what"]))) for _, told in shown]
+    shown = [(part, ours) for part, ours in zip(claim.parts, row["ours"], strict=True) if ours["value"] is not None]
+    names = [": ".join(filter(None, (ours["reading"], ours["what"]))) for _, ours in shown]
     names = ["<br>".join(textwrap.wrap(name, WIDE)) for name in names]
     height = len(shown) * BAR + (len(shown) - 1) * GAP
     drawn = make_subplots(len(shown), 1, subplot_titles=names, vertical_spacing=min(GAP / height, 1))
-    for k, (part, told) in enumerate(shown, 1):
-        times, unit = UNITS[part.unit]
-        exact = told["family"] == "exact"
-        log = part.ratio or (exact and part.rule.bound in ("at_most", "at_least"))
-        least = SMALLEST if log else -np.inf
-        values, interval, edges = (
-            np.maximum(times * np.array(found, float), least)
-            for found in (
-                told.get("values", [told["value"]]),
-                [edge for edge in told.get("interval", []) if edge is not None],
-                part.rule.edges,
-            )
-        )
-        axis, colour = _axis(np.concatenate([values, interval, edges]), log), COLOURS.get(told["verdict"], "grey")
-        reach = [10**edge for edge in axis["range"]] if log else axis["range"]
-        place = {"row": k, "col": 1, "meta": {"tags": {}, "colour": colour}}
-        if len(interval):
-            said = f"interval {interval[0]:.3g} to {interval[1]:.3g}{unit}<extra></extra>"
-            thick = {"mode": "lines", "line": {"width": 5}, "opacity": 0.55}
-            drawn.add_scatter(x=numbers(interval), y=[0, 0], hovertemplate=said, **thick, **place)
-        drawn.add_scatter(
-            x=numbers(values),
-            y=[0] * len(values),
-            text=["exact"] if exact else [f"seed {seed}" for seed in told.get("seeds", [])] or "repetition",
-            mode="markers",
-            marker={"size": 9, "line": {"width": 1}},
-            hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",
-            **place,
-        )
-        drawn.add_vrect(
-            *_inside(part, edges, reach), row=k, col=1, layer="below", line_width=0, fillcolor="rgba(80,130,200,0.12)"
-        )
-        for edge in edges:
-            drawn.add_vline(edge, row=k, col=1, line={"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"})
-        drawn.update_xaxes(axis | ({"exponentformat": "power"} if log else {}), row=k, col=1)
+    for k, (part, ours) in enumerate(shown, 1):
+        _draw(drawn, part, ours, {"row": k, "col": 1})
     drawn.update_yaxes(visible=False, range=[-1, 1], fixedrange=True)
     drawn.update_annotations(font_size=12, x=0, xanchor="left", align="left")
     drawn.update_layout(template=None, height=height + EDGES, showlegend=False, hovermode="closest")
     return drawn
+
+
+def _draw(drawn: go.Figure, part: Part, ours: Row, panel: dict[str, int]) -> None:
+    unit, exact = UNITS[part.unit][1], ours["family"] == "exact"
+    interval = [edge for edge in ours.get("interval", []) if edge is not None]
+    marks = Marks(part, ours.get("values", [ours["value"]]), interval, exact)
+    axis = _axis(np.concatenate([marks.values, marks.interval, marks.edges]), marks.logarithmic)
+    reach = [10**edge for edge in axis["range"]] if marks.logarithmic else axis["range"]
+    look = {"meta": {"tags": {}, "colour": COLOURS.get(ours["verdict"], "grey")}}
+    if len(marks.interval):
+        low, high = marks.interval
+        hover = f"interval {low:.3g} to {high:.3g}{unit}<extra></extra>"
+        thick = {"mode": "lines", "line": {"width": 5}, "opacity": 0.55}
+        drawn.add_scatter(x=numbers(marks.interval), y=[0, 0], hovertemplate=hover, **thick, **panel, **look)
+    drawn.add_scatter(
+        x=numbers(marks.values),
+        y=[0] * len(marks.values),
+        text=["exact"] if exact else [f"seed {seed}" for seed in ours.get("seeds", [])] or "repetition",
+        mode="markers",
+        marker={"size": 9, "line": {"width": 1}},
+        hovertemplate=f"%{{text}}: %{{x:.4g}}{unit}<extra></extra>",
+        **panel,
+        **look,
+    )
+    drawn.add_vrect(*marks.obeyed(*reach), layer="below", line_width=0, fillcolor="rgba(80,130,200,0.12)", **panel)
+    for edge in marks.edges:
+        drawn.add_vline(edge, line={"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"}, **panel)
+    drawn.update_xaxes(axis | ({"exponentformat": "power"} if marks.logarithmic else {}), **panel)

@@ -5,32 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis.figures import figure1, figure2, figure2_plot, figure4, layers_plot
+from bnrepro.analysis.figures import figure1, figure2, figure2_plot, figure4, figure4_plot, layers_plot
 from bnrepro.analysis.figures.figure1_table import VIEWS
-from bnrepro.analysis.figures.figure2 import Arms
 from bnrepro.analysis.figures.figure4 import MOST, Evaluation
 from bnrepro.analysis.reading.drift import typical_unit
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.text import percent
-from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, band, figure, line, mark
+from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, band, figure, ink, line, mark
 
-COLOURS = {  # of Figure 2's networks: names of the style sheet; a control has the colour of what it is the control of
-    "inception": "without",
-    "bn_baseline": "with",
-    "bn_x5": "x5",
-    "bn_x30": "x30",
-    "bn_x5_sigmoid": "sigmoid",
-    "inception_x5": "too-fast",
-    "inception_sigmoid": "grey",
-    "inception_changes": "without",
-    "inception_changes_x5": "x5",
-    "inception_changes_x30": "x30",
-    "googlenet": "without",
-    "bn_googlenet": "with",
-}
 DASHES = {"-": "solid", "--": "dash", ":": "dot"}  # matplotlib's names of line styles, and Plotly's
 ACCURACY = {"tickformat": ".0%"}
+
+
+def _ink(network: str) -> str:
+    return ink(figure2_plot.COLOURS[network])
 
 
 def _seeds(records: Sequence[Record], on: bool = False) -> Control:
@@ -83,12 +72,12 @@ def accuracy(arms: dict[str, list[Record]]) -> Chart:
 
 def _percentiles(steps: np.ndarray, values: np.ndarray, name: str, tags: Tags, colour: str) -> list:
     low, median, high = values.astype(float).T
-    told = [f"{m:.2f} (15th {a:.2f}, 85th {b:.2f})" for a, m, b in zip(low, median, high, strict=True)]
+    texts = [f"{m:.2f} (15th {a:.2f}, 85th {b:.2f})" for a, m, b in zip(low, median, high, strict=True)]
     return [
         band(steps, low, high, tags, colour),
         line(steps, low, f"{name}, 15th percentile", tags, colour, width=1, hoverinfo="skip", hover=""),
         line(steps, high, f"{name}, 85th percentile", tags, colour, width=1, hoverinfo="skip", hover=""),
-        line(steps, median, f"{name}, median", tags, colour, text=told, hover="%{text}"),
+        line(steps, median, f"{name}, median", tags, colour, text=texts, hover="%{text}"),
     ]
 
 
@@ -108,7 +97,7 @@ def inputs(without: list[Record], with_: list[Record]) -> Chart:
         drawn = figure(traces, "training steps", "input of the sigmoid", 340)
         panels.append(Panel(f"({letter}) {name} BN", drawn, notes))
     seeds = [Option(str(record.seed), str(record.seed)) for record in without]
-    views = [Option(view, said) for view, said in VIEWS.items()]
+    views = [Option(view, label) for view, label in VIEWS.items()]
     controls = (Control("seed", "Seed", seeds), Control("view", "View of the network with BN", views), STEPS)
     return Chart("figure1bc", "Figure 1(b, c): the input of a typical sigmoid", controls, panels, "1fr 1fr")
 
@@ -119,22 +108,22 @@ def _reading2(arms: Arms, variants: Sequence[str], reading: str, goal: float) ->
         name, records = figure2.plain_name(variant), arms[variant]
         title, curves = figure2.title(variant), figure2.until_divergence(records)
         tags = {"reading": reading, "arm": name}
-        traces += _arm(curves, title, tags, COLOURS[name], DASHES[figure2_plot.line_style(variant)])
+        traces += _arm(curves, title, tags, _ink(name), DASHES[figure2_plot.line_style(variant)])
         if np.isfinite(step := np.median(figure2.steps(records, goal))):
             label = f"the median seed is at {goal:.2%} by step {step:,.0f}"
-            traces.append(mark(step, goal, title, tags | {"line": "mean"}, COLOURS[name], "circle-open", label))
+            traces.append(mark(step, goal, title, tags | {"line": "mean"}, _ink(name), "circle-open", label))
         for record in records:
             if record.diverged:
                 step, top1 = record.status["diverged_at"], curves.mean(axis=1).iloc[-1] if len(curves) else 0.0
                 label = f"seed {record.seed} diverges at step {step:,}"
-                traces.append(mark(step, top1, title, tags, COLOURS[name], "x", label))
+                traces.append(mark(step, top1, title, tags, _ink(name), "x", label))
     return traces
 
 
 def _network(variant: str, readings: list[str]) -> Option:
     name, control = figure2.plain_name(variant), variant in figure2.CONTROLS
     tags = {"reading": readings}
-    return Option(name, figure2.TITLES[name], COLOURS[name], "dash" if control else "", on=not control, tags=tags)
+    return Option(name, figure2.TITLES[name], _ink(name), "dash" if control else "", on=not control, tags=tags)
 
 
 def speed(arms: Arms) -> Chart:
@@ -169,23 +158,18 @@ def speed(arms: Arms) -> Chart:
 
 def activations(without: list[Record], with_: list[Record]) -> Chart:
     """Figure 1(b, c) for layers of Inception: all channels of a layer together, and one of them."""
-    columns = (
-        ("without BN", without, "percentiles", "without"),
-        ("with BN, W u before it", with_, "percentiles_before", "with"),
-        ("with BN, after it", with_, "percentiles", "with"),
-    )
     panels = []
-    for title, records, view, colour in columns:
+    for title, arm, view, colour in layers_plot.COLUMNS:
         traces, notes = [], []
-        for record in records:
+        for record in (without, with_)[arm]:
             probes, units = record.probes, record.probes["units"]
-            for layer, name in layers_plot.LAYERS.items():
+            for layer, place in layers_plot.LAYERS.items():
                 tags = {"layer": layer, "seed": str(record.seed)}
-                pooled, channel = layers_plot.rows_of(probes, name)
-                for row, what, own in ((pooled, "all", "grey"), (channel, "one", colour)):
-                    said = f"{layer}, {'all channels' if what == 'all' else f'channel {units[row]}'}"
+                pooled, channel = layers_plot.rows_of(probes, place)
+                for row, channels, own in ((pooled, "all", "grey"), (channel, "one", ink(colour))):
+                    name = f"{layer}, {'all channels' if channels == 'all' else f'channel {units[row]}'}"
                     values = probes[view][:, row]
-                    traces += _percentiles(probes["steps"], values, said, tags | {"channels": what}, own)
+                    traces += _percentiles(probes["steps"], values, name, tags | {"channels": channels}, own)
         panels.append(Panel(title, figure(traces, "training steps", "input of the nonlinearity", 320), notes))
     seeds = [Option(str(record.seed), str(record.seed)) for record in without]
     channels = [Option("all", "all of the layer", "grey"), Option("one", "one", "with")]
@@ -198,43 +182,48 @@ def activations(without: list[Record], with_: list[Record]) -> Chart:
     return Chart("activations", "Activations inside Inception", controls, panels, "1fr 1fr 1fr")
 
 
-CROPS = {1: "without", 10: "x5", 144: "with"}
-
-
-def ensembles(found: Evaluation) -> Chart:
+def ensembles(evaluation: Evaluation) -> Chart:
     """Figure 4: error by number of networks and crops; whether confidence can be believed."""
     panels = []
     for letter, top in (("a", 1), ("b", 5)):
         traces = []
-        for crops in found.info["crops"]:
-            sizes = figure4.by_size(found, crops, top=top)
+        for crops in evaluation.info["crops"]:
+            sizes = figure4.by_size(evaluation, crops, top=top)
             tags, name = {"crops": str(crops)}, f"{crops} crop{'s' * (crops > 1)}"
-            told = [f"{100 * m:.2f} % ({100 * a:.2f} to {100 * b:.2f})" for m, a, b in sizes.to_numpy()]
-            traces.append(band(sizes.index, sizes["min"], sizes["max"], tags, CROPS[crops]))
-            errors = line(sizes.index, sizes["mean"], name, tags, CROPS[crops], mode="lines+markers", text=told)
+            texts = [f"{100 * m:.2f} % ({100 * a:.2f} to {100 * b:.2f})" for m, a, b in sizes.to_numpy()]
+            traces.append(band(sizes.index, sizes["min"], sizes["max"], tags, ink(figure4_plot.COLOURS[crops])))
+            errors = line(
+                sizes.index,
+                sizes["mean"],
+                name,
+                tags,
+                ink(figure4_plot.COLOURS[crops]),
+                mode="lines+markers",
+                text=texts,
+            )
             traces.append(
                 errors.update(hovertemplate="<b>%{fullData.name}</b><br>%{x} networks: %{text}<extra></extra>")
             )
         axes = {"xaxis": {"dtick": 1}, "yaxis": {"tickformat": ".1~%"}}
         panels.append(Panel(f"({letter}) top-{top} error", figure(traces, "networks", "error", 340, **axes)))
-    everyone, traces, top = tuple(range(1, found.count + 1)), [], 0.0
+    everyone, traces, top = tuple(range(1, evaluation.count + 1)), [], 0.0
     for name, networks, colour in (("network 1 alone", (1,), "without"), ("all together", everyone, "with")):
-        bins = figure4.reliability(found, MOST, networks)
-        label = f"{name}, ECE {figure4.calibration_error(found, MOST, networks):.1%}"
-        told = [f"{n:,.0f} images" for n in bins["images"]]
+        bins = figure4.reliability(evaluation, MOST, networks)
+        label = f"{name}, ECE {figure4.calibration_error(evaluation, MOST, networks):.1%}"
+        texts = [f"{n:,.0f} images" for n in bins["images"]]
         sizes = {"size": (14 * (bins["images"] / bins["images"].sum()) ** 0.5 + 4).round(2).tolist()}
         trace = line(
-            bins["confidence"], bins["accuracy"], label, {"who": colour}, colour, mode="lines+markers", text=told
+            bins["confidence"], bins["accuracy"], label, {"who": colour}, colour, mode="lines+markers", text=texts
         )
-        said = "<b>%{fullData.name}</b><br>confidence %{x:.1%}, accuracy %{y:.1%}, %{text}<extra></extra>"
-        traces.append(trace.update(hovertemplate=said, marker=sizes))
+        hover = "<b>%{fullData.name}</b><br>confidence %{x:.1%}, accuracy %{y:.1%}, %{text}<extra></extra>"
+        traces.append(trace.update(hovertemplate=hover, marker=sizes))
         top = max(top, bins["confidence"].max(), bins["accuracy"].max())
     traces.append(
         line([0, top], [0, top], "as sure as right", {}, "ink", width=1, dash="dot", hoverinfo="skip", hover="")
     )
     axes = {"xaxis": ACCURACY, "yaxis": ACCURACY}
     panels.append(Panel(f"(c) reliability, {MOST} crops", figure(traces, "confidence", "accuracy", 340, **axes)))
-    crops = [Option(str(k), f"{k} crop{'s' * (k > 1)}", CROPS[k]) for k in found.info["crops"]]
-    who = [Option("without", "network 1 alone", "without"), Option("with", f"all {found.count} together", "with")]
+    crops = [Option(str(k), f"{k} crop{'s' * (k > 1)}", ink(figure4_plot.COLOURS[k])) for k in evaluation.info["crops"]]
+    who = [Option("without", "network 1 alone", "without"), Option("with", f"all {evaluation.count} together", "with")]
     controls = (Control("crops", "(a, b) Crops", crops, many=True), Control("who", "(c) Networks", who, many=True))
     return Chart("figure4", "Figure 4: crops and an ensemble", controls, panels, "1fr 1fr 1fr")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +11,14 @@ from plotly.offline import get_plotlyjs
 
 from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.claims.definitions import load_claims
-from bnrepro.analysis.claims.rules import VERDICTS
-from bnrepro.analysis.figures import figure2, figure4
-from bnrepro.analysis.reading.load import by_variant, load_records
-from bnrepro.analysis.render import style
+from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.render import html
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
-from bnrepro.site import claims, figures, markup
-from bnrepro.site.charts import Chart
+from bnrepro.site import claims, figures
+from bnrepro.site.charts import INKS, Chart
 from bnrepro.site.links import Links
 
-HOMES = {  # of each committed table, below results/
-    "figure1": "figure1/paper",
-    "figure2": "figure2/laptop",
-    "figure4": "figure4/laptop",
-    "figure1_tuning": "figure1_tuning/paper",
-    "figure2_tuning": "figure2_tuning/laptop",
-}
-INKS = {  # a line's colour in results/, and a lighter one for the dark
-    "with": (style.WITH, "#79b0ee"),
-    "without": (style.WITHOUT, "#e8916b"),
-    "x5": (style.X5, "#5fcabc"),
-    "x30": (style.X30, "#c08fdb"),
-    "sigmoid": (style.SIGMOID, "#e5bd45"),
-    "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
-    "too-fast": (style.TOO_FAST, "#d8d8d8"),
-}
 COLOURS = {  # everything else: by day, in the dark, on paper
     "page": ("#fdfcfa", "#15171b", "#ffffff"),
     "raised": ("#ffffff", "#1e2126", "#ffffff"),
@@ -52,19 +33,15 @@ COLOURS = {  # everything else: by day, in the dark, on paper
 } | {f"ink-{name}": (day, night, day) for name, (day, night) in INKS.items()}
 
 
-def _charts(results: Path) -> dict[str, Chart]:
-    """Every chart by name."""
-    found = load_records(results / HOMES["figure1"] / "runs")
-    first = by_variant(found, *sorted({record.variant for record in found}))
-    found = load_records(results / HOMES["figure2"] / "runs")
-    present = {record.variant for record in found}
-    second = by_variant(found, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
+def _charts(contents: dict[str, tuple]) -> dict[str, Chart]:
+    """Every chart by name, from what the figures are drawn of."""
+    first, second, evaluation = (contents[name][0] for name in ("figure1", "figure2", "figure4"))
     charts = [
         figures.accuracy(first),
         figures.inputs(first["plain"], first["bn"]),
         figures.speed(second),
-        figures.activations(*(second[name] for name in figure2.REQUIRED)),
-        figures.ensembles(figure4.load_evaluation(results / HOMES["figure4"])),
+        figures.activations(*(second[name] for name in FIGURES["figure2"].needed)),
+        figures.ensembles(evaluation),
     ]
     return {chart.name: chart for chart in charts}
 
@@ -86,19 +63,17 @@ def build(results: Path, page: Path, repository: str = "") -> str:
         results: the folder of committed results; configs/ and notebooks/ are beside it.
         page: the folder that the page will be in.
         repository: the address of the repository's files; without one, links are relative.
-
-    Raises:
-        UserError: a table, a figure or the ledger is not there.
     """
     root, links = results.resolve().parent, Links(results.resolve().parent, page.resolve(), repository)
-    needed = [results / "claims.json", *(results / home / "table.md" for home in HOMES.values())]
-    if missing := [path for path in needed if not path.is_file()]:
-        raise UserError(f"no {missing[0]}; run: python scripts/report.py")
+    if not (results / "claims.json").is_file():
+        raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py")
     rows, definitions = read_json(results / "claims.json"), load_claims(root / "configs" / "claims")
-    homes = claims.homes(root)
+    run_folders = claims.homes(root)
     plots = {row["id"].lower(): claims.chart(row, definitions[row["id"]]) for row in rows if ledger.plotted(row)}
-    charts = _charts(results)
-    count = Counter(row["verdict"] for row in rows)
+    contents = {name: figure.contents(results=results) for name, figure in FIGURES.items()}
+    pages = {name: FIGURES[name].page(*parts) for name, parts in contents.items()}
+    homes = {name: figure.home(results) for name, figure in FIGURES.items()}
+    charts = _charts(contents)
     environment = Environment(
         loader=PackageLoader("bnrepro.site"),
         autoescape=True,
@@ -106,26 +81,21 @@ def build(results: Path, page: Path, repository: str = "") -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals |= {"marks": ledger.MARKS, "link": links}
+    environment.globals |= {"marks": ledger.MARKS, "link": links, "inline": html.inline, "block": html.block}
+    environment.globals |= {"kind": html.kind, "names": html.names, "groups": html.groups, "classes": html.classes}
     return environment.get_template("page.html").render(
         colours=COLOURS,
+        figures=FIGURES,
         charts=charts,
-        tables={
-            name: {part.title: part for part in markup.sections((results / home / "table.md").read_text())}
-            for name, home in HOMES.items()
-        },
+        pages=pages,
+        tables={name: {table.title: table for table in page.tables} for name, page in pages.items()},
+        homes={name: f"results/{home.relative_to(results)}" for name, home in homes.items()},
         pictures={
-            f"{name}/{what}": _picture(results / HOMES[name] / f"{what}.svg")
-            for name, what in (
-                ("figure1", "figure"),
-                ("figure2", "figure"),
-                ("figure2", "activations"),
-                ("figure4", "figure"),
-            )
+            name: {path.stem: _picture(path) for path in sorted(home.glob("*.svg"))} for name, home in homes.items()
         },
-        rows=[claims.entry(row, root, homes, links) for row in rows],
-        counts={verdict: count[verdict] for verdict in VERDICTS if count[verdict]},
-        intro=markup.html(" ".join(ledger.INTRO.split())),
+        rows=[claims.entry(row, root, run_folders, links) for row in rows],
+        counts={verdict: len(ids) for verdict, ids in ledger.counts(rows).items()},
+        intro=html.inline(" ".join(ledger.INTRO.split())),
         data=_json({name: chart.data() for name, chart in charts.items()}),
         plots=_json({name: json.loads(plot.to_json()) for name, plot in plots.items()}),
         plotly=Markup(get_plotlyjs()),

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from bnrepro.analysis.figures.figure4 import FILES, MEMBERS
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.config.schema import Logger, one_of
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
@@ -77,12 +77,12 @@ def evaluate(composed: DictConfig, command: str) -> None:
     request = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
     info = judged.write(out, networks, pictures, answers, request)
     print_table(info)
-    files = [out / name for name in FILES]
+    files = [out / name for name in FIGURES["figure4"].files]
     mirrored.evaluation(options.logger, Path(options.runs_dir), _place(options, networks).name, files, info)
     if options.publish:
         target = Path(options.results_dir) / "figure4" / options.scale
         target.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in FIGURES["figure4"].files:
             shutil.copyfile(out / name, target / name)
         out = target
     print(f"written to {out}")
@@ -100,7 +100,7 @@ def _typed(composed: DictConfig) -> Evaluate:
 
 def figure4_runs(options: Evaluate) -> list[Path]:
     """The directories of Figure 4's six networks at a scale."""
-    runs: dict[str, list[Path]] = {member: [] for member in MEMBERS}
+    runs: dict[str, list[Path]] = {member: [] for member in FIGURES["figure4"].needed}
     for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
         status = read_json(path)
         of_scale = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale

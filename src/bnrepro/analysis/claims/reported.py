@@ -7,11 +7,12 @@ from typing import NamedTuple
 from bnrepro.analysis.claims.commands import commands_of
 from bnrepro.analysis.claims.readings import ENDPOINTS
 from bnrepro.analysis.figures import figure1_table, figure2, figure2_claims, figure4, figure4_table
+from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.endpoints import Endpoint, together
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
 from bnrepro.errors import UserError, suggest
 
-HOMES = {"figure1": "figure1/paper", "figure2": "figure2/laptop", "figure4": "figure4/laptop"}
+HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in ENDPOINTS}
 
 
 class Reported(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the claims' drawings are of: frames of one column a seed, by layer, by step, or by the value of a key."""
+"""What the claims' drawings are of: frames of one column per seed, by layer, by step, or by the value of a key."""
 
 from typing import Any, NamedTuple
 
@@ -24,15 +24,14 @@ class Arm(NamedTuple):
     line: str = "-"
 
 
-def _seen(records: list[Record], quantity: str) -> list[Record]:
+def _probed(records: list[Record], quantity: str) -> list[Record]:
     """Those whose probes have a quantity; a run that diverged may have none."""
     return [r for r in records if (r.path / "probes.npz").is_file() and quantity in r.probes]
 
 
 def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataFrame:
     """A quantity at one look, indexed by layer from 1; layers where it was not measured are left out."""
-    found = {r.seed: r.probes[quantity][look].astype(float) for r in _seen(records, quantity)}
-    frame = pd.DataFrame(found)
+    frame = pd.DataFrame({r.seed: r.probes[quantity][look].astype(float) for r in _probed(records, quantity)})
     frame.index = frame.index + 1
     return frame.dropna(how="all")
 
@@ -43,14 +42,14 @@ def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             r.seed: pd.Series(r.probes[quantity][:, site].astype(float), r.probes["steps"])
-            for r in _seen(records, quantity)
+            for r in _probed(records, quantity)
         }
     )
 
 
 def layers(records: list[Record], quantity: str) -> int:
     """How many layers a quantity was looked at in; 0 without a record of it."""
-    return max((r.probes[quantity].shape[1] for r in _seen(records, quantity)), default=0)
+    return max((r.probes[quantity].shape[1] for r in _probed(records, quantity)), default=0)
 
 
 def accuracy(records: list[Record]) -> pd.DataFrame:
@@ -65,15 +64,15 @@ def column(records: list[Record], name: str) -> pd.DataFrame:
 
 def ladder(records: list[Record], key: str, spec: dict[str, Any]) -> pd.DataFrame:
     """A measure (see `bnrepro.analysis.claims.measures`) of records that differ in a key, indexed by its value."""
-    found: dict[Any, dict[int, float]] = {}
+    rungs: dict[Any, dict[int, float]] = {}
     for record in records:
-        told = value(record.config, key)
-        found.setdefault(len(told) if isinstance(told, list) else told, {})[record.seed] = measure(record, spec)
-    return pd.DataFrame.from_dict(found, orient="index").sort_index().dropna(how="all")
+        rung = value(record.config, key)
+        rungs.setdefault(len(rung) if isinstance(rung, list) else rung, {})[record.seed] = measure(record, spec)
+    return pd.DataFrame.from_dict(rungs, orient="index").sort_index().dropna(how="all")
 
 
-def differences(one: list[Record], other: list[Record], spec: dict[str, Any]) -> tuple[np.ndarray, Estimate]:
-    """One arm's measure minus the other's, a number a seed that both have, and their mean and interval."""
-    values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(one, other), strict=True)])
+def differences(first: list[Record], second: list[Record], spec: dict[str, Any]) -> tuple[np.ndarray, Estimate]:
+    """The first arm's measure minus the second's, a number per seed that both have, and their mean and interval."""
+    values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(first, second), strict=True)])
     values = values[~np.isnan(values)]
     return values, Estimate.of(values)

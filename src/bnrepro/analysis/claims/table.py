@@ -4,23 +4,14 @@ from collections.abc import Iterable
 
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.claims.rules import UNITS, VERDICTS
-from bnrepro.analysis.render.text import grid, paragraph
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import Table, Verdict, paragraph
 
 PLOTS = "claims/plots"
-INTRO = """Every claim of the paper (C) and of a reader's note on it (S), and whether it is true here. Each was given a
-rule before its records were made, but where it reads records of Figures 1 to 4 or says otherwise: a statistic
-over seeds, paired by seed where arms are compared, and the edge that its whole 95 % interval has to be beyond. A
-statistic *holds* or *fails* if its interval and its adjusted p-value say so; else it is *inconclusive*. p-values
-are two-sided, against the edge, and adjusted in two families: the endpoints of Figures 2 to 4 by Holm, so
-that the chance of any false one is at most 5 %, and all other statistics over seeds together by Benjamini and
-Hochberg, so that at most 5 % of what is found is expected to be false. What has no p-value, as a count of runs or a
-time that is censored, is in no adjustment, and its row says so. A figure's own table gives its verdicts before the
-adjustment. A claim is *contested* if readings of it contradict each other, or the literature what holds here. Exact
-claims are identities, checked in float64 against a tolerance, which was set when the program had been seen to run; a
-ratio of times is judged by its interval over repetitions on one machine, and is in no adjustment either. Scale `mini`
-is 20 classes of Tiny-ImageNet at 32 px, a quarter of the width and 700 steps, or 5,000 steps of the MNIST network; a
-number at one scale never stands for one at another."""
+INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
+HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
+MANY = 6  # parts, beyond which `spelled_out` gives one of each reading
 
 
 def figure(value: float) -> str:
@@ -43,39 +34,48 @@ def number(part: Row) -> str:
 
 
 def decisive(row: Row) -> list[Row]:
-    """The parts that say most: one that does as the claim's verdict, or one for and one against if both are there."""
+    """The first part with the claim's verdict; of a contested claim the first that holds, and the first that fails."""
     parts = [part for part in row["ours"] if not part.get("check")]
-    found = {verdict: next((part for part in parts if part["verdict"] == verdict), None) for verdict in VERDICTS}
-    if row["verdict"] == "contested" and found["holds"] and found["fails"]:
-        return [found["holds"], found["fails"]]
-    return [found[row["verdict"]] or parts[0]] if parts else []
+    first = {part["verdict"]: part for part in reversed(parts)}
+    if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
+        return [first["holds"], first["fails"]]
+    return [first.get(row["verdict"], parts[0])] if parts else []
 
 
 def ours(row: Row) -> str:
     """What was measured, in a line."""
     if not (parts := decisive(row)):
         return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
-    told = []
+    texts = []
     for part in parts:
         reading = f"{part['reading']}: " if part["reading"] and len(parts) > 1 else ""
         measured = "" if part["family"] == "reported" else f": {number(part) or 'not measured'}"
-        told.append(f"{reading}{part['what']}{measured}")
-    return "; ".join(told)
+        texts.append(f"{reading}{part['what']}{measured}")
+    return "; ".join(texts)
 
 
 def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
     """The claims' ids by verdict; verdicts that no claim has are left out."""
-    found = {verdict: [row["id"] for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
-    return {verdict: ids for verdict, ids in found.items() if ids}
+    by_verdict = {verdict: [row["id"] for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
+    return {verdict: ids for verdict, ids in by_verdict.items() if ids}
 
 
-def summary(rows: list[Row], page: str) -> str:
+def marked(verdict: str) -> str:
+    """A verdict behind its mark."""
+    return f"{MARKS[verdict]} {verdict}"
+
+
+def _link(claim: str, page: str = "") -> str:
+    return f"[{claim}]({page}#{claim.lower()})"
+
+
+def summary(rows: list[Row], page: str) -> Table:
     """Verdicts and their claims, with links into a page of sections: the README's table."""
     lines = [
-        [f"{MARKS[verdict]} {verdict}", str(len(ids)), " ".join(f"[{name}]({page}#{name.lower()})" for name in ids)]
+        [marked(verdict), str(len(ids)), " ".join(_link(name, page) for name in ids)]
         for verdict, ids in counts(rows).items()
     ]
-    return grid(["verdict", "claims", ""], lines)
+    return Table(["verdict", "claims", ""], lines)
 
 
 BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
@@ -90,124 +90,118 @@ def within(readme: str, rows: list[Row]) -> str:
     return f"{before}{BEGIN}\n{summary(rows, 'results/claims.md')}{END}{after}"
 
 
-def _links(row: Row) -> str:
-    found = [f"[rule](../{row['rule']})"]
-    found += [f"[runs](../{folder}/runs)" for folder in row["records"]]
-    if plotted(row):
-        found.append(f"[plot]({PLOTS}/{row['id']}.png)")
-    if any(part["family"] == "reported" for part in row["ours"]):
-        found += [f"[plot](../{folder}/figure.png)" for folder in row["records"]]
-    if any(part["family"] in ("exact", "timed") for part in row["ours"]):
-        found.append("[numbers](claims/identities.json)")
-    return " ".join(found)
-
-
 def plotted(row: Row) -> bool:
     """Whether a claim has a plot of its own: one with measured or exact parts."""
     return any(part["value"] is not None for part in row["ours"])
 
 
-HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
+def _links(row: Row) -> str:
+    families = {part["family"] for part in row["ours"]}
+    links = [f"[rule](../{row['rule']})", *(f"[runs](../{folder}/runs)" for folder in row["records"])]
+    if plotted(row):
+        links.append(f"[plot]({PLOTS}/{row['id']}.png)")
+    if "reported" in families:
+        links += [f"[plot](../{folder}/figure.png)" for folder in row["records"]]
+    if families & {"exact", "timed"}:
+        links.append("[numbers](claims/identities.json)")
+    return " ".join(links)
+
+
+def _n(row: Row) -> str:
+    return str(row["n"]) if row["n"] > 1 else ""
 
 
 def cells(row: Row) -> list[str]:
     """A claim in a line, below `HEAD`."""
-    n = str(row["n"]) if row["n"] > 1 else ""
-    return [row["id"], row["claim"], row["paper"] or "", ours(row), n, f"{MARKS[row['verdict']]} {row['verdict']}"]
+    return [row["id"], row["claim"], row["paper"] or "", ours(row), _n(row), marked(row["verdict"])]
 
 
-def overview(rows: list[Row]) -> str:
-    """One line a claim."""
-    lines = [[f"[{row['id']}](#{row['id'].lower()})", *cells(row)[1:], _links(row)] for row in rows]
-    return grid([*HEAD, ""], lines)
+def overview(rows: list[Row]) -> Table:
+    """One line per claim."""
+    return Table([*HEAD, ""], [[_link(row["id"]), *cells(row)[1:], _links(row)] for row in rows])
 
 
 def _adjusted(part: Row) -> str:
     """The adjusted p-value of a part, or of each endpoint of a figure's reading, or why there is none."""
     if part["family"] != "reported":
         return f"{part['q']:.2g}" if part.get("q") is not None else ""
-    several = len(part["endpoints"]) > 1
-    return "; ".join(
-        (f"{one['what']}: " if several else "") + (f"{one['q']:.2g}" if one["q"] is not None else one["note"])
-        for one in part["endpoints"]
-    )
+    texts = [f"{point['q']:.2g}" if point["q"] is not None else point["note"] for point in part["endpoints"]]
+    if len(texts) > 1:
+        texts = [f"{point['what']}: {text}" for point, text in zip(part["endpoints"], texts, strict=True)]
+    return "; ".join(texts)
 
 
-def _said(part: Row) -> str:
+def _remarked(part: Row) -> Verdict:
     """A part's verdict, and what else there is to say of it."""
-    said = part["verdict"]
+    verdict = part["verdict"]
     if "n_to_decide" in part and part["n"] > 1:
-        said += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
+        verdict += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
     notes = [part["note"]] if part.get("note") else []
-    notes += [f"{one['what']}: {one['note']}" for one in part.get("endpoints", []) if one["note"] and one["q"]]
-    return said + (f" ({'; '.join(notes)})" if notes else "")
+    notes += [
+        f"{point['what']}: {point['note']}" for point in part.get("endpoints", []) if point["note"] and point["q"]
+    ]
+    return Verdict(verdict + (f" ({'; '.join(notes)})" if notes else ""))
 
 
-def parts(row: Row) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of the table of what was measured for a claim."""
-    readings = any(part["reading"] for part in row["ours"])
-    lines = []
+def _checked(part: Row) -> str:
+    return part["what"] + (" (check)" if part.get("check") else "")
+
+
+def parts(row: Row) -> Table:
+    """What was measured for a claim, a row per part."""
+    head, lines = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"], []
     for part in row["ours"]:
-        what = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
-        n = str(part["n"]) if part["n"] > 1 else ""
-        cells = [what, number(part) or "not measured", part["rule"], n, _adjusted(part), _said(part)]
-        lines.append([part["reading"], *cells] if readings else cells)
-    head = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"]
-    return ["reading", *head] if readings else head, lines
-
-
-MANY = 6  # parts, beyond which `told` gives one of each reading
+        what = "" if part["family"] == "reported" else _checked(part)
+        lines.append([what, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
+    if any(part["reading"] for part in row["ours"]):
+        head = ["reading", *head]
+        lines = [[part["reading"], *line] for part, line in zip(row["ours"], lines, strict=True)]
+    return Table(head, lines)
 
 
 def _telling(row: Row, reading: str, verdict: str) -> Row:
-    """The part that says most of a reading: one that does as its verdict, else a check that does not hold, else any."""
+    """One part of a reading: the first with its verdict, else a check that does not hold, else the first."""
     parts = [part for part in row["ours"] if part["reading"] == reading]
     claimed = [part for part in parts if not part.get("check")]
     failed = [part for part in parts if part.get("check") and part["verdict"] != "holds"]
     return next((part for part in claimed if part["verdict"] == verdict), (failed or claimed)[0])
 
 
-def told(row: Row) -> str:
-    """A claim's verdict and what it follows from, to stand in prose: a line a part, or a reading if parts are many."""
+def spelled_out(row: Row) -> str:
+    """A claim's verdict and its parts as a list in Markdown; if there are more than `MANY` parts, one per reading."""
     lines = [f"**{MARKS[row['verdict']]} {row['id']}: {row['verdict']}.** {row['claim']}", ""]
     parts = row["ours"]
     if len(parts) > MANY:
         parts = [_telling(row, reading, verdict) for reading, verdict in row["readings"].items()]
     for part in parts:
         reading = f"*{part['reading']}*: " if part["reading"] else ""
-        check = " (check)" if part.get("check") else ""
         n = f", n = {part['n']}" if part["n"] > 1 else ""
-        ours = number(part)
-        found = f"{ours}{n}; holds if {part['rule']}: **{part['verdict']}**" if ours else "not measured yet"
-        lines.append(f"- {reading}{part['what']}{check}: {found}")
+        measured = f"{number(part)}{n}; holds if {part['rule']}: **{part['verdict']}**"
+        lines.append(f"- {reading}{_checked(part)}: {measured if number(part) else 'not measured yet'}")
     return "\n".join(lines) + "\n"
 
 
 def section(row: Row) -> str:
     """Everything about one claim."""
     readings = [f"{name}: {verdict}" for name, verdict in row["readings"].items() if name]
-    told = f"**{MARKS[row['verdict']]} {row['verdict']}**" + (f" ({'; '.join(readings)})" if readings else "")
-    lines = [f"### {row['id']}\n", paragraph(row["claim"]), "", f"{told} · {row['place']} · {_links(row)}", ""]
-    if row["paper"]:
-        lines += [paragraph(f"The paper prints: {row['paper']}."), ""]
-    lines += [paragraph(f"Measured: {row['measurement']}"), ""]
-    if row["ours"]:
-        lines.append(grid(*parts(row)))
-    if row["follows_from"]:
-        links = " and ".join(f"[{name}](#{name.lower()})" for name in row["follows_from"])
-        lines += [f"Follows from {links}.", ""]
-    if row["untested"]:
-        lines += [paragraph(f"Untested: {row['untested']}"), ""]
-    if row["literature"]["says"]:
-        lines += [paragraph(f"Later: {row['literature']['says']}"), ""]
-    if row["commands"]:
-        lines += ["```sh", *row["commands"], "```", ""]
-    if plotted(row):
-        lines += [f"![{row['id']}: seeds, intervals and the rule's edge]({PLOTS}/{row['id']}.png)", ""]
-    return "\n".join(lines)
+    verdict = f"**{marked(row['verdict'])}**" + (f" ({'; '.join(readings)})" if readings else "")
+    says = row["literature"]["says"]
+    blocks = [
+        f"### {row['id']}",
+        paragraph(row["claim"]),
+        f"{verdict} · {row['place']} · {_links(row)}",
+        row["paper"] and paragraph(f"The paper prints: {row['paper']}."),
+        paragraph(f"Measured: {row['measurement']}"),
+        row["ours"] and parts(row).grid(),
+        row["follows_from"] and f"Follows from {' and '.join(map(_link, row['follows_from']))}.",
+        row["untested"] and paragraph(f"Untested: {row['untested']}"),
+        says and paragraph(f"Later: {says}"),
+        row["commands"] and "\n".join(["```sh", *row["commands"], "```"]),
+        plotted(row) and f"![{row['id']}: seeds, intervals and the rule's edge]({PLOTS}/{row['id']}.png)",
+    ]
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def page(rows: list[Row]) -> str:
     """The whole of claims.md."""
-    parts = ["# The ledger\n", paragraph(INTRO), "", summary(rows, ""), overview(rows), *map(section, rows)]
-    return "\n".join(parts)
+    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), str(overview(rows)), *map(section, rows)])

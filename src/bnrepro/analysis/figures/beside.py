@@ -1,24 +1,31 @@
-"""Variants of one's own beside the networks of Figure 1 or 2: how far each gets, and in what it differs from them.
+"""Variants of one's own beside the networks of Figure 1 or 2: how accurate each is, and how it differs from them.
 
-A variant is compared with those networks of the figure that are nearest to it: that differ from it in the fewest
-sections of the configuration. A normaliser is so set beside the same network with BN and without, a rate beside the
-same network at other rates.
+A variant is compared with the networks of the figure that are nearest to it. These are the networks whose
+configuration differs from it in the fewest sections. A new normaliser is thus compared with the same network with BN
+and without, and a rate with the same network at other rates.
 """
 
+import itertools
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import Arms
+from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure2_table import points, times
 from bnrepro.analysis.reading.curves import paired
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, load_records
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.text import grid, paragraph, percent, reached
+from bnrepro.analysis.render import style
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import Page, Table
+from bnrepro.analysis.render.text import percent, reached
 from bnrepro.config.schema import Config
+from bnrepro.errors import UserError, suggest
+from bnrepro.records.files import write_text
 from bnrepro.records.identity import canonical
 
 NOT_TRAINING = {"probe", "protocol", "data_fingerprint"}  # of a canonical configuration: they change no network
@@ -27,37 +34,37 @@ NOT_TRAINING = {"probe", "protocol", "data_fingerprint"}  # of a canonical confi
 def settings(record: Record) -> dict[str, dict[str, Any]]:
     """What its network and training have other than the frozen defaults, by section of the configuration."""
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record.config))
-    found = json.loads(canonical(config, ""))
-    return {section: values for section, values in found.items() if section not in NOT_TRAINING}
+    sections = json.loads(canonical(config, ""))
+    return {name: values for name, values in sections.items() if name not in NOT_TRAINING}
 
 
 def differences(ours: Record, theirs: Record) -> dict[str, list[str]]:
     """By section, what our configuration says where theirs says something else."""
-    mine, other, usual = settings(ours), settings(theirs), Config()
-    found: dict[str, list[str]] = {}
+    mine, other, defaults = settings(ours), settings(theirs), Config()
+    changes: dict[str, list[str]] = {}
     for section in sorted(mine.keys() | other.keys()):
-        one, two = mine.get(section, {}), other.get(section, {})
-        for key in sorted(one.keys() | two.keys()):
-            default = getattr(getattr(usual, section), key)
-            if (value := one.get(key, default)) != two.get(key, default):
-                found.setdefault(section, []).append(f"{section}.{key}={value}")
+        here, there = mine.get(section, {}), other.get(section, {})
+        for key in sorted(here.keys() | there.keys()):
+            default = getattr(getattr(defaults, section), key)
+            if (value := here.get(key, default)) != there.get(key, default):
+                changes.setdefault(section, []).append(f"{section}.{key}={value}")
     if ours.status.get("data_fingerprint") != theirs.status.get("data_fingerprint"):
-        found.setdefault("data", []).append("other images")
-    return found
+        changes.setdefault("data", []).append("other images")
+    return changes
 
 
 def nearest(ours: Record, arms: Arms) -> dict[str, str]:
-    """The arms that differ from a variant in the fewest sections, by name, and in what."""
-    found = {name: differences(ours, records[0]) for name, records in arms.items()}
-    fewest = min(map(len, found.values()))
+    """The arms that differ from a variant in the fewest sections, by name, and the settings that differ."""
+    changes = {name: differences(ours, records[0]) for name, records in arms.items()}
+    fewest = min(map(len, changes.values()))
     return {
-        name: ", ".join(word for words in sections.values() for word in words) or "nothing"
-        for name, sections in found.items()
+        name: ", ".join(itertools.chain(*sections.values())) or "nothing"
+        for name, sections in changes.items()
         if len(sections) == fewest
     }
 
 
-def reached_table(arms: Arms, goals: Sequence[float]) -> str:
+def reached_table(arms: Arms, goals: Sequence[float]) -> Table:
     """One row per variant: steps to accuracies, and the accuracy at the end."""
     head = ["variant", "n", *(f"steps to {goal:.1%}" for goal in goals), "final top-1, %"]
     rows = [
@@ -69,7 +76,7 @@ def reached_table(arms: Arms, goals: Sequence[float]) -> str:
         ]
         for name, records in arms.items()
     ]
-    return grid(head, rows)
+    return Table(head, rows)
 
 
 def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str]:
@@ -78,18 +85,18 @@ def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str
     return [points(theirs, ours), times(theirs, ours, goal)]
 
 
-def differences_table(own: Arms, arms: Arms, goal: float) -> str:
-    """One row a variant and network near it: in what they differ, and by how much, paired by seed."""
+def differences_table(own: Arms, arms: Arms, goal: float) -> Table:
+    """One row per variant and network near it: how they differ, and by how much, paired by seed."""
     head = ["variant", "beside", "what it has instead", "final top-1, points more"]
     rows = [
-        [name, f"{other} (n = {len(arms[other])})", f"`{told}`", *_compared(records, arms[other], goal)]
+        [name, f"{other} (n = {len(arms[other])})", f"`{changes}`", *_compared(records, arms[other], goal)]
         for name, records in own.items()
-        for other, told in nearest(records[0], arms).items()
+        for other, changes in nearest(records[0], arms).items()
     ]
-    return grid([*head, f"times fewer steps to {goal:.1%}"], rows)
+    return Table([*head, f"times fewer steps to {goal:.1%}"], rows)
 
 
-def table(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -> str:
+def page(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -> Page:
     """The whole of beside.md.
 
     Args:
@@ -100,18 +107,44 @@ def table(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -
     """
     near = {other for records in own.values() for other in nearest(records[0], arms)}
     rows = {name: records for name, records in arms.items() if name in near or name in shown} | own
-    text = """Each variant stands beside the networks of the figure that are nearest to it. Differences are paired by
-    seed: a seed has the same initial draws, order of the images and distortions in all of them. ± is the standard
-    deviation over seeds, brackets are 95 % Student-t intervals, for ratios on logarithms. Steps to an accuracy are
-    where the running median over three evaluations crosses it, median (range); ≥ and ≤ mark bounds, where a seed never
-    gets there and counts with all steps. Final accuracies have the population statistics of Alg. 2."""
-    return "\n".join(
-        [
-            "# Variants of one's own",
-            "",
-            paragraph(text),
-            "",
-            differences_table(own, arms, goals[-1]),
-            reached_table(rows, goals),
-        ]
-    )
+    tables = [differences_table(own, arms, goals[-1]), reached_table(rows, goals)]
+    return Page("Variants of one's own", prose("beside", "opening"), tables)
+
+
+def report(
+    figure: Figure,
+    names: Sequence[str],
+    source: Source,
+    networks: Source,
+    scale: str | None,
+    results: Path,
+    out: Path,
+) -> list[Path]:
+    """Draw and tabulate variants of one's own in a figure: beside.png, beside.svg and beside.md.
+
+    Args:
+        figure: one that draws such variants.
+        names: the variants, whose records are in the source.
+        source: a runs directory, W&B or some runs.
+        networks: where the records of the figure's own networks are.
+        scale: of the records; the figure's usual one if not given.
+        results: the committed results, which say which configuration of a network is meant.
+        out: the folder to write to.
+    """
+    scale = scale or figure.scale
+    records = load_records(source, figure.name, scale)
+    known = sorted({record.variant for record in records} - set(figure.titles))
+    for name in names:
+        if name in figure.titles:
+            raise UserError(
+                f"{name} is a network of {figure.name} itself; train yours under another name, variant=NAME"
+            )
+        if name not in known:
+            hint = f"; {suggest(name, known)}" if known else ""
+            raise UserError(f"no complete record of {name} for {figure.name} at scale={scale} in {source}{hint}")
+    arms = figure.arms(networks, scale, results)
+    own, titled = by_variant(records, *names), {figure.titles[name]: arm for name, arm in arms.items()}
+    table = page(own, titled, [figure.titles[name] for name in figure.needed], figure.goals(arms))
+    paths = style.save(figure.with_own(arms, own), out / "beside")
+    write_text(out / "beside.md", str(table))
+    return [*paths, out / "beside.md"]

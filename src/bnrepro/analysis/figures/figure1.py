@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter
 from bnrepro.analysis.reading import curves
 from bnrepro.analysis.reading.curves import paired
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric, verdict
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.style import WITH, WITHOUT
@@ -33,7 +33,7 @@ READINGS = {  # which arms stand side by side: (without, with)
 
 
 def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Test accuracy, one column a seed, indexed by step; a run is at chance from where it diverged."""
+    """Test accuracy, one column per seed, indexed by step; a run is at chance from where it diverged."""
     return curves.accuracies(records, CHANCE)
 
 
@@ -80,9 +80,9 @@ def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
     lies below 0. C32 (a more stable input distribution) holds if the interval of the drift ratio lies below 1.
     """
     last, exceptions = last_step(without, with_), not_above(without, with_)
-    found = {s: verdict(accuracy_gain(without, with_, s), 0.0, above=True) for s in (*exceptions, last)}
+    gains = {s: verdict(accuracy_gain(without, with_, s), 0.0, above=True) for s in (*exceptions, last)}
     return {
-        "C31": "fails" if "fails" in found.values() else "inconclusive" if exceptions else found[last],
+        "C31": "fails" if "fails" in gains.values() else "inconclusive" if exceptions else gains[last],
         "C32": verdict(drift_ratio(without, with_), 1.0, above=False),
     }
 
@@ -102,7 +102,7 @@ def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: 
         closer.tick_params(labelsize=7)
 
 
-def _watched(record: Record) -> bool:
+def _probed(record: Record) -> bool:
     """Whether its record has the percentiles of its sigmoids' inputs."""
     return (record.path / "probes.npz").is_file() and "percentiles" in record.probes
 
@@ -114,20 +114,23 @@ def _draw_percentiles(axes: Axes, record: Record, colour: str, title: str) -> No
     axes.set_title(f"{title.format(unit=probes['units'][row])}, seed {record.seed}", loc="left", fontsize=9)
 
 
-def draw(without: list[Record], with_: list[Record], own: dict[str, list[Record]] | None = None) -> Figure:
+def draw(arms: Arms, own: Arms | None = None) -> Figure:
     """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN.
 
     Variants of one's ``own`` have a curve in (a), and where their records have the percentiles a panel below.
     """
-    coloured = {name: (own[name], colour) for name, colour in style.own_colours(own or {}).items()}
-    panels = [("without BN: unit {unit} of layer 3", without[0], WITHOUT)]
-    panels += [("with BN: unit {unit} of layer 3", with_[0], WITH)]
-    panels += [(name + ": unit {unit}", of[0], colour) for name, (of, colour) in coloured.items() if _watched(of[0])]
+    plain, bn, own = arms["plain"], arms["bn"], own or {}
+    coloured = {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
+    panels = [("without BN: unit {unit} of layer 3", plain[0], WITHOUT)]
+    panels += [("with BN: unit {unit} of layer 3", bn[0], WITH)]
+    panels += [
+        (f"{name}: unit {{unit}}", arm[0], colour) for name, (arm, colour) in coloured.items() if _probed(arm[0])
+    ]
     rows = 1 + -(-(len(panels) - 2) // 3)
     figure = Figure(figsize=(10, 3.1 * rows), layout="constrained")
-    a, *others = figure.subplots(rows, 3, width_ratios=(1.4, 1, 1), squeeze=False).flat
-    _draw_accuracy(a, {"with BN": (with_, WITH), "without BN": (without, WITHOUT)} | coloured)
-    a.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
+    first, *others = figure.subplots(rows, 3, width_ratios=(1.4, 1, 1), squeeze=False).flat
+    _draw_accuracy(first, {"with BN": (bn, WITH), "without BN": (plain, WITHOUT)} | coloured)
+    first.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
     others, empty = others[: len(panels)], others[len(panels) :]
     for letter, axes, (title, record, colour) in zip(string.ascii_lowercase[1:], others, panels, strict=False):
         _draw_percentiles(axes, record, colour, f"({letter}) {title}")
@@ -137,7 +140,7 @@ def draw(without: list[Record], with_: list[Record], own: dict[str, list[Record]
         axes.sharey(others[1])
     for axes in empty:
         axes.remove()
-    for axes in (a, *others):
+    for axes in (first, *others):
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlabel("training steps")
     return figure

@@ -1,12 +1,18 @@
-"""Figure 1 in numbers."""
+"""Figure 1 in numbers, and as the registry knows it."""
+
+from pathlib import Path
 
 import pandas as pd
 
 from bnrepro.analysis.figures import figure1
+from bnrepro.analysis.figures.figure import Figure
+from bnrepro.analysis.reading import sources
 from bnrepro.analysis.reading.drift import layer_drift
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.text import interval, percent, reached
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import ClaimName, Page, Table, Verdict
+from bnrepro.analysis.render.text import headline, interval, percent, reached
 
 VIEWS = {
     "percentiles": "training mode, after BN (the paper's)",
@@ -14,6 +20,17 @@ VIEWS = {
     "percentiles_before": "training mode, W u before BN",
 }
 FREE_VIEW = "percentiles_before"  # the one that no normaliser holds in place
+PAPER_SAYS = {
+    "C31": ("C31, Fig. 1a", "BN trains faster and ends higher; no number printed"),
+    "C32": (
+        "C32, Fig. 1b, c",
+        "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
+    ),
+}
+RULES = {
+    "C31": "interval of the gain at the end above 0, and the mean curve above at every evaluation from step 1,000",
+    "C32": "interval of the drift ratio below 1",
+}
 
 
 def _table_steps(curves: pd.DataFrame) -> list[int]:
@@ -21,72 +38,48 @@ def _table_steps(curves: pd.DataFrame) -> list[int]:
     return [step for step in curves.index if step % 10_000 == 0] or [int(curves.index.max())]
 
 
-def _setting(record: Record) -> str:
-    optimizer, init = record.config["optimizer"], record.config["init"]
-    return f"rate {optimizer['base_lr'] * optimizer['lr_multiplier']:g}, init std {init['std']:g}"
+def _setting(records: list[Record]) -> str:
+    optimizer, init = records[0].config["optimizer"], records[0].config["init"]
+    rate = optimizer["base_lr"] * optimizer["lr_multiplier"]
+    return f"rate {rate:g}, init std {init['std']:g}, n = {len(records)}."
 
 
-def reading(title: str, without: list[Record], with_: list[Record]) -> str:
-    """One table: accuracy and steps to accuracy of two arms."""
-    curves = {arm: figure1.accuracies(records) for arm, records in (("without", without), ("with", with_))}
-    shared = curves["without"].index.intersection(curves["with"].index)
-    lines = [
-        f"### {title[0].upper()}{title[1:]}",
-        "",
-        f"Without BN: {_setting(without[0])}, n = {len(without)}. With BN: {_setting(with_[0])}, n = {len(with_)}.",
-        "",
-        "| | without BN | with BN | difference, paired by seed |",
-        "|---|---|---|---|",
-    ]
-    for step in _table_steps(curves["without"].loc[shared]):
-        plain, bn = (Estimate.of(curves[arm].loc[step]) for arm in ("without", "with"))
+def reading(title: str, without: list[Record], with_: list[Record]) -> Table:
+    """Accuracy and steps to accuracy of two arms."""
+    curves = [figure1.accuracies(arm) for arm in (without, with_)]
+    shared = curves[0].index.intersection(curves[1].index)
+    rows = []
+    for step in _table_steps(curves[0].loc[shared]):
+        accuracies = [percent(Estimate.of(arm.loc[step])) for arm in curves]
         gain = figure1.accuracy_gain(without, with_, step)
-        lines.append(
-            f"| test accuracy at {step:,} steps, % | {percent(plain)} | {percent(bn)} | {interval(gain, 100, 2, '+')} |"
-        )
+        rows.append([f"test accuracy at {step:,} steps, %", *accuracies, interval(gain, 100, 2, "+")])
     for target in figure1.TARGETS:
-        plain, bn = figure1.steps_to(without, target), figure1.steps_to(with_, target)
+        steps = [reached(figure1.steps_to(arm, target)) for arm in (without, with_)]
         ratio = figure1.steps_ratio(without, with_, target)
-        text = "" if ratio is None else f"ratio {interval(ratio)}"
-        lines.append(f"| steps to {target:.0%} | {reached(plain)} | {reached(bn)} | {text} |")
-    return "\n".join([*lines, ""])
+        rows.append([f"steps to {target:.0%}", *steps, "" if ratio is None else f"ratio {interval(ratio)}"])
+    head = ["", "without BN", "with BN", "difference, paired by seed"]
+    settings = f"Without BN: {_setting(without)} With BN: {_setting(with_)}"
+    return Table(head, rows, headline(title), settings, tight=True)
 
 
-def drift_table(without: list[Record], with_: list[Record]) -> str:
+def drift_table(without: list[Record], with_: list[Record]) -> Table:
     """Drift of the sigmoid inputs, by layer and view."""
-    lines = [
-        "### Drift of the sigmoid inputs",
-        "",
-        "Path length of a unit's median from step 1,000 to the end in units of its own 15-85 width, mean over units of",
-        "a layer, mean ± sd over seeds; the ratio is the geometric mean over seeds with its 95 % interval. After BN",
-        "the mean is beta and the variance gamma^2 by construction, in training mode over each batch and in inference",
-        "mode over the population, so that stability there proves little; W u before BN carries no such guarantee.",
-        "",
-        "| layer | view of the BN network | without BN | with BN | ratio |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for layer in sorted(set(without[0].probes["layers"].tolist()), reverse=True):
         plain = Estimate.of([layer_drift(r.probes, layer) for r in without])
         for view, name in VIEWS.items():
             bn = Estimate.of([layer_drift(r.probes, layer, view) for r in with_])
-            ratio = figure1.drift_ratio(without, with_, view, layer)
-            lines.append(
-                f"| {layer} | {name} | {plain.mean:.2f} ± {plain.sd:.2f} | {bn.mean:.2f} ± {bn.sd:.2f} "
-                f"| {interval(ratio)} |"
-            )
-    return "\n".join([*lines, ""])
+            drifts = [f"{arm.mean:.2f} ± {arm.sd:.2f}" for arm in (plain, bn)]
+            rows.append([str(layer), name, *drifts, interval(figure1.drift_ratio(without, with_, view, layer))])
+    title = "Drift of the sigmoid inputs"
+    head = ["layer", "view of the BN network", "without BN", "with BN", "ratio"]
+    return Table(head, rows, title, prose("figure1", title), tight=True)
 
 
 def _above(without: list[Record], with_: list[Record]) -> str:
     exceptions = figure1.not_above(without, with_)
     but = f" but {', '.join(f'{step:,}' for step in exceptions)}" if exceptions else ""
     return f"above at every evaluation from step 1,000{but}"
-
-
-RULES = {
-    "C31": "interval of the gain at the end above 0, and the mean curve above at every evaluation from step 1,000",
-    "C32": "interval of the drift ratio below 1",
-}
 
 
 def ours(without: list[Record], with_: list[Record]) -> dict[str, str]:
@@ -102,76 +95,68 @@ def ours(without: list[Record], with_: list[Record]) -> dict[str, str]:
     }
 
 
-def verdict_table(without: list[Record], with_: list[Record]) -> str:
+def verdict_table(without: list[Record], with_: list[Record]) -> Table:
     """The paper's two claims of Sec. 4.1 beside ours."""
-    found, measured = figure1.verdicts(without, with_), ours(without, with_)
-    return "\n".join(
-        [
-            "| claim | the paper says | ours | verdict |",
-            "|---|---|---|---|",
-            f"| C31, Fig. 1a | BN trains faster and ends higher; no number printed | {measured['C31']} "
-            f"| {found['C31']} |",
-            "| C32, Fig. 1b, c | the input distribution of a typical last-layer sigmoid is much more stable with BN; "
-            f"no number printed | {measured['C32']} | {found['C32']} |",
-            "",
-        ]
-    )
+    verdicts, measured = figure1.verdicts(without, with_), ours(without, with_)
+    rows = [[ClaimName(name), text, measured[c], Verdict(verdicts[c])] for c, (name, text) in PAPER_SAYS.items()]
+    return Table(["claim", "the paper says", "ours", "verdict"], rows, tight=True)
 
 
-def quantities(arms: dict[str, list[Record]]) -> dict[str, str]:
+def quantities(arms: Arms) -> dict[str, str]:
     """The numbers of the main reading by name, for setting two sets of records side by side."""
-    without, with_ = arms["plain"], arms["bn"]
-    found = {}
-    for title, records in (("without BN", without), ("with BN", with_)):
-        curves = figure1.accuracies(records)
-        for step in _table_steps(curves):
-            found[f"{title}: test accuracy at {step:,} steps, %"] = percent(Estimate.of(curves.loc[step]))
-        for target in figure1.TARGETS:
-            found[f"{title}: steps to {target:.0%}"] = reached(figure1.steps_to(records, target))
-    found["drift, with / without BN"] = interval(figure1.drift_ratio(without, with_))
-    found |= {f"verdict on {claim}": verdict for claim, verdict in figure1.verdicts(without, with_).items()}
-    return found
+    main = arms["plain"], arms["bn"]
+    table = reading("", *main)
+    measured = {f"{table.head[k]}: {row[0]}": row[k] for k in (1, 2) for row in table.rows}
+    measured["drift, with / without BN"] = interval(figure1.drift_ratio(*main))
+    return measured | {f"verdict on {claim}": word for claim, word in figure1.verdicts(*main).items()}
 
 
-def check_table(first: dict[str, list[Record]], again: dict[str, list[Record]]) -> str:
+def check_table(first: Arms, again: Arms) -> Table:
     """The main reading once more, with seeds that had no part in the first."""
-    lines = [
-        "### Checked again with other seeds",
-        "",
-        "The verdicts above are on seeds 0 to 4 alone: the others were added after those were seen, so the last row,",
-        "which pools them, is no test.",
-        "",
-        "| seeds | BN's gain at the end, points | BN's mean curve | drift ratio, layer 3 |",
-        "|---|---|---|---|",
-    ]
-    pooled = {arm: first[arm] + again[arm] for arm in ("plain", "bn")}
+    rows = []
+    pooled = {name: first[name] + again[name] for name in ("plain", "bn")}
     for arms in (first, again, pooled):
         plain, bn = arms["plain"], arms["bn"]
         seeds = [record.seed for record in plain]
         gain = figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn))
-        lines.append(
-            f"| {min(seeds)} to {max(seeds)} | {interval(gain, 100, 2, '+')} | {_above(plain, bn)} "
-            f"| {interval(figure1.drift_ratio(plain, bn))} |"
-        )
-    return "\n".join([*lines, ""])
+        ratio = interval(figure1.drift_ratio(plain, bn))
+        rows.append([f"{min(seeds)} to {max(seeds)}", interval(gain, 100, 2, "+"), _above(plain, bn), ratio])
+    title = "Checked again with other seeds"
+    head = ["seeds", "BN's gain at the end, points", "BN's mean curve", "drift ratio, layer 3"]
+    return Table(head, rows, title, prose("figure1", title), tight=True)
 
 
-def table(arms: dict[str, list[Record]], again: dict[str, list[Record]] | None = None) -> str:
+def page(arms: Arms, again: Arms | None = None) -> Page:
     """The whole of table.md, for the readings whose arms are there; ``again``: the main arms with other seeds."""
-    without, with_ = arms["plain"], arms["bn"]
-    seeds = ", ".join(str(record.seed) for record in without)
-    parts = [
-        "# Figure 1: MNIST, measured",
-        "",
-        f"n = {len(without)} seeds an arm ({seeds}); ± is the standard deviation over seeds, brackets are 95 %",
-        "Student-t intervals over seeds. Test accuracy uses population statistics (Alg. 2). Verdicts follow the",
-        "main reading: both arms at the plain network's best rate and initialisation, chosen on a split of the",
-        "training set. Steps to an accuracy are the first evaluation that reaches it; evaluations are log-spaced, five",
-        "a decade, and every 1,250 steps from there.",
-        "",
-        verdict_table(without, with_),
+    main = arms["plain"], arms["bn"]
+    tables = [
+        verdict_table(*main),
         *(reading(t, arms[p], arms[b]) for t, (p, b) in figure1.READINGS.items() if p in arms and b in arms),
         *([check_table(arms, again)] if again else []),
-        drift_table(without, with_),
+        drift_table(*main),
     ]
-    return "\n".join(parts)
+    opening = prose("figure1", "opening", seeds=[record.seed for record in arms["plain"]])
+    return Page("Figure 1: MNIST, measured", opening, tables, level=3)
+
+
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Arms, Arms | None]:
+    """The arms, and where they are the committed ones, those of other seeds in figure1_check."""
+    check = sources.records(results, "figure1_check", scale) if source == results else []
+    return figure.arms(source, scale, results), by_variant(check, "plain", "bn") if check else None
+
+
+FIGURE = Figure(
+    "figure1",
+    "Figure 1",
+    lambda arms, again: {"figure": figure1.draw(arms)},
+    page,
+    needed=("plain", "bn"),
+    scale="paper",
+    read=_read,
+    titles=figure1.TITLES,
+    caption="""Three hidden layers of 100 sigmoids on binary images, 50,000 steps, with and without batch
+    normalisation. The paper prints curves and no numbers. Its rates are not given, so the two networks are compared
+    in three readings.""",
+    with_own=figure1.draw,
+    goals=lambda arms: figure1.TARGETS,
+)

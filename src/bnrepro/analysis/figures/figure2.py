@@ -15,7 +15,6 @@ from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.records.outcome import chance_bound
 
-Arms = dict[str, list[Record]]  # the records of each variant, by seed
 Measure = Callable[[list[Record]], np.ndarray]  # one number per seed
 
 BASELINE = "inception"
@@ -110,7 +109,7 @@ def accuracies(records: list[Record]) -> pd.DataFrame:
 
 
 def until_divergence(records: list[Record]) -> pd.DataFrame:
-    """`accuracies` up to where the first seed diverges: as far as a mean over seeds means anything."""
+    """`accuracies` up to the step at which the first seed diverges; from there on a mean over seeds says nothing."""
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
     table = accuracies(records)
     return table.loc[: min(diverged)] if diverged else table
@@ -148,7 +147,7 @@ def gain(without: list[Record], with_: list[Record], measure: Measure = finals) 
 
 
 class SpeedUp(NamedTuple):
-    """How many times fewer steps a fast arm takes to a target than a slow one, a ratio per seed that both have.
+    """How many times fewer steps a fast arm takes to a target than a slow one: a ratio for each seed that both have.
 
     A seed that never gets there counts with all of T. The ratio is then a bound: a lower one if the slow arm never gets
     there, an upper one if the fast arm does not.

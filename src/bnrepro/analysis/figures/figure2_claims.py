@@ -9,11 +9,12 @@ from typing import NamedTuple
 from scipy import stats
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS, Arms
+from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS
 from bnrepro.analysis.reading.endpoints import Endpoint
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import geometric, p_value, verdict
-from bnrepro.analysis.render.text import grid, interval
+from bnrepro.analysis.render.table import ClaimName, Table
+from bnrepro.analysis.render.text import interval
 
 BETAS = {"": "beta starts at 0", BETA1: "beta starts at 1"}
 MARGIN = 0.05  # C37's "a few points"; the paper's are 3.2
@@ -207,12 +208,14 @@ def words(endpoint: Endpoint) -> str:
     return f"{endpoint.what}: {number}"
 
 
-def claims_table(arms: Arms) -> str:
+def claims_table(arms: Arms) -> Table:
     """One row per claim and reading; the verdicts, whose p-values are adjusted over all figures, are the ledger's."""
     rows = []
     for name, claim in CLAIMS.items():
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
             measured = endpoints(name, arms, beta)
-            rows.append([reading, claim.said, "; ".join(map(words, measured)) or "not measured yet", claim.rule])
-    return grid(["claim", "the paper says", "ours", "holds if"], rows)
+            rows.append(
+                [ClaimName(reading), claim.said, "; ".join(map(words, measured)) or "not measured yet", claim.rule]
+            )
+    return Table(["claim", "the paper says", "ours", "holds if"], rows)

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, Arms
+from bnrepro.analysis.figures.figure2 import BASELINE
 from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.render import style
 
 COLOURS = {  # by `figure2.plain_name`
@@ -22,6 +22,8 @@ COLOURS = {  # by `figure2.plain_name`
     "inception_changes": style.WITHOUT,  # a control has the colour of what it is the control of
     "inception_changes_x5": style.X5,
     "inception_changes_x30": style.X30,
+    "googlenet": style.WITHOUT,
+    "bn_googlenet": style.WITH,
 }
 EXTRA = {"Equal budget": (*figure2.CONTROLS, "inception_x5", "inception_sigmoid")}  # drawn in that panel, too
 

@@ -1,16 +1,20 @@
-"""Figure 3 and what belongs beside it: results/figure2/<scale>/table.md."""
+"""Figure 3 and the tables beside it, results/figure2/<scale>/table.md, and Figure 2 as the registry knows it."""
 
 from collections.abc import Iterable
 
 import numpy as np
+from matplotlib.figure import Figure as Drawing
 
-from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED, Arms, gain, speed_up
+from bnrepro.analysis.figures import figure2, figure2_plot, layers_plot
+from bnrepro.analysis.figures.figure import Figure
+from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED, gain, speed_up
 from bnrepro.analysis.figures.figure2_claims import best_control, claims_table
 from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric
-from bnrepro.analysis.render.text import grid, interval, paragraph, percent, reached
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import Page, Table
+from bnrepro.analysis.render.text import interval, percent, reached
 
 PAPER = "paper (ImageNet, 224 px)"
 
@@ -40,7 +44,13 @@ def _printed(variant: str) -> list[str]:
     return [f"{row.steps / 1e6:.1f}M{fewer}" if np.isfinite(row.steps) else "never", f"{100 * row.top1:.1f}"]
 
 
-def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, printed: bool = False) -> str:
+def _titled(title: str, head: list[str], rows: list[list[str]]) -> Table:
+    return Table(head, rows, title, prose("figure2", title))
+
+
+def reading(
+    arms: Arms, variants: Iterable[str], title: str = "", baseline: str = BASELINE, printed: bool = False
+) -> Table:
     """Steps to the baseline's target, and final accuracy, of those arms that are there."""
     first = arms[baseline]
     goal, name = figure2.target(first), figure2.title(baseline)
@@ -68,10 +78,10 @@ def reading(arms: Arms, variants: Iterable[str], baseline: str = BASELINE, print
         for variant in variants
         if variant in arms
     ]
-    return grid(head, rows)
+    return _titled(title, head, rows)
 
 
-def apart_table(arms: Arms) -> str:
+def apart_table(arms: Arms) -> Table:
     """What BN brings, and what the other changes bring: steps and final accuracy, one change at a time."""
     control = best_control(arms)
     pairs = [
@@ -86,19 +96,20 @@ def apart_table(arms: Arms) -> str:
     goal = figure2.target(arms[BASELINE])
     rows = [
         [
-            what,
+            added,
             figure2.title(without),
             figure2.title(with_),
             times(arms[without], arms[with_], goal),
             points(arms[without], arms[with_]),
         ]
-        for what, without, with_ in pairs
+        for added, without, with_ in pairs
         if without in arms and with_ in arms
     ]
-    return grid(["what is added", "from", "to", f"times fewer steps to {goal:.2%}", "final top-1, points"], rows)
+    head = ["what is added", "from", "to", f"times fewer steps to {goal:.2%}", "final top-1, points"]
+    return _titled("What BN brings, taken apart", head, rows)
 
 
-def outcomes_table(arms: Arms) -> str:
+def outcomes_table(arms: Arms) -> Table:
     """What becomes of the networks that the paper says cannot be trained."""
     rows = [
         [
@@ -110,76 +121,69 @@ def outcomes_table(arms: Arms) -> str:
         for variant in (*figure2.FAILING, *figure2.WHOLE)
         if variant in arms
     ]
-    return grid(["network", "rate", "outcome", "final top-1, %"], rows)
+    head = ["network", "rate", "outcome", "final top-1, %"]
+    return _titled("What the paper says cannot be trained", head, rows)
 
 
-def _head(arms: Arms) -> list[str]:
+def _opening(arms: Arms) -> str:
     baseline = arms[BASELINE]
     first = baseline[0]
-    missing = ", ".join(f"`{name}`" for name in figure2.VARIANTS if name not in arms)
-    short = [
-        f"{figure2.full_title(name)} {len(records)} of {figure2.seeds_wanted(name)}"
-        for name, records in arms.items()
-        if len(records) < figure2.seeds_wanted(name) and name not in figure2.WHOLE
-    ]
-    parts = [
-        f"""Measured on {dataset.title(first)}, {dataset.held_out(first):,} validation images; T =
-        {first.status["steps"]:,} steps of {first.config["training"]["batch_size"]} images. The rules are in
-        docs/figure2-rules.md. Columns headed *{PAPER}* are what the paper prints: another experiment, of which
-        only order and ratios can be set beside ours.""",
-        f"""*Final top-1* is taken at the end with the population statistics of Alg. 2; ± is the standard deviation over
-        seeds. The target, {figure2.target(baseline):.2%}, is {figure2.SHARE:g} times the mean final accuracy of
-        Inception. *Steps* to it are where the running median over three evaluations of a seed's curve crosses it:
-        median (range). *Times fewer* is the geometric mean over paired seeds of the ratio of steps. A seed that never
-        crosses counts with T steps; ≥ and ≤ then mark a bound. Brackets are 95 % Student-t intervals over paired
-        seeds, on logarithms for ratios.""",
-        *([f"Seeds so far, where the rules ask for more: {'; '.join(short)}."] if short else []),
-        *([f"Not trained yet: {missing}."] if missing else []),
-        "The verdicts are in results/claims.md: their p-values are adjusted over the endpoints of all figures.",
-    ]
-    return ["# Figures 2 and 3: Inception with and without BN, measured", *(paragraph(part) for part in parts)]
+    return prose(
+        "figure2",
+        "opening",
+        data=dataset.title(first),
+        images=f"{dataset.held_out(first):,}",
+        steps=f"{first.status['steps']:,}",
+        batch=first.config["training"]["batch_size"],
+        target=f"{figure2.target(baseline):.2%}",
+        share=f"{figure2.SHARE:g}",
+        missing=[f"`{name}`" for name in figure2.VARIANTS if name not in arms],
+        short=[
+            f"{figure2.full_title(name)} {len(records)} of {figure2.seeds_wanted(name)}"
+            for name, records in arms.items()
+            if len(records) < figure2.seeds_wanted(name) and name not in figure2.WHOLE
+        ],
+    )
 
 
-def sections(arms: Arms) -> dict[str, tuple[str, str]]:
-    """By title what a table shows, and the table; for what is there."""
-    texts = {
-        "Equal budget": "Every arm trains for T steps, and its rate decays to the same share of its first value.",
-        "Equal budget, beta starts at 1": """The same networks, but every beta starts at 1 and not at 0. The paper
-        gives no initial beta.""",
-        "The paper's reading": """BN-x* decay six times faster than Inception and train for T/4: in the paper BN-x30
-        is at its maximum after 6M of Inception's 31M steps.""",
-    }
-    parts = {
-        name: (texts[name], reading(arms, variants, printed=True))
-        for name, variants in figure2.READINGS.items()
+def tables(arms: Arms) -> dict[str, Table]:
+    """The tables of the readings and of what belongs beside them by title, for what is there."""
+    shown = [
+        reading(arms, variants, title, printed=True)
+        for title, variants in figure2.READINGS.items()
         if any(variant in arms for variant in variants[1:])
-    }
+    ]
     if any(name in arms for name in figure2.CONTROLS):
-        parts["All changes but BN"] = (
-            "All changes of Sec. 4.2.1 but BN, at three rates, for all of T.",
-            reading(arms, (BASELINE, *figure2.CONTROLS)),
-        )
-        parts["What BN brings, taken apart"] = (
-            """BN-x5 and BN-x30 change seven things at once. Each row adds one thing to the network on its left. The
-            other six changes stand at the rate that suits them best without BN.""",
-            apart_table(arms),
-        )
+        shown.append(reading(arms, (BASELINE, *figure2.CONTROLS), "All changes but BN"))
+        shown.append(apart_table(arms))
     if any(name in arms for name in (*figure2.FAILING, *figure2.WHOLE)):
-        parts["What the paper says cannot be trained"] = (
-            """A run stays at chance if its highest accuracy is less than 3 binomial standard deviations above
-            1 / classes. A run that is at chance after a tenth of T ends there; two were trained to the end to check
-            this.""",
-            outcomes_table(arms),
-        )
+        shown.append(outcomes_table(arms))
     if figure2.GOOGLENET[0] in arms:
-        text = "The network of arXiv:1409.4842 at its own best rate; its own accuracy is the target."
-        parts["GoogLeNet"] = (text, reading(arms, figure2.GOOGLENET, figure2.GOOGLENET[0]))
-    return {title: (paragraph(prose), grid_of) for title, (prose, grid_of) in parts.items()}
+        shown.append(reading(arms, figure2.GOOGLENET, "GoogLeNet", figure2.GOOGLENET[0]))
+    return {table.title: table for table in shown}
 
 
-def table(arms: Arms) -> str:
+def page(arms: Arms) -> Page:
     """The whole of table.md, for the arms that are there; `figure2.REQUIRED` must be."""
-    parts = [*_head(arms), claims_table(arms).rstrip()]
-    for title, (prose, grid_of) in sections(arms).items():
-        parts += [f"## {title}", prose, grid_of.rstrip()]
-    return "\n\n".join(parts) + "\n"
+    title = "Figures 2 and 3: Inception with and without BN, measured"
+    return Page(title, _opening(arms), [claims_table(arms), *tables(arms).values()])
+
+
+def _draw(arms: Arms) -> dict[str, Drawing]:
+    plain, bn = (arms[name][0] for name in figure2.REQUIRED)
+    return {"figure": figure2_plot.draw(arms), "activations": layers_plot.draw(plain, bn)}
+
+
+FIGURE = Figure(
+    "figure2",
+    "Figures 2 and 3",
+    _draw,
+    page,
+    needed=figure2.REQUIRED,
+    titles={name: figure2.full_title(name) for name in figure2.VARIANTS},
+    caption="""The paper trains on ImageNet; this is Tiny-ImageNet at the scale of two cores, so only order and
+    ratios can be set beside the paper's numbers. Rings are where the mean over seeds reaches the baseline's own
+    maximum, crosses where a run diverges. Dashed lines are the same networks without BN, off at first.""",
+    with_own=figure2_plot.draw,
+    goals=lambda arms: (figure2.target(arms[figure2.BASELINE]),),
+)

@@ -16,6 +16,7 @@ from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import LEVEL, Estimate, verdict
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
+from bnrepro.tracking import wandb_source
 
 RESAMPLES = 100_000
 ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
@@ -58,11 +59,7 @@ class Evaluation:
 
 
 def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
-    """Read the three files, which are of networks at this scale.
-
-    Raises:
-        UserError: they are not there.
-    """
+    """Read the three files, which are of networks at this scale."""
     if not (folder / "evaluation.json").is_file():
         raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
@@ -70,23 +67,28 @@ def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
     return Evaluation(read_json(folder / "evaluation.json"), pd.read_csv(folder / "subsets.csv"), ranks)
 
 
-def networks(found: Evaluation, records: Iterable[Record]) -> list[Record]:
-    """The records of the networks that were evaluated, in their order.
+def evaluation(source: Path | str, scale: str) -> Evaluation:
+    """The evaluation of a folder laid out as ``results/``, of a runs directory, or of ``wandb:entity/project``."""
+    name = f"figure4-{scale}"
+    if wandb_source.is_wandb(source):
+        return load_evaluation(wandb_source.fetch_evaluation(source, name), scale)
+    committed = Path(source) / "figure4" / scale
+    return load_evaluation(committed if committed.is_dir() else Path(source) / "evaluations" / name, scale)
 
-    Raises:
-        UserError: one is not among these records.
-    """
+
+def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:
+    """The records of the networks that were evaluated, in their order."""
     by_name = {record.path.name: record for record in records}
-    if unknown := [name for name in found.info["runs"] if name not in by_name]:
-        again = f"python scripts/evaluate.py scale={found.info['scale']}"
+    if unknown := [name for name in evaluation.info["runs"] if name not in by_name]:
+        again = f"python scripts/evaluate.py scale={evaluation.info['scale']}"
         raise UserError(f"no record of {', '.join(unknown)}, which were evaluated; run: {again}")
-    return [by_name[name] for name in found.info["runs"]]
+    return [by_name[name] for name in evaluation.info["runs"]]
 
 
 def over_images(values: np.ndarray) -> Estimate:
     """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images.
 
-    Only how many of the drawn images have each of the few distinct values is drawn, which is the same resampling.
+    There are few distinct values. Drawing how many of the resampled images have each of them is the same resampling.
     """
     m = len(values)
     distinct, counts = np.unique(values.round(12), return_counts=True)
@@ -103,47 +105,47 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     return float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
-def crops_gain(found: Evaluation, top: int = 1) -> Estimate:
+def crops_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Error of one network with one crop minus with 144, the mean over networks, per image."""
-    return over_images((found.each_wrong(1, top) - found.each_wrong(MOST, top)).mean(0))
+    return over_images((evaluation.each_wrong(1, top) - evaluation.each_wrong(MOST, top)).mean(0))
 
 
-def ensemble_gain(found: Evaluation, top: int = 1) -> Estimate:
+def ensemble_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Error of one network, the mean over networks, minus that of all together, with 144 crops."""
-    return over_images(found.each_wrong(MOST, top).mean(0) - found.all_wrong(MOST, top=top))
+    return over_images(evaluation.each_wrong(MOST, top).mean(0) - evaluation.all_wrong(MOST, top=top))
 
 
-def best_gain(found: Evaluation, top: int = 1) -> Estimate:
+def best_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Error of the network that is best on these very images minus that of all together, with 144 crops."""
-    each = found.each_wrong(MOST, top)
-    return over_images(each[each.mean(1).argmin()] - found.all_wrong(MOST, top=top))
+    each = evaluation.each_wrong(MOST, top)
+    return over_images(each[each.mean(1).argmin()] - evaluation.all_wrong(MOST, top=top))
 
 
-def verdicts(found: Evaluation) -> dict[str, str]:
+def verdicts(evaluation: Evaluation) -> dict[str, str]:
     """By rules written before there were records.
 
     C45: 144 crops of one network err less than one crop, and all networks together less than one of them: `holds` if
     both intervals over images lie above 0, `fails` if one lies below. C46: all together err less than the best of them.
     """
-    steps = [verdict(gain(found), 0, above=True) for gain in (crops_gain, ensemble_gain)]
+    steps = [verdict(gain(evaluation), 0, above=True) for gain in (crops_gain, ensemble_gain)]
     c45 = "fails" if "fails" in steps else "holds" if set(steps) == {"holds"} else "inconclusive"
-    return {"C45": c45, "C46": verdict(best_gain(found), 0, above=True)}
+    return {"C45": c45, "C46": verdict(best_gain(evaluation), 0, above=True)}
 
 
-def by_size(found: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:
+def by_size(evaluation: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:
     """Error of every choice of k networks: mean, lowest and highest, indexed by k."""
-    chosen = found.subsets[(found.subsets["crops"] == crops) & (found.subsets["method"] == method)]
-    errors = 1 - chosen[f"top{top}"] / found.images
+    chosen = evaluation.subsets[(evaluation.subsets["crops"] == crops) & (evaluation.subsets["method"] == method)]
+    errors = 1 - chosen[f"top{top}"] / evaluation.images
     return errors.groupby(chosen["size"]).agg(["mean", "min", "max"])
 
 
-def reliability(found: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
+def reliability(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
     """Confidence, accuracy and number of images of the bins that hold `ENOUGH`; networks count from 1."""
-    told = found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]
-    bins = pd.DataFrame({key: told[key] for key in ("confidence", "accuracy", "images")})
-    return bins[bins["images"] >= ENOUGH * found.images].astype(float)
+    measured = evaluation.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]
+    bins = pd.DataFrame({key: measured[key] for key in ("confidence", "accuracy", "images")})
+    return bins[bins["images"] >= ENOUGH * evaluation.images].astype(float)
 
 
-def calibration_error(found: Evaluation, crops: int, networks: tuple[int, ...]) -> float:
+def calibration_error(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> float:
     """The expected calibration error of the mean of probabilities of these networks."""
-    return found.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]["ece"]
+    return evaluation.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]["ece"]

@@ -1,11 +1,19 @@
-"""The table of Figure 4, the paper's rows beside ours, and what else there is to say of an ensemble."""
+"""The tables of Figure 4, the paper's rows beside ours, and Figure 4 as the registry knows it."""
 
-from bnrepro.analysis.figures import figure4
+from pathlib import Path
+
+from matplotlib.figure import Figure as Drawing
+
+from bnrepro.analysis.figures import figure4, figure4_plot
+from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure4 import MOST, Evaluation, mcnemar, over_images
-from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading import dataset, sources
+from bnrepro.analysis.reading.load import Record, Source
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.text import grid, interval, paragraph, percent
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import ClaimName, Page, Table, Verdict
+from bnrepro.analysis.render.text import interval, percent
+from bnrepro.errors import UserError
 
 PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 error (on ImageNet's validation images)
     ("GoogLeNet ensemble", "224", "144", "7", "", "6.67"),
@@ -18,10 +26,11 @@ PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 erro
     ("BN-Inception ensemble, test images", "224", "144", "6", "", "4.82"),
     ("a reader's note on the paper, test images", "", "", "6", "", "3.8: a misprint for 4.82"),
 )
-SAID = {
+PAPER_SAYS = {
     "C45": "top-1 error 25.2 % with one crop, 21.99 % with 144, 20.1 % with six networks; top-5 7.82, 5.82, 4.9 %",
     "C46": "the mean of the probabilities of six networks errs less than one network",
 }
+METHODS = {"mean": "mean of probabilities", "logits": "mean of logits", "vote": "majority vote"}
 RULES = {
     "C45": "both steps' intervals over images above 0",
     "C46": "interval of the best network's error minus the ensemble's above 0",
@@ -32,32 +41,32 @@ def _errors(values: list[float]) -> str:
     return percent(Estimate.of(values))
 
 
-def ours(found: Evaluation) -> dict[str, str]:
+def ours(evaluation: Evaluation) -> dict[str, str]:
     """What was measured, by claim."""
     return {
-        "C45": f"top-1: one crop to {MOST} {interval(figure4.crops_gain(found), 100)} points less, one network to "
-        f"{found.count} {interval(figure4.ensemble_gain(found), 100)} less; top-5: "
-        f"{interval(figure4.crops_gain(found, 5), 100)}, {interval(figure4.ensemble_gain(found, 5), 100)}",
-        "C46": f"top-1: {interval(figure4.best_gain(found), 100)} points less than the best network, "
-        f"top-5: {interval(figure4.best_gain(found, 5), 100)}",
+        "C45": f"top-1: one crop to {MOST} {interval(figure4.crops_gain(evaluation), 100)} points less, one network to "
+        f"{evaluation.count} {interval(figure4.ensemble_gain(evaluation), 100)} less; top-5: "
+        f"{interval(figure4.crops_gain(evaluation, 5), 100)}, {interval(figure4.ensemble_gain(evaluation, 5), 100)}",
+        "C46": f"top-1: {interval(figure4.best_gain(evaluation), 100)} points less than the best network, "
+        f"top-5: {interval(figure4.best_gain(evaluation, 5), 100)}",
     }
 
 
-def claims_table(found: Evaluation) -> str:
-    """One row a claim."""
-    told, judged = ours(found), figure4.verdicts(found)
-    rows = [[claim, SAID[claim], told[claim], RULES[claim], judged[claim]] for claim in figure4.CLAIMS]
-    return grid(["claim", "the paper says", "ours", "holds if", "verdict"], rows)
+def claims_table(evaluation: Evaluation) -> Table:
+    """One row per claim."""
+    measured, verdicts = ours(evaluation), figure4.verdicts(evaluation)
+    rows = [[ClaimName(c), PAPER_SAYS[c], measured[c], RULES[c], Verdict(verdicts[c])] for c in figure4.CLAIMS]
+    return Table(["claim", "the paper says", "ours", "holds if", "verdict"], rows)
 
 
-def figure_table(found: Evaluation, where: str) -> str:
+def figure_table(evaluation: Evaluation, where: str) -> Table:
     """Figure 4: the paper's rows, each with ours where there is one."""
 
     def alone(crops: int) -> list[str]:
-        return [_errors(found.each_wrong(crops, top).mean(1)) for top in (1, 5)]
+        return [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in (1, 5)]
 
     def together(crops: int) -> list[str]:
-        return [interval(over_images(found.all_wrong(crops, top=top)), 100) for top in (1, 5)]
+        return [interval(over_images(evaluation.all_wrong(crops, top=top)), 100) for top in (1, 5)]
 
     ours = {
         "BN-Inception single crop": alone(1),
@@ -66,11 +75,13 @@ def figure_table(found: Evaluation, where: str) -> str:
     }
     head = ["model", "resolution", "crops", "networks"]
     head += [f"{paper}: top-{top} error, %" for paper in ("paper (ImageNet)", f"ours ({where})") for top in (1, 5)]
-    return grid(head, [[*row, *ours.get(row[0], ["", ""])] for row in PAPER])
+    rows = [[*row, *ours.get(row[0], ["", ""])] for row in PAPER]
+    return Table(head, rows, "Figure 4", note=prose("figure4", "misprint"))
 
 
-def networks_table(found: Evaluation, members: list[Record]) -> str:
+def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
     """Each network: what was changed, and its errors."""
+    looks = [(crops, top) for crops in evaluation.info["crops"] for top in (1, 5)]
     rows = []
     for k, member in enumerate(members, 1):
         config = member.config
@@ -79,105 +90,102 @@ def networks_table(found: Evaluation, members: list[Record]) -> str:
             f"dropout {config['model']['dropout']:.0%}" if config["model"]["dropout"] else "",
             "per-activation BN in 5b" if config["norm"]["last"] else "",
         ]
-        errors = [
-            f"{100 * found.wrong(crops, (k,), top=top).mean():.2f}" for crops in found.info["crops"] for top in (1, 5)
-        ]
+        errors = [f"{100 * evaluation.wrong(crops, (k,), top=top).mean():.2f}" for crops, top in looks]
         rows.append([f"{k}", str(member.seed), ", ".join(filter(None, changes)), *errors])
-    means = [_errors(found.each_wrong(crops, top).mean(1)) for crops in found.info["crops"] for top in (1, 5)]
+    means = [_errors(evaluation.each_wrong(crops, top).mean(1)) for crops, top in looks]
     rows.append(["mean ± sd", "", "", *means])
-    columns = [f"{crops} crop{'s' * (crops > 1)}: top-{top}" for crops in found.info["crops"] for top in (1, 5)]
-    return grid(["network", "seed", "changes to BN-x30", *columns], rows)
+    columns = [f"{crops} crop{'s' * (crops > 1)}: top-{top}" for crops, top in looks]
+    head = ["network", "seed", "changes to BN-x30", *columns]
+    return Table(head, rows, "The six networks", "Errors in %, of each network alone.")
 
 
-def methods_table(found: Evaluation) -> str:
+def methods_table(evaluation: Evaluation) -> Table:
     """All networks together, in three ways."""
     rows = []
-    for crops in found.info["crops"]:
-        mean = {top: found.all_wrong(crops, top=top) for top in (1, 5)}
-        for method in ("mean", "logits", "vote"):
-            wrong = {top: found.all_wrong(crops, method, top) for top in (1, 5)}
-            against = [] if method == "mean" else [over_images(wrong[1] - mean[1]), mcnemar(wrong[1], mean[1])]
-            rows.append(
-                [
-                    str(crops),
-                    {"mean": "mean of probabilities", "logits": "mean of logits", "vote": "majority vote"}[method],
-                    *(interval(over_images(wrong[top]), 100) for top in (1, 5)),
-                    interval(against[0], 100, 2, "+") if against else "",
-                    f"{against[1]:.3f}" if against else "",
-                ]
-            )
+    for crops in evaluation.info["crops"]:
+        of_mean = evaluation.all_wrong(crops)
+        for method, name in METHODS.items():
+            wrong, not_in_five = (evaluation.all_wrong(crops, method, top) for top in (1, 5))
+            errors = [interval(over_images(values), 100) for values in (wrong, not_in_five)]
+            against = [interval(over_images(wrong - of_mean), 100, 2, "+"), f"{mcnemar(wrong, of_mean):.3f}"]
+            rows.append([str(crops), name, *errors, *(["", ""] if method == "mean" else against)])
     head = ["crops", "together by", "top-1 error, %", "top-5 error, %", "top-1 minus the mean's, points", "McNemar's p"]
-    return grid(head, rows)
+    title = "All together, in three ways"
+    return Table(head, rows, title, prose("figure4", title))
 
 
-def sizes_table(found: Evaluation) -> str:
+def sizes_table(evaluation: Evaluation) -> Table:
     """Error by the number of networks."""
     rows = []
-    for crops in found.info["crops"]:
+    for crops in evaluation.info["crops"]:
         for top in (1, 5):
-            sizes = 100 * figure4.by_size(found, crops, top=top)
+            sizes = 100 * figure4.by_size(evaluation, crops, top=top)
             cells = [
                 f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
                 for mean, low, high in sizes[["mean", "min", "max"]].itertuples(index=False)
             ]
             rows.append([str(crops), str(top), *cells])
-    return grid(["crops", "top", *(f"{k}" for k in range(1, found.count + 1))], rows)
+    head = ["crops", "top", *(f"{k}" for k in range(1, evaluation.count + 1))]
+    text = "Error in % of the mean of probabilities: mean (range) over all choices of so many networks."
+    return Table(head, rows, "How many networks", text)
 
 
-def calibration_table(found: Evaluation) -> str:
+def calibration_table(evaluation: Evaluation) -> Table:
     """The expected calibration error of one network and of all."""
     rows = []
-    everyone = "+".join(str(k + 1) for k in range(found.count))
-    for crops in found.info["crops"]:
-        alone = [100 * found.info["calibration"][f"{crops} mean {k + 1}"]["ece"] for k in range(found.count)]
-        rows.append([str(crops), _errors([value / 100 for value in alone])])
-        rows[-1].append(f"{100 * found.info['calibration'][f'{crops} mean {everyone}']['ece']:.2f}")
-    return grid(["crops", "one network, ECE in % (mean ± sd)", f"all {found.count} together"], rows)
+    everyone = tuple(range(1, evaluation.count + 1))
+    for crops in evaluation.info["crops"]:
+        alone = [figure4.calibration_error(evaluation, crops, (k,)) for k in everyone]
+        together = figure4.calibration_error(evaluation, crops, everyone)
+        rows.append([str(crops), _errors(alone), f"{100 * together:.2f}"])
+    head = ["crops", "one network, ECE in % (mean ± sd)", f"all {evaluation.count} together"]
+    text = "Expected calibration error, 15 bins of equal width, of the mean of probabilities."
+    return Table(head, rows, "Calibration", text)
 
 
-def table(found: Evaluation, members: list[Record]) -> str:
+def page(evaluation: Evaluation, members: list[Record]) -> Page:
     """The whole of table.md."""
-    where = dataset.title(members[0])
-    pixels = found.info["pixels"]
-    steps = f"{members[0].status['steps']:,} steps, T/4, as BN-x30 in the paper's reading of Figure 2"
-    intro = f"""Six networks, each BN-x30 with some of the three changes that Sec. 4.2.3 names; which network has which,
-    the paper does not say: the assignment is ours. {where}; {steps}; judged on {found.images:,} validation images that
-    nothing was chosen on, with the population statistics of Alg. 2. Columns headed *paper (ImageNet)* are what the
-    paper prints: another experiment, of which only order and gains can be set beside ours."""
-    spread = f"""± is the standard deviation over the {found.count} networks; brackets are 95 % percentile bootstrap
-    intervals over images, which say how other images would have come out, not other networks: there is one
-    ensemble."""
-    crops = f"""Crops: 1, the centre, 0.875 of the shorter side; 10, corners and centre of it and their mirror images;
-    144 as GoogLeNet: four scales (8/7 to 11/7 of the network's {pixels} px), three squares, six crops, mirror images.
-    Of a square image the three squares are one, computed once."""
-    misprint = """A test error of 3.8 %, which a note on the paper gives, is in no version of it: it is a misprint for
-    4.82 %."""
-    vote = """The paper takes the mean of probabilities. Ties of the vote go by the mean probability. McNemar's exact
-    test asks whether a way errs as often as the mean on the same images."""
-    return "\n".join(
-        [
-            "# Figure 4: crops and an ensemble, measured\n",
-            paragraph(intro),
-            "",
-            paragraph(spread + " " + crops),
-            "",
-            claims_table(found),
-            "## Figure 4\n",
-            figure_table(found, where),
-            paragraph(misprint),
-            "",
-            "## The six networks\n",
-            "Errors in %, of each network alone.\n",
-            networks_table(found, members),
-            "## All together, in three ways\n",
-            paragraph(vote),
-            "",
-            methods_table(found),
-            "## How many networks\n",
-            "Error in % of the mean of probabilities: mean (range) over all choices of so many networks.\n",
-            sizes_table(found),
-            "## Calibration\n",
-            "Expected calibration error, 15 bins of equal width, of the mean of probabilities.\n",
-            calibration_table(found),
-        ]
+    data = dataset.title(members[0])
+    opening = prose(
+        "figure4",
+        "opening",
+        data=data,
+        steps=f"{members[0].status['steps']:,}",
+        images=f"{evaluation.images:,}",
+        networks=evaluation.count,
+        pixels=evaluation.info["pixels"],
     )
+    tables = [
+        claims_table(evaluation),
+        figure_table(evaluation, data),
+        networks_table(evaluation, members),
+        methods_table(evaluation),
+        sizes_table(evaluation),
+        calibration_table(evaluation),
+    ]
+    return Page("Figure 4: crops and an ensemble, measured", opening, tables)
+
+
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Evaluation, list[Record]]:
+    if not isinstance(source, Path | str):
+        raise UserError("figure4 is of an evaluation, not of runs; give the runs directory, which holds both")
+    evaluation = figure4.evaluation(source, scale)
+    return evaluation, figure4.networks(evaluation, sources.records(source, figure.name, scale))
+
+
+def _draw(evaluation: Evaluation, members: list[Record]) -> dict[str, Drawing]:
+    title = f"{dataset.title(members[0])}; {evaluation.images:,} validation images"
+    return {"figure": figure4_plot.draw(evaluation, title)}
+
+
+FIGURE = Figure(
+    "figure4",
+    "Figure 4",
+    _draw,
+    page,
+    needed=figure4.MEMBERS,
+    read=_read,
+    files=figure4.FILES,
+    caption="""Six networks, each looked at through 1, 10 or 144 crops, alone and together. Bands are the range over
+    all choices of so many networks; areas of the dots in (c) are images.""",
+)

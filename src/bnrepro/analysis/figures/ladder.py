@@ -1,8 +1,10 @@
 """The ladder of rates: how accurate a network gets, and how soon, at each learning rate, with and without BN.
 
-It is drawn from the tuning sweeps, which are scored on training images held out of training.
+It is drawn from the tuning sweeps, which are scored on training images held out of training. As the registry knows
+them, these sweeps are figures of their own.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.figures import tuning
+from bnrepro.analysis.figures.figure import Figure as Registered
 from bnrepro.analysis.reading import curves, dataset, sources
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Record, Source
 from bnrepro.analysis.render import style
-from bnrepro.analysis.render.text import grid, paragraph
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import Page, Table
+from bnrepro.errors import UserError
 
 SHARE = 0.95  # of the best accuracy without BN: the accuracy whose steps are counted
 NEAR = 0.9  # of its own best: within this an accuracy counts as good
@@ -39,7 +44,7 @@ class Ladder(NamedTuple):
     rungs: pd.DataFrame
 
 
-def ladder(records: list[Record], figure: str) -> Ladder:
+def of_records(records: list[Record], figure: str) -> Ladder:
     """The rungs of a tuning sweep; of several initialisations or penalties at a rate the best one counts."""
     runs = tuning.cells(records)
     chance = dataset.chance(records[0])
@@ -58,19 +63,19 @@ def ladder(records: list[Record], figure: str) -> Ladder:
 def of_results(source: Path | str, sweep: str, scale: str) -> list[Ladder]:
     """The ladder of a tuning sweep, ``figure1_tuning`` or ``figure2_tuning``; the committed one where there is none.
 
-    It is a list of one, or of none where nothing is committed either; see `bnrepro.analysis.reading.sources.records`.
+    The list is empty where none is committed either; see `bnrepro.analysis.reading.sources.records`.
     """
     records = sources.records(source, sweep, scale) or sources.records(sources.COMMITTED, sweep, scale)
-    return [ladder(records, sweep.removesuffix("_tuning"))] if records else []
+    return [of_records(records, sweep.removesuffix("_tuning"))] if records else []
 
 
-def widths(found: Ladder) -> pd.DataFrame:
-    """Per arm its best rate and accuracy, and the lowest and highest rate tried that is within a tenth of its best.
+def widths(ladder: Ladder) -> pd.DataFrame:
+    """Per arm the best rate, its accuracy, and the lowest and highest rate whose accuracy is within a tenth of that.
 
     ``edge`` says whether the lowest or highest rate tried is among them, so that the range may be wider.
     """
     rows = {}
-    for arm, rungs in found.rungs.groupby("arm"):
+    for arm, rungs in ladder.rungs.groupby("arm"):
         best = rungs.loc[rungs["top1"].idxmax()]
         good = rungs.loc[rungs["top1"] >= NEAR * best["top1"], "rate"]
         edge = good.min() == rungs["rate"].min() or good.max() == rungs["rate"].max()
@@ -78,8 +83,8 @@ def widths(found: Ladder) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _draw(axes: Axes, found: Ladder, column: str) -> None:
-    for arm, rungs in found.rungs.groupby("arm"):
+def _draw(axes: Axes, ladder: Ladder, column: str) -> None:
+    for arm, rungs in ladder.rungs.groupby("arm"):
         colour, marker = LOOK[arm]
         known = rungs[np.isfinite(rungs[column])]
         scale = 100 if column == "top1" else 1
@@ -94,12 +99,12 @@ def draw(ladders: list[Ladder]) -> Figure:
     figure = Figure(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
     panels = figure.subplots(len(ladders), 2, squeeze=False, sharex="row")
     arms = {}
-    for (left, right), found in zip(panels, ladders, strict=True):
-        _draw(left, found, "top1")
-        _draw(right, found, "steps")
-        left.set_title(found.title, loc="left", fontsize=9)
+    for (left, right), ladder in zip(panels, ladders, strict=True):
+        _draw(left, ladder, "top1")
+        _draw(right, ladder, "steps")
+        left.set_title(ladder.title, loc="left", fontsize=9)
         left.set(ylim=(0, None), ylabel="final accuracy, %")
-        right.set(yscale="log", ylabel=f"steps to {found.goal:.1%}")
+        right.set(yscale="log", ylabel=f"steps to {ladder.goal:.1%}")
         arms |= {label: line for line, label in zip(*left.get_legend_handles_labels(), strict=True)}
     for axes in panels[-1]:
         axes.set_xlabel("learning rate")
@@ -107,8 +112,8 @@ def draw(ladders: list[Ladder]) -> Figure:
     return figure
 
 
-def table(found: Ladder) -> str:
-    """Rates within a tenth of the best, per arm, in Markdown."""
+def table(ladder: Ladder) -> Table:
+    """Rates within a tenth of the best, per arm."""
     rows = [
         [
             tuning.ARMS[arm],
@@ -117,9 +122,35 @@ def table(found: Ladder) -> str:
             f"{row['from']:g} to {row.to:g}",
             f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
         ]
-        for arm, row in widths(found).iterrows()
+        for arm, row in widths(ladder).iterrows()
     ]
-    prose = f"""How wide a range of rates suits each network. A rate counts if the final accuracy is at least
-    {NEAR:.0%} of the network's own best. Only rates that were tried are named."""
     head = ["network", "best rate", "its accuracy, %", f"rates within {1 - NEAR:.0%} of it", "factor between them"]
-    return paragraph(prose) + "\n\n" + grid(head, rows)
+    title = "The ladder of rates"
+    return Table(head, rows, title, prose("tuning", title, near=f"{NEAR:.0%}"))
+
+
+def _tuning(of: str, title: str, scale: str, sweep: str, *needed: str) -> Registered:
+    """The entry of the sweep that tuned a figure; beside the ladder of Figure 2 stands that of Figure 1."""
+
+    def read(figure: Registered, source: Source, scale: str, results: Path) -> tuple[list[Record], list[Ladder]]:
+        records = sources.records(source, figure.name, scale)
+        if not records:
+            command = f"python scripts/train.py -m sweep={sweep} scale={scale}"
+            raise UserError(f"no complete record of {figure.name} in {source}; run {command}")
+        beside = of_results(results, "figure1_tuning", "paper") if of == "figure2" else []
+        return records, [of_records(records, of), *beside]
+
+    def page(records: list[Record], ladders: list[Ladder]) -> Page:
+        own = tuning.page(records, of)
+        return replace(own, tables=[*own.tables, table(ladders[0])])
+
+    def drawn(records: list[Record], ladders: list[Ladder]) -> dict[str, Figure]:
+        return {"figure": draw(ladders)}
+
+    return Registered(f"{of}_tuning", title, drawn, page, needed, scale, read)
+
+
+FIGURES = (
+    _tuning("figure1", "Figure 1", "paper", "figure1_tuning", "tune_plain", "tune_bn"),
+    _tuning("figure2", "Figures 2 and 3", "laptop", "figure2_base_rate", "tune_plain"),
+)

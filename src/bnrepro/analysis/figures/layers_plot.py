@@ -10,6 +10,11 @@ from bnrepro.analysis.render import style
 LAYERS = {"conv2": "stem.conv2", "3b": "rows.3b.three", "4d": "rows.4d.three", "5b": "rows.5b.three"}
 POOLED = -1  # the unit that stands for all channels together
 CHANNEL = 2  # of the recorded channels, evenly spaced: the one in the middle of the layer
+COLUMNS = (  # title, network, view and colour
+    ("without BN", 0, "percentiles", style.WITHOUT),
+    ("with BN, W u before it", 1, "percentiles_before", style.WITH),
+    ("with BN, after it", 1, "percentiles", style.WITH),
+)
 
 
 def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
@@ -21,17 +26,12 @@ def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
 
 
 def draw(without: Record, with_: Record) -> Figure:
-    """A row a layer: without BN; with BN, before and after it normalises. Grey: all channels; in colour: one."""
-    columns = (
-        ("without BN", without, "percentiles", style.WITHOUT),
-        ("with BN, W u before it", with_, "percentiles_before", style.WITH),
-        ("with BN, after it", with_, "percentiles", style.WITH),
-    )
+    """A row per layer: without BN; with BN, before and after it normalises. Grey: all channels; in colour: one."""
     figure = Figure(figsize=(10, 8), layout="constrained")
-    panels = figure.subplots(len(LAYERS), len(columns), sharex=True, squeeze=False)
+    panels = figure.subplots(len(LAYERS), len(COLUMNS), sharex=True, squeeze=False)
     for line, (layer, name) in zip(panels, LAYERS.items(), strict=True):
-        for axes, (title, record, view, colour) in zip(line, columns, strict=True):
-            probes = record.probes
+        for axes, (title, arm, view, colour) in zip(line, COLUMNS, strict=True):
+            probes = (without, with_)[arm].probes
             pooled, channel = rows_of(probes, name)
             style.draw_percentiles(axes, probes["steps"], probes[view][:, pooled], style.POOLED)
             style.draw_percentiles(axes, probes["steps"], probes[view][:, channel], colour)

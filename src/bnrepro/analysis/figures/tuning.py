@@ -1,6 +1,5 @@
 """The tuning sweeps: which rate and initialisation suit each arm, on a split of the training set."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,12 @@ import pandas as pd
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.text import paragraph
+from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.table import Page, Table
 
 ACCURACY = "tune/top1"
 CELL = ["rate", "init", "std", "aux", "l2"]
+TITLES = {"figure1": "Tuning of Figure 1", "figure2": "Tuning of Figures 2 and 3"}
 ARMS = {"plain": "Without BN", "bn": "With BN", "bn_beta1": "With BN, beta starts at 1"}
 
 
@@ -41,43 +42,19 @@ def cells(records: list[Record]) -> pd.DataFrame:
 def best(table: pd.DataFrame) -> pd.DataFrame:
     """For each arm the cell of highest mean held-out accuracy at the end; indexed by arm.
 
-    Only cells with as many seeds as any of the arm compete: a lucky single seed does not win against three. Those with
-    an auxiliary head are an ablation of the best one and do not compete.
+    Only the cells that have the most seeds of their arm compete, so that one lucky seed does not win against three.
+    Cells with an auxiliary head do not compete: they are an ablation of the best one.
     """
     means = table[~table["aux"]].groupby(["arm", *CELL])["top1"].agg(top1="mean", n="count").reset_index()
     means = means[means["n"] == means.groupby("arm")["n"].transform("max")]
     return means.loc[means.groupby("arm")["top1"].idxmax()].set_index("arm")
 
 
-def _figure1_head(records: list[Record], seeds: set[int]) -> list[str]:
-    return [
-        "# Tuning of Figure 1",
-        "",
-        f"Accuracy (%) after {records[0].status['steps']:,} steps on 10,000 of the 60,000 training images, held out of",
-        f"training; mean ± sd over {min(seeds)} seeds a cell. The test images were not used. The best cell of each",
-        "arm is bold, and Figure 1 uses it; cells within two standard errors of it are marked ~: with so few seeds",
-        "they cannot be told apart.",
-    ]
-
-
-def _figure2_head(records: list[Record], seeds: set[int]) -> list[str]:
-    first = records[0]
-    if seeds == {1}:
-        spread, errors = "one seed a cell", "the errors are those of so many images alone, and seeds differ by more"
-    else:
-        spread = f"mean ± sd over {max(seeds)} seeds"
-        errors = "with so few seeds they cannot be told apart"
-    if len(seeds) > 1:
-        spread += """. Cells without ± have one seed: only those that one seed put near the best of their arm were given
-        more, and only those with most seeds compete"""
-    prose = f"""Accuracy (%) after {first.status["steps"]:,} steps, all of T, on {dataset.held_out(first):,} training
-    images held out of training ({dataset.title(first)}); {spread}. The validation images were not used. The best
-    rate without BN is the scale's base rate. The best cell of each arm is bold; cells within two standard errors of it
-    are marked ~: {errors}. A network at chance after a tenth of T was ended there."""
-    return ["# Tuning of Figures 2 and 3", "", paragraph(prose)]
-
-
-HEADS: dict[str, Callable[[list[Record], set[int]], list[str]]] = {"figure1": _figure1_head, "figure2": _figure2_head}
+def _opening(records: list[Record], figure: str, seeds: list[int]) -> str:
+    values = {"steps": f"{records[0].status['steps']:,}", "seeds": seeds}
+    if figure == "figure2":
+        values |= {"images": f"{dataset.held_out(records[0]):,}", "data": dataset.title(records[0])}
+    return prose("tuning", figure, **values)
 
 
 def _estimate(runs: pd.DataFrame, images: int | None) -> tuple[Estimate, float]:
@@ -103,23 +80,21 @@ def _text(runs: pd.DataFrame, images: int | None, winner: pd.DataFrame) -> str:
 def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
     """The head of a column: the initialisation, and the L2 penalty where there are several."""
     name = f"init std {init.std:g}" if init.init == "gaussian" else init.init.capitalize()
-    return name + (f", L2 {init.l2:g}" if len({one.l2 for one in inits}) > 1 else "")
+    return name + (f", L2 {init.l2:g}" if len({other.l2 for other in inits}) > 1 else "")
 
 
-def table(records: list[Record], figure: str = "figure1") -> str:
-    """The whole of table.md."""
+def page(records: list[Record], figure: str = "figure1") -> Page:
+    """A table per arm, a row per rate and a column per initialisation; all but the ladder of table.md."""
     runs = cells(records)
-    lines = HEADS[figure](records, set(runs.groupby(["arm", *CELL])["seed"].count()))
     images = dataset.held_out(records[0]) if "data" in records[0].config else None
-    chosen = best(runs)
+    chosen, tables, by = best(runs), [], ["init", "std", "l2"]
     for arm, group in runs.groupby("arm", sort=False):
         winner = group[(group[CELL] == chosen.loc[arm, CELL]).all(axis=1)]
-        by = ["init", "std", "l2"]
         inits = list(group[by].drop_duplicates().sort_values(by).itertuples(index=False))
-        columns = [(_column(i, inits), i) for i in inits]
-        lines += ["", f"## {ARMS[arm]}", "", "| rate | " + " | ".join(name for name, _ in columns) + " |"]
-        lines.append("|---|" + "---|" * len(columns))
+        rows = []
         for (aux, rate), row in group.groupby(["aux", "rate"]):
-            texts = [_text(row[(row[by] == list(i)).all(axis=1)], images, winner) for _, i in columns]
-            lines.append(f"| {rate:g}{', auxiliary head' if aux else ''} | " + " | ".join(texts) + " |")
-    return "\n".join([*lines, ""])
+            texts = [_text(row[(row[by] == list(init)).all(axis=1)], images, winner) for init in inits]
+            rows.append([f"{rate:g}{', auxiliary head' if aux else ''}", *texts])
+        tables.append(Table(["rate", *(_column(init, inits) for init in inits)], rows, ARMS[arm], tight=True))
+    seeds = sorted(set(runs.groupby(["arm", *CELL])["seed"].count()))
+    return Page(TITLES[figure], _opening(records, figure, seeds), tables)

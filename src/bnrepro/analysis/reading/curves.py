@@ -9,7 +9,7 @@ ACCURACY = "val/top1"
 
 
 def accuracies(records: list[Record], chance: float) -> pd.DataFrame:
-    """Accuracy, one column a seed, indexed by step; a run is at chance from where it diverged."""
+    """Accuracy, one column per seed, indexed by step; a run is at chance from where it diverged."""
     curves = pd.DataFrame({r.seed: r.metrics.get(ACCURACY, pd.Series(dtype=float)) for r in records})
     for record in records:
         if record.diverged:

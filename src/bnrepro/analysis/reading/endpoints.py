@@ -43,8 +43,8 @@ class Endpoint:
 
 def together(verdicts: Iterable[str]) -> str:
     """The verdict on things that must all hold."""
-    found = set(verdicts)
-    return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in found), "holds")
+    present = set(verdicts)
+    return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in present), "holds")
 
 
 def adjust(endpoints: Iterable[Endpoint], others: Iterable[float] = ()) -> list[float]:
@@ -54,18 +54,16 @@ def adjust(endpoints: Iterable[Endpoint], others: Iterable[float] = ()) -> list[
         endpoints: of all figures.
         others: p-values of what is in the family of the endpoints that are no headlines.
     """
-    tested, others = [one for one in endpoints if one.p is not None], list(others)
-    headlines = [one for one in tested if one.headline]
-    rest = [one for one in tested if not one.headline]
-    family = [*others, *(one.p for one in rest)]
+    tested, others = [endpoint for endpoint in endpoints if endpoint.p is not None], list(others)
+    headlines = [endpoint for endpoint in tested if endpoint.headline]
+    rest = [endpoint for endpoint in tested if not endpoint.headline]
+    family = [*others, *(endpoint.p for endpoint in rest)]
     adjusted = [float(q) for q in stats.false_discovery_control(family)] if family else []
-    for one, q in zip(headlines, holm([one.p for one in headlines]), strict=True):
-        one.q = float(q)
-    for one, q in zip(rest, adjusted[len(others) :], strict=True):
-        one.q = q
-    for one in tested:
-        if one.q > SIGNIFICANT and one.verdict != "inconclusive":
-            one.note, one.verdict = blocked(one.verdict), "inconclusive"
+    of_headlines = holm([endpoint.p for endpoint in headlines])
+    for endpoint, q in zip([*headlines, *rest], [*of_headlines, *adjusted[len(others) :]], strict=True):
+        endpoint.q = float(q)
+        if q > SIGNIFICANT and endpoint.verdict != "inconclusive":
+            endpoint.note, endpoint.verdict = blocked(endpoint.verdict), "inconclusive"
     return adjusted[: len(others)]
 
 

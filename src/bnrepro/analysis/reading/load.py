@@ -54,17 +54,14 @@ class Record:
 
     @cached_property
     def probes(self) -> dict[str, np.ndarray]:
-        """The arrays of probes.npz.
-
-        Raises:
-            UserError: the record has none.
-        """
+        """The arrays of probes.npz."""
         if not (self.path / "probes.npz").is_file():
             raise UserError(f"{self.path} has no probes.npz")
         with np.load(self.path / "probes.npz", allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
 
+Arms = dict[str, list[Record]]  # the records of each variant, by seed
 Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
 
 
@@ -75,9 +72,6 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
         source: where records are.
         figure: only of this figure: a runs directory and a W&B project hold several.
         scale: only at this scale.
-
-    Raises:
-        UserError: W&B cannot be read.
     """
     if not isinstance(source, Path | str):
         folders = sorted(source, key=lambda path: path.name)
@@ -85,43 +79,40 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
         folders = wandb_source.fetch(source, figure, scale)
     else:
         folders = [path.parent for path in sorted(Path(source).glob("[!.]*/status.json"))]
-    found = [Record(folder, read_json(folder / "status.json")) for folder in folders]
-    found = [record for record in found if record.status["state"] in ENDED]
-    if figure:
-        found = [record for record in found if record.config.get("figure", figure) == figure]
-    if scale:
-        found = [record for record in found if record.config["scale"]["name"] == scale]
-    return found
+    records = [Record(folder, read_json(folder / "status.json")) for folder in folders]
+    return [
+        record
+        for record in records
+        if record.status["state"] in ENDED
+        and (not figure or record.config.get("figure", figure) == figure)
+        and (not scale or record.config["scale"]["name"] == scale)
+    ]
 
 
 def by_variant(
     records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1", scale: str = ""
-) -> dict[str, list[Record]]:
-    """The records of each variant asked for, by seed.
+) -> Arms:
+    """The records of each of these variants, by seed.
 
     Args:
-        records: what there is.
-        variants: which of them, each by name.
+        records: those to choose from.
+        variants: the names.
         prefer: configurations (`Record.group`) to take where a variant has records of several.
         figure: where its experiments are, for a message.
         scale: at which its records are looked for, for the same message.
-
-    Raises:
-        UserError: a variant has no record, or records of several configurations none of which is preferred.
     """
-    groups = {}
+    arms = {}
     for variant in variants:
-        found = sorted((r for r in records if r.variant == variant), key=lambda r: r.seed)
-        if len({r.group for r in found}) > 1:
-            preferred = [r for r in found if r.group in set(prefer)]
-            found = preferred or found
-        if not found:
+        arm = sorted((record for record in records if record.variant == variant), key=lambda record: record.seed)
+        if len({record.group for record in arm}) > 1:
+            arm = [record for record in arm if record.group in set(prefer)] or arm
+        if not arm:
             command = f"python scripts/train.py experiment={figure}/{variant}" + (f" scale={scale}" if scale else "")
             raise UserError(f"no complete record of {variant}; run {command}")
-        if len(several := sorted({r.group for r in found})) > 1:
+        if len(groups := sorted({record.group for record in arm})) > 1:
             raise UserError(
-                f"several configurations of {variant}: {', '.join(several)}; keep one in the records folder, "
+                f"several configurations of {variant}: {', '.join(groups)}; keep one in the records folder, "
                 "and train the others under a name of their own, variant=NAME"
             )
-        groups[variant] = found
-    return groups
+        arms[variant] = arm
+    return arms

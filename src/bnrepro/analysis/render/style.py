@@ -30,7 +30,7 @@ matplotlib.rcParams.update(
 
 
 def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: str = "-") -> None:
-    """Mean over seeds as a line and their whole range as a band, of curves indexed by step with a column a seed."""
+    """Mean over seeds as a line and their whole range as a band, of curves (T, seeds) indexed by step."""
     axes.plot(curves.index, curves.mean(axis=1), color=colour, label=label, ls=line)
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
 

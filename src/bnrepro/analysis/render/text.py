@@ -1,7 +1,5 @@
 """Numbers as the tables print them."""
 
-import textwrap
-
 import numpy as np
 
 from bnrepro.analysis.reading.statistics import Estimate
@@ -30,11 +28,6 @@ def reached(values: np.ndarray) -> str:
     return text + (spread or f" ({count} of {len(values)} seeds reach it)")
 
 
-def grid(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]) + "\n"
-
-
-def paragraph(prose: str) -> str:
-    """Prose in lines of at most 118 characters."""
-    return textwrap.fill(" ".join(prose.split()), 118, break_on_hyphens=False)
+def headline(text: str) -> str:
+    """With a capital first letter."""
+    return text[:1].upper() + text[1:]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.series import Arm
@@ -20,7 +20,7 @@ LINES = (":", "--", "-")  # of the first, the second and the third layer
 SHORT = 50  # a logarithmic axis from its end to its beginning
 NUDGE = 0.12  # between the dots of several arms
 Frames = Callable[[list[Record]], pd.DataFrame]
-Effect = tuple[np.ndarray, Estimate]  # a number a seed, and their mean and interval
+Effect = tuple[np.ndarray, Estimate]  # a number per seed, and their mean and interval
 
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
@@ -29,15 +29,29 @@ def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> t
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def title(axes: Axes, text: str) -> None:
-    """A panel's title, on the left."""
-    axes.set_title(text, loc="left", fontsize=9)
+def finish(axes: Axes, title: str, x: str = "", legend: str | None = None, **settings: Any) -> None:
+    """What every panel ends with.
 
-
-def legend(axes: Axes, **where: Any) -> None:
-    """A legend, if there is anything in it."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, **where)
+    Args:
+        axes: the panel.
+        title: on the left above it.
+        x: what its x axis is: "steps", or "log steps" from 1 on, of training; "layers"; nothing: as it is.
+        legend: where it has one, if there is anything in it.
+        settings: of the axes.
+    """
+    axes.set(**settings)
+    axes.set_title(title, loc="left", fontsize=9)
+    if x == "layers":
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    elif x:
+        axes.set_xlabel("training steps")
+        if x == "log steps":
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7, loc=legend)
 
 
 def shows(axes: Axes) -> bool:
@@ -52,15 +66,6 @@ def absent(axes: Axes) -> None:
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False, which="both")
     axes.grid(False)
     axes.text(0.5, 0.5, ABSENT, transform=axes.transAxes, ha="center", va="center", color=style.POOLED)
-
-
-def steps(axes: Axes, log: bool = False) -> None:
-    """Training steps below; from 1 on if logarithmic."""
-    axes.set_xlabel("training steps")
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def log_scale(axes: Axes) -> None:
@@ -86,7 +91,7 @@ def arm_line(axes: Axes, frame: pd.DataFrame, arm: Arm, marker: str = "") -> boo
 
 
 def arm_lines(axes: Axes, arms: list[Arm], frames: Frames, marker: str = "") -> None:
-    """A line an arm, of what ``frames`` makes of its records."""
+    """A line per arm, of what ``frames`` makes of its records."""
     drawn = [arm_line(axes, frames(arm.records), arm, marker) for arm in arms]
     if not any(drawn):
         absent(axes)
@@ -98,7 +103,7 @@ def over(frame: pd.DataFrame, at: int) -> pd.DataFrame:
 
 
 def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = lambda frame: frame) -> None:
-    """A line a layer and arm over the steps; a legend of layers if there is one arm, else of arms."""
+    """A line per layer and arm over the steps; a legend of layers if there is one arm, else of arms."""
     for arm in arms:
         count = series.layers(arm.records, quantity)
         for layer in range(1, count + 1):
@@ -111,17 +116,15 @@ def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = l
         absent(axes)
 
 
-def accuracy_lines(axes: Axes, arms: list[Arm], what: str, log: bool = False) -> None:
-    """A panel of accuracy over the steps, a line an arm."""
+def accuracy_lines(axes: Axes, arms: list[Arm], network: str, x: str = "steps") -> None:
+    """A panel of accuracy over the steps, a line per arm."""
     arm_lines(axes, arms, series.accuracy)
     axes.set_ylim(0, None)
-    title(axes, f"{what}: accuracy")
-    steps(axes, log)
-    legend(axes)
+    finish(axes, f"{network}: accuracy", x, legend="best")
 
 
 def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
-    """A row a name, in it a dot a seed and arm."""
+    """A row per name, in it a dot per seed and arm."""
     for k, arms in enumerate(rows.values()):
         for j, arm in enumerate(arms):
             values = [measured(record) for record in arm.records]
@@ -135,7 +138,7 @@ def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], fl
 
 
 def effects(axes: Axes, rows: dict[str, Effect]) -> None:
-    """A row an effect in points: seeds, mean, and interval; in colour if that leaves out zero."""
+    """A row per effect in points: seeds, mean, and interval; in colour if that leaves out zero."""
     for k, (values, estimate) in enumerate(rows.values()):
         if not len(values):
             middle = {"transform": axes.get_yaxis_transform(), "va": "center"}

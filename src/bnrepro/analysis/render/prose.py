@@ -1,0 +1,25 @@
+"""The longer prose of tables: ``analysis/prose/<name>.md``, a heading per text, with Jinja's placeholders."""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from bnrepro.analysis.render.table import paragraph
+
+_environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+_environment.filters["paragraph"] = paragraph
+
+
+@cache
+def _texts(name: str) -> dict[str, str]:
+    text = resources.files("bnrepro.analysis").joinpath("prose", f"{name}.md").read_text()
+    _, *parts = re.split(r"^# (.+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
+
+
+def prose(name: str, heading: str, **values: Any) -> str:
+    """The text under a heading of a file of prose, with these values in it; empty if the file has no such heading."""
+    return _environment.from_string(_texts(name).get(heading, "")).render(values)

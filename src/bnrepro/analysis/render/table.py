@@ -1,0 +1,64 @@
+"""A table and a page of tables, as data. Markdown is made of them here, and HTML in `bnrepro.analysis.render.html`."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class Verdict(str):
+    """A cell that is a verdict, perhaps with a remark after it."""
+
+
+class ClaimName(str):
+    """A cell that begins with the name of a claim."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells in Markdown under their heads.
+
+    ``prose`` stands above the table and ``note`` below it. A ``tight`` table has no spaces around the dashes and in an
+    empty head.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    prose: str = ""
+    note: str = ""
+    tight: bool = False
+
+    def grid(self) -> str:
+        """The head and the rows alone."""
+        lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, ["---"] * len(self.head), *self.rows)]
+        if self.tight:
+            lines[:2] = [lines[0].replace("|  |", "| |"), lines[1].replace(" ", "")]
+        return "\n".join(lines)
+
+    def markdown(self, level: int = 3) -> str:
+        """The title as a heading of this level, the prose, the table and the note."""
+        title = f"{'#' * level} {self.title}" if self.title else ""
+        return "\n\n".join(filter(None, (title, self.prose, self.grid(), self.note))) + "\n"
+
+    def __str__(self) -> str:
+        return self.markdown()
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole of a table.md; ``level`` is that of the headings of its tables."""
+
+    title: str
+    prose: str
+    tables: Sequence[Table]
+    level: int = 2
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"# {self.title}\n", f"{self.prose}\n", *(table.markdown(self.level) for table in self.tables)]
+        )
+
+
+def paragraph(prose: str) -> str:
+    """Prose in lines of at most 118 characters."""
+    return textwrap.fill(" ".join(prose.split()), 118, break_on_hyphens=False)
