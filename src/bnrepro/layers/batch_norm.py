@@ -2,6 +2,7 @@
 
 import torch
 import torch.fx
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.layers.registry import register
@@ -24,7 +25,6 @@ def unbiased(variance: Tensor, m: int) -> Tensor:
     return variance * m / (m - 1)
 
 
-@torch.fx.wrap  # one node of a symbolic trace, in which a number of axes cannot be compared
 def check_axes(x: Tensor) -> None:
     """Refuse anything but (N, C, *).
 
@@ -50,6 +50,18 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _check_input_dim(self, x: Tensor) -> None:
         check_axes(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """PyTorch's own; a symbolic trace keeps the layer whole, as it keeps PyTorch's, so that it keeps its modes."""
+        if not torch.jit.is_scripting():
+            if isinstance(x, torch.fx.Proxy):
+                return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})
+            return super().forward(x)
+        check_axes(x)  # TorchScript has no super()
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, self.momentum, self.eps)
 
     @torch.no_grad()
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
