@@ -104,8 +104,10 @@ class Trunk(nn.Module):
         x = self.stem(x)
         for name, module in self.rows.items():
             x = module(x) if torch.jit.is_scripting() else self._row(module, x)
-            if auxiliary is not None and name in self.heads:
-                auxiliary.append(self.heads[name](x))
+            if auxiliary is not None:
+                for row, head in self.heads.items():  # TorchScript cannot look a module up by name
+                    if row == name:
+                        auxiliary.append(head(x))
         return x
 
     def forward_intermediates(
