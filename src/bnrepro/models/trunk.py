@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bnrepro.models.convolution import Stem, classifier
 from bnrepro.models.recompute import checkpointed
 
-GLOBAL_POOLS = ("avg", "max", "")
+GLOBAL_POOLS = ("avg", "fast", "max", "")  # timm's names; its "fast" is an average too
 
 
 class Trunk(nn.Module):
@@ -146,7 +146,7 @@ class Trunk(nn.Module):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pooled, dropped out, and classified unless ``pre_logits``."""
-        if self.global_pool == "avg":
+        if self.global_pool == "avg" or self.global_pool == "fast":
             x = x.mean((2, 3))
         elif self.global_pool == "max":
             x = x.amax((2, 3))
