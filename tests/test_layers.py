@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from bnrepro.errors import UserError
@@ -10,6 +11,7 @@ from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.bn_reference import BatchNormTransform, ReferenceBatchNorm
 from bnrepro.layers.fold import fold
 from bnrepro.layers.per_activation import PerActivationBatchNorm
+from bnrepro.layers.sync import SynchronisedBatchNorm
 from norms import NO_EPS, randn, trained_a_little
 
 EPS = 1e-5
@@ -27,6 +29,60 @@ def test_reference_forward_is_algorithm_1_by_hand():
 def test_reference_backward_passes_gradcheck(rng):
     arguments = [randn(rng, *shape).requires_grad_() for shape in ((6, 3), (3,), (3,))]
     assert torch.autograd.gradcheck(lambda x, g, b: BatchNormTransform.apply(x, g, b, 1e-3)[0], arguments)
+
+
+def reference(x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    return BatchNormTransform.apply(x, gamma, beta, 1e-3)[0].sin().sum()
+
+
+def by_autograd(x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    """The same, differentiated by PyTorch alone."""
+    return (gamma * (x - x.mean(0)) / (x.var(0, correction=0) + 1e-3).sqrt() + beta).sin().sum()
+
+
+def test_reference_backward_can_be_differentiated(rng):
+    arguments = [randn(rng, *shape).requires_grad_() for shape in ((6, 3), (3,), (3,))]
+    assert torch.autograd.gradgradcheck(lambda x, g, b: BatchNormTransform.apply(x, g, b, 1e-3)[0], arguments)
+
+
+def test_reference_works_in_transforms_of_functions(rng):
+    """Gradients, second derivatives and gradients of each of several mini-batches, by torch.func."""
+    x, gamma, beta = randn(rng, 4, 6, 3), randn(rng, 3), randn(rng, 3)
+    several = [torch.vmap(torch.func.grad(f), (0, None, None))(x, gamma, beta) for f in (reference, by_autograd)]
+    torch.testing.assert_close(*several)
+    second = [torch.func.jacrev(torch.func.jacrev(f))(x[0], gamma, beta) for f in (reference, by_autograd)]
+    torch.testing.assert_close(*second)
+
+
+@pytest.mark.parametrize("name", ["bn", "bn_reference", "bn_stop_gradient", "noisy_bn"])
+def test_layers_without_running_statistics_work_in_torch_func(rng, name):
+    norm = build_norm(name, 3).double()
+    torch.func.replace_all_batch_norm_modules_(norm)
+    parameters, x = dict(norm.named_parameters()), randn(rng, 6, 3)
+    gradient = torch.func.grad(lambda p: torch.func.functional_call(norm, p, x).square().sum())(parameters)
+    assert gradient["weight"].shape == (3,) and gradient["weight"].abs().min() > 0
+
+
+def test_the_synchronised_layer_differentiates_twice(rng, monkeypatch):
+    """Two replicas that hold the same examples are, to each, a sum that doubles."""
+
+    @torch.no_grad()
+    def doubled(total: torch.Tensor) -> None:
+        total.mul_(2)
+
+    x, v, gamma = randn(rng, 6, 3).requires_grad_(), randn(rng, 6, 3), randn(rng, 3)
+    alone, replica = (trained_a_little(kind(3, eps=1e-3), rng) for kind in (BatchNorm, SynchronisedBatchNorm))
+    replica.load_state_dict(alone.state_dict())
+
+    def second(norm: nn.Module, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        (first,) = torch.autograd.grad((norm(x) * gamma).sin().sum(), x, create_graph=True)
+        return torch.autograd.grad((first * v).sum(), x)[0]
+
+    expected = second(alone, torch.cat([x, x]).detach().requires_grad_(), torch.cat([v, v]))[:6]
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", doubled)
+    torch.testing.assert_close(second(replica, x, v), expected)
 
 
 def test_reference_backward_equals_the_compact_formula(rng):
@@ -184,3 +240,44 @@ def test_batch_statistics_need_more_than_one_value_and_are_taken_in_float32(rng,
     y = norm(x.to(torch.bfloat16))
     assert y.dtype == torch.bfloat16 and norm.running_mean.dtype == torch.float32
     torch.testing.assert_close(norm.running_mean, 0.1 * x.mean((0, 2, 3)).float(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", norm_names()[1:])
+@pytest.mark.parametrize("maps", [(), (3, 3)])
+def test_layers_turned_to_half_precision_train_and_evaluate(rng, name, dtype, maps):
+    """``.half()`` or ``.bfloat16()`` of the layer itself, parameters and running statistics too."""
+    norm = build_norm(name, 8, spatial=maps).to(dtype)
+    x = randn(rng, 16, 8, *maps).to(dtype).requires_grad_()
+    y = norm(x)
+    y.sum().backward()
+    assert {t.dtype for t in (y, x.grad, norm.weight.grad, norm.bias.grad, norm.eval()(x))} == {dtype}
+    wide = build_norm(name, 8, spatial=maps).train()
+    if name != "noisy_bn":
+        torch.testing.assert_close(y.float(), wide(x.float()), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("name", norm_names()[1:])
+def test_an_input_of_one_axis_is_refused(name):
+    with pytest.raises((ValueError, RuntimeError), match=r"expected \(N, C, \*\), got \[8\]|at least 2 dimensions"):
+        build_norm(name, 8)(torch.zeros(8))
+
+
+def test_the_synchronised_layer_refuses_one_axis(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    with pytest.raises(ValueError, match=r"expected \(N, C, \*\)"):
+        SynchronisedBatchNorm(8)(torch.zeros(8))
+
+
+def test_a_large_constant_is_rounded_as_in_pytorch():
+    x = torch.full((60, 1, 2, 2), 1e4)
+    ours, theirs = build_norm("bn", 1)(x), nn.BatchNorm2d(1)(x)
+    assert torch.equal(ours, theirs) and 0.01 < ours.abs().max() < 0.1  # beta is 0
+
+
+def test_noise_does_not_depend_on_the_memory_layout(rng):
+    x, outputs = randn(rng, 4, 8, 3, 5), []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        outputs.append(build_norm("noisy_bn", 8).double()(x.contiguous(memory_format=layout)))
+    torch.testing.assert_close(*outputs)

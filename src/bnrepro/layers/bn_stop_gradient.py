@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.layers.batch_norm import BatchNorm, widened
 from bnrepro.layers.registry import register
 
 
@@ -22,7 +22,8 @@ class StopGradientBatchNorm(BatchNorm):
         mean, variance, m = self.moments(x)
         self._track(mean, variance, m)
         # The kernel of evaluation mode takes statistics as constants, here the batch's own.
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        gamma, beta = (None if p is None else widened(p) for p in (self.weight, self.bias))
+        return F.batch_norm(x, mean, variance, gamma, beta, training=False, eps=self.eps)
 
 
 @register("bn_stop_gradient")

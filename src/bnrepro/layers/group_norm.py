@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from bnrepro.errors import UserError
 from bnrepro.layers.registry import register
 
-FEWEST_VALUES = 4  # in a group, our choice: one value normalises to 0 and two to +-1, whatever they were
+FEWEST_VALUES = 4  # in a group, our choice: a single value always becomes 0, and two become +-1
 
 
 def divide(features: int, groups: int, positions: int = 1) -> int:
-    """How many groups there are: the largest divisor of ``features`` not above ``groups``, each of enough values.
+    """The number of groups: the largest divisor of ``features`` that is at most ``groups`` and leaves enough values.
 
-    A group of features at so many positions has at least `FEWEST_VALUES` values, unless the layer itself has fewer.
+    Each group has at least `FEWEST_VALUES` values, over all its features and positions. One group may have fewer.
     """
     allowed = (g for g in range(min(groups, features), 1, -1) if features // g * positions >= FEWEST_VALUES)
     return next((g for g in allowed if features % g == 0), 1)
@@ -27,12 +27,15 @@ def divide(features: int, groups: int, positions: int = 1) -> int:
 class GroupNorm(nn.Module):
     """Mean and biased variance of each example over each group of features, and over all positions of maps.
 
-    gamma and beta are one a feature, as the paper has them. Beside S networks side by side, whose features are
+    Each feature has its own gamma and beta, as in the paper. For S networks side by side, whose features are
     concatenated, ``stack`` is S, and no group reaches over two networks.
+
+    The default of 32 groups is the paper's and timm's. timm's layer raises an error where 32 does not
+    divide the features; here the number of groups then falls to a divisor, such as 24 for 48 features (see `divide`).
 
     Args:
         num_features: C of activations (N, C) or (N, C, H, W); of a stack S * C.
-        groups: how many are wanted; see `divide` for how many there are.
+        groups: the most groups that a network may have.
         positions: H * W; 1 for dense activations.
         eps: added to the variance, inside the square root.
         affine: learn gamma and beta.
@@ -40,7 +43,7 @@ class GroupNorm(nn.Module):
 
     def __init__(self, num_features: int, groups: int, positions: int = 1, eps: float = 1e-5, affine: bool = True):
         super().__init__()
-        self.num_features, self.wanted, self.positions, self.eps = num_features, groups, positions, eps
+        self.num_features, self.most_groups, self.positions, self.eps = num_features, groups, positions, eps
         self.stack = 1
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
@@ -48,7 +51,7 @@ class GroupNorm(nn.Module):
     @property
     def groups(self) -> int:
         """The number of groups, those of all networks of a stack together."""
-        return self.stack * divide(self.num_features // self.stack, self.wanted, self.positions)
+        return self.stack * divide(self.num_features // self.stack, self.most_groups, self.positions)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm(x, self.groups, self.weight, self.bias, self.eps)

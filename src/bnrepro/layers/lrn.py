@@ -1,25 +1,38 @@
 """Local response normalisation, which the BN-free networks have and BN-x* drop (Sec. 4.2.1)."""
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bnrepro.layers.batch_norm import widened
+
+
+@torch.fx.wrap  # one node of a symbolic trace, in which types and devices are not known
+def _by_a_band(x: Tensor, band: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        wide = widened(x)
+        r = (1 + F.conv2d(wide * wide, band.to(wide.dtype))).rsqrt()
+        return (wide * (r * r.sqrt())).to(x.dtype)
 
 
 class LocalResponseNorm(nn.Module):
     """y_c = x_c (1 + alpha/n sum_{|d - c| <= n/2} x_d^2)^-0.75 over the channels of (N, C, H, W).
 
-    As `torch.nn.LocalResponseNorm`, with beta fixed at 3/4; the sum over neighbours is a product with a banded matrix,
-    which costs a fifth of the time on a CPU. n = 5, alpha = 1e-4: GoogLeNet's places with BVLC's values.
+    As `torch.nn.LocalResponseNorm`, with beta fixed at 3/4. The sum over neighbours is a product with a banded matrix,
+    which costs a fifth of the time on a CPU; in TorchScript, which cannot keep that product out of autocast, it is
+    PyTorch's own. n = 5, alpha = 1e-4: GoogLeNet's places with BVLC's values.
     """
 
     def __init__(self, channels: int, size: int = 5, alpha: float = 1e-4):
         super().__init__()
-        at = torch.arange(channels)
-        near = (at[:, None] - at[None, :]).abs() <= size // 2
+        self.size, self.alpha = size, alpha
+        index = torch.arange(channels)
+        near = (index[:, None] - index[None, :]).abs() <= size // 2
         self.register_buffer("band", near.float()[:, :, None, None] * (alpha / size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-            r = (1 + F.conv2d(wide * wide, self.band.to(wide.dtype))).rsqrt()
-            return (wide * (r * r.sqrt())).to(x.dtype)
+        if torch.jit.is_scripting():
+            return F.local_response_norm(x.float(), self.size, self.alpha, 0.75, 1.0).to(x.dtype)
+        else:  # which TorchScript leaves uncompiled
+            return _by_a_band(x, self.band)

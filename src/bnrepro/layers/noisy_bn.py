@@ -18,22 +18,28 @@ class NoisyBatchNorm(BatchNorm):
     and a variance that is not one, and both change at every step, as Santurkar et al. describe their control; the
     constants are our choice, and that in maps (N, C, H, W) an activation is a channel at one position.
 
-    The draws are torch's global stream: who trains the network seeds it (`bnrepro.seeding.draws`). There is one stream
-    and not one a network, so that it cannot serve several networks side by side.
+    The draws come from torch's global stream, which the training loop seeds (`bnrepro.seeding.draws`). That is a single
+    stream, so one layer cannot serve several networks side by side. Draws are in the order (N, C) or (N, H, W, C), the
+    memory layout in which networks train here, whatever that of the input is.
     """
 
     random = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """Activations (N, C, *) in samples by their first axis; ValueError for fewer than two axes."""
+        """Activations (N, C, *) of N samples; ValueError for fewer than two axes."""
         z = super().forward(x)
         if not self.training:
             return z
+        layout = torch.channels_last if z.dim() == 4 else torch.contiguous_format
+
+        def undrawn(like: Tensor) -> Tensor:
+            return torch.empty_like(like, memory_format=layout)
+
         with torch.no_grad():
-            mu = torch.empty_like(z[:1]).uniform_(-MEAN, MEAN)
-            sigma = torch.empty_like(z[:1]).uniform_(1, DEVIATION)
-            m = mu + torch.empty_like(z).uniform_(-MEAN_SPREAD, MEAN_SPREAD)
-            s = sigma + torch.empty_like(z).normal_(0, DEVIATION_SPREAD)
+            mu = undrawn(z[:1]).uniform_(-MEAN, MEAN)
+            sigma = undrawn(z[:1]).uniform_(1, DEVIATION)
+            m = mu + undrawn(z).uniform_(-MEAN_SPREAD, MEAN_SPREAD)
+            s = sigma + undrawn(z).normal_(0, DEVIATION_SPREAD)
         return s * z + m
 
 

@@ -4,11 +4,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm, pooled_axes, widened
+from bnrepro.layers.batch_norm import BatchNorm, check_axes, pooled_axes, widened
 
 
 class _SumOverReplicas(Function):
-    """Everybody's x added up; everybody's loss depends on everybody's x, so gradients add up likewise."""
+    """The sum of all replicas' x. Each replica's loss depends on every x, so gradients are summed in the same way."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -18,9 +18,7 @@ class _SumOverReplicas(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
-        total = grad.contiguous().clone()
-        dist.all_reduce(total)
-        return total
+        return _SumOverReplicas.apply(grad.contiguous())  # and not in place: this sum has a derivative too
 
 
 class SynchronisedBatchNorm(BatchNorm):
@@ -32,6 +30,7 @@ class SynchronisedBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized():
             return super().forward(x)
+        check_axes(x)
         wide, axes = widened(x), pooled_axes(x)
         shape = [1, -1] + [1] * (x.dim() - 2)
         m = dist.get_world_size() * x.numel() // self.num_features

@@ -17,6 +17,34 @@ NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+POOL_PADDINGS = ("left", "caffe")
+
+
+def max_pool(x: Tensor, stride: int, padding: str) -> Tensor:
+    """3x3, one of `POOL_PADDINGS`: ``caffe`` does not pad where the stride is 2, and its last window may be cut off."""
+    if stride == 2 and padding == "caffe":
+        return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)
+    return F.max_pool2d(x, 3, stride, 1)
+
+
+def average_pool(x: Tensor, padding: str) -> Tensor:
+    """3x3 of stride 1. The zeros of the padding count in ``caffe``, and not in ``left``."""
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=padding == "caffe")
+
+
+def halved(size: int, padding: str) -> int:
+    """The width that `max_pool` of stride 2 leaves."""
+    return size // 2 if padding == "caffe" else (size + 1) // 2
+
+
+def classifier(features: int, classes: int, like: Tensor | None = None) -> nn.Module:
+    """A linear layer with the device and precision of ``like``; for 0 classes the features themselves."""
+    if classes == 0:
+        return nn.Identity()
+    options = {} if like is None else {"device": like.device, "dtype": like.dtype}
+    return nn.Linear(features, classes, **options)
+
+
 class ConvUnit(nn.Sequential):
     """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2), or these two the other way round.
 
@@ -54,10 +82,21 @@ class Build:
         nonlinearity: a key of `NONLINEARITIES`.
         width: multiplies the channels of every row of the paper's table.
         placement: of the normaliser, see `bnrepro.models.placement`.
+        pool_padding: one of `POOL_PADDINGS`.
     """
 
-    def __init__(self, norm: NormLayer, nonlinearity: str, width: float, placement: str = "before"):
+    def __init__(
+        self,
+        norm: NormLayer,
+        nonlinearity: str,
+        width: float,
+        placement: str = "before",
+        pool_padding: str = "left",
+    ):
+        if pool_padding not in POOL_PADDINGS:
+            raise ValueError(f"pool_padding={pool_padding} is not one of {', '.join(POOL_PADDINGS)}")
         self.norm, self.nonlinearity, self.width, self.placement = norm, nonlinearity, width, placement
+        self.pool_padding = pool_padding
 
     def channels(self, printed: int) -> int:
         """A printed number of channels at this width."""
@@ -75,18 +114,25 @@ class Stem(nn.Module):
         super().__init__()
         first, out = build.channels(64), build.channels(192)
         self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
-        size = (self.conv1.size_out - 1) // 2 + 1
+        self.pool_padding = build.pool_padding
+        size = halved(self.conv1.size_out, self.pool_padding)
         self.lrn1 = LocalResponseNorm(first, alpha=lrn) if lrn else nn.Identity()
         self.conv2_reduce = ConvUnit(first, first, 1, size, build)
         self.conv2 = ConvUnit(first, out, 3, size, build)
         self.lrn2 = LocalResponseNorm(out, alpha=lrn) if lrn else nn.Identity()
         self.last_stride = {8: 2, 4: 1}[reduction]
-        self.size_out, self.channels_out = (size - 1) // self.last_stride + 1, out
+        self.size_out = halved(size, self.pool_padding) if self.last_stride == 2 else size
+        self.first_channels, self.channels_out = first, out
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.lrn1(F.max_pool2d(self.conv1(x), 3, 2, 1))
-        x = self.lrn2(self.conv2(self.conv2_reduce(x)))
-        return F.max_pool2d(x, 3, self.last_stride, 1)
+        return self.forward_intermediates(x)[2]
+
+    def forward_intermediates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The maps at a half and at a quarter of the image's width, and the output."""
+        half = self.conv1(x)
+        x = self.lrn1(max_pool(half, 2, self.pool_padding))
+        quarter = self.lrn2(self.conv2(self.conv2_reduce(x)))
+        return half, quarter, max_pool(quarter, self.last_stride, self.pool_padding)
 
 
 class AuxiliaryHead(nn.Module):
@@ -97,16 +143,17 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, channels: int, size: int, hidden: int, classes: int, build: Build, dropout: float):
         super().__init__()
-        self.pools, self.dropout = size >= 5, dropout
+        self.pools = size >= 5
         size = (size - 5) // 3 + 1 if self.pools else size
-        reduced, hidden = build.channels(128), build.channels(hidden)
+        reduced, self.features = build.channels(128), build.channels(hidden)
         self.reduce = ConvUnit(channels, reduced, 1, size, build)
         self.hidden = nn.Sequential()
-        norm = build.norm(hidden, spatial=())
-        self.hidden.linear = nn.Linear(reduced * size * size, hidden, bias=needs_bias(norm, build.placement))
+        norm = build.norm(self.features, spatial=())
+        self.hidden.linear = nn.Linear(reduced * size * size, self.features, bias=needs_bias(norm, build.placement))
         complete(self.hidden, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
-        self.classifier = nn.Linear(hidden, classes)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = classifier(self.features, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(F.avg_pool2d(x, 5, 3) if self.pools else x)
-        return self.classifier(F.dropout(self.hidden(x.flatten(1)), self.dropout, self.training))
+        return self.classifier(self.dropout(self.hidden(x.flatten(1))))

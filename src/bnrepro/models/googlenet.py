@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem
+from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem, halved, max_pool
 from bnrepro.models.trunk import Trunk
 
 
@@ -34,7 +33,6 @@ TABLE_1 = (
     Row("5a", 256, 160, 320, 32, 128, 128, pool_before=True),
     Row("5b", 384, 192, 384, 48, 128, 128),
 )
-AUXILIARY_AFTER = ("4a", "4d")
 
 
 class GoogLeNetModule(nn.Module):
@@ -43,8 +41,8 @@ class GoogLeNetModule(nn.Module):
     def __init__(self, into: int, row: Row, size: int, build: Build):
         super().__init__()
         c = build.channels
-        self.pool_before = row.pool_before
-        size = (size - 1) // 2 + 1 if row.pool_before else size
+        self.stride, self.pool_padding = 2 if row.pool_before else 1, build.pool_padding
+        size = halved(size, self.pool_padding) if row.pool_before else size
         self.one = ConvUnit(into, c(row.one), 1, size, build)
         self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
         self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build)
@@ -55,10 +53,13 @@ class GoogLeNetModule(nn.Module):
         self.channels_out = c(row.one) + c(row.three) + c(row.five) + c(row.projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.pool_before:
-            x = F.max_pool2d(x, 3, 2, 1)
-        branches = self.one(x), self.three(self.three_reduce(x)), self.five(self.five_reduce(x))
-        return torch.cat([*branches, self.projection(F.max_pool2d(x, 3, 1, 1))], dim=1)
+        if self.stride == 2:
+            x = max_pool(x, 2, self.pool_padding)
+        one = self.one(x)
+        three = self.three(self.three_reduce(x))
+        five = self.five(self.five_reduce(x))
+        pooled = self.projection(max_pool(x, 1, self.pool_padding))
+        return torch.cat([one, three, five, pooled], dim=1)
 
 
 class GoogLeNet(Trunk):
@@ -68,6 +69,8 @@ class GoogLeNet(Trunk):
         reduce_5a: channels before the 5x5 of 5a: the printed 32, or 48, which the printed costs say.
         aux: the two auxiliary heads, after 4a and 4d, with FC-1024 and dropout of 70 %.
     """
+
+    auxiliary_after = ("4a", "4d")
 
     def __init__(
         self,
@@ -82,12 +85,14 @@ class GoogLeNet(Trunk):
         separable: bool = True,
         reduce_5a: int = 32,
         stem_reduction: int = 8,
+        pool_padding: str = "left",
+        global_pool: str = "avg",
         drop_rate: float = 0.0,
         lrn: bool = True,
         lrn_alpha: float = 1e-4,
         aux: bool = False,
     ):
-        build = Build(norm_layer, nonlinearity, width, norm_placement)
+        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
         stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
@@ -96,6 +101,6 @@ class GoogLeNet(Trunk):
                 row = row._replace(five_reduce=reduce_5a)
             module = modules[row.name] = GoogLeNetModule(channels, row, size, build)
             channels, size = module.channels_out, module.size_out
-            if aux and row.name in AUXILIARY_AFTER:
+            if aux and row.name in self.auxiliary_after:
                 heads[row.name] = AuxiliaryHead(channels, size, 1024, num_classes, build, dropout=0.7)
-        super().__init__(stem, modules, heads, channels, num_classes, drop_rate)
+        super().__init__(stem, modules, heads, in_chans, channels, num_classes, global_pool, drop_rate)

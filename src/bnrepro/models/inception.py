@@ -3,10 +3,9 @@
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem
+from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem, average_pool, max_pool
 from bnrepro.models.trunk import Trunk
 
 
@@ -38,7 +37,6 @@ FIGURE_5 = (
     Row("5a", 352, 192, 320, 160, 224, "avg", 128),
     Row("5b", 352, 192, 320, 192, 224, "max", 128),
 )
-AUXILIARY_AFTER = "4d"  # with FC-768 the total is 13.605 M, the paper's "13.6 M"; see Inception
 
 
 class InceptionModule(nn.Module):
@@ -53,20 +51,24 @@ class InceptionModule(nn.Module):
         self.double_reduce = ConvUnit(into, c(row.double_reduce), 1, size, build)
         self.double1 = ConvUnit(c(row.double_reduce), c(row.double), 3, size, build)
         self.double2 = ConvUnit(c(row.double), c(row.double), 3, size, build, row.stride)
-        self.pool, self.stride = row.pool, row.stride
+        self.pool, self.stride, self.pool_padding = row.pool, row.stride, build.pool_padding
         self.projection = ConvUnit(into, c(row.projection), 1, size, build) if row.projection else None
         self.size_out = self.three.size_out
         self.channels_out = c(row.one) + c(row.three) + c(row.double) + (c(row.projection) or into)
 
     def forward(self, x: Tensor) -> Tensor:
-        branches = [] if self.one is None else [self.one(x)]
+        branches: list[Tensor] = []
+        if self.one is not None:
+            branches.append(self.one(x))
         branches.append(self.three(self.three_reduce(x)))
         branches.append(self.double2(self.double1(self.double_reduce(x))))
         if self.pool == "avg":
-            pooled = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+            pooled = average_pool(x, self.pool_padding)
         else:
-            pooled = F.max_pool2d(x, 3, self.stride, 1)
-        branches.append(pooled if self.projection is None else self.projection(pooled))
+            pooled = max_pool(x, self.stride, self.pool_padding)
+        if self.projection is not None:
+            pooled = self.projection(pooled)
+        branches.append(pooled)
         return torch.cat(branches, dim=1)
 
 
@@ -74,7 +76,7 @@ class Inception(Trunk):
     """Fig. 5. Images (N, in_chans, pixels, pixels) to logits (N, num_classes).
 
     Args:
-        num_classes: 0 leaves the pooled features.
+        num_classes: 0 leaves the features, pooled unless ``global_pool`` is empty.
         in_chans: channels of the images.
         norm_layer: builds the normaliser of every convolution, or None.
         last_norm_layer: builds those of 5b, if others (Sec. 4.2.3).
@@ -85,11 +87,17 @@ class Inception(Trunk):
         separable: the first convolution is separable with multiplier 8, as the appendix says; else a full 7x7.
         projection_4cd: 96, or the printed 128.
         stem_reduction: 8, or 4 for small images.
+        pool_padding: ``left`` or ``caffe``, see `bnrepro.models.convolution`. Caffe's needs an even map before every
+            stride of 2, such as those of 224 px.
+        global_pool: ``avg``, ``max``, or empty for none, which needs 0 classes.
         drop_rate: dropout before the linear layer.
         lrn: local response normalisation in the stem.
         lrn_alpha: its strength.
-        aux: an auxiliary head after 4d; in training mode forward then returns the logits and a list of the head's.
+        aux: an auxiliary head after 4d; in training mode forward then returns the logits and a list of the head's. Its
+            FC-768 makes the total 13.605 M parameters, the paper's "13.6 M".
     """
+
+    auxiliary_after = ("4d",)
 
     def __init__(
         self,
@@ -105,22 +113,24 @@ class Inception(Trunk):
         separable: bool = True,
         projection_4cd: int = 96,
         stem_reduction: int = 8,
+        pool_padding: str = "left",
+        global_pool: str = "avg",
         drop_rate: float = 0.0,
         lrn: bool = False,
         lrn_alpha: float = 1e-4,
         aux: bool = False,
     ):
-        build = Build(norm_layer, nonlinearity, width, norm_placement)
+        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
         stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
         channels, size = stem.channels_out, stem.size_out
         modules, heads = nn.ModuleDict(), nn.ModuleDict()
-        last = Build(last_norm_layer or norm_layer, nonlinearity, width, norm_placement)
+        last = Build(last_norm_layer or norm_layer, nonlinearity, width, norm_placement, pool_padding)
         for row in FIGURE_5:
             if row.name in ("4c", "4d"):
                 row = row._replace(projection=projection_4cd)
             of_row = last if row is FIGURE_5[-1] else build
             module = modules[row.name] = InceptionModule(channels, row, size, of_row)
             channels, size = module.channels_out, module.size_out
-            if aux and row.name == AUXILIARY_AFTER:
+            if aux and row.name in self.auxiliary_after:
                 heads[row.name] = AuxiliaryHead(channels, size, 768, num_classes, build, dropout=0.0)
-        super().__init__(stem, modules, heads, channels, num_classes, drop_rate)
+        super().__init__(stem, modules, heads, in_chans, channels, num_classes, global_pool, drop_rate)

@@ -1,22 +1,28 @@
 """The networks under timm's names: import this module and ``timm.create_model("bn_inception")`` builds them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.layers import build_norm, norm_options
-from bnrepro.models import digits
+from bnrepro.layers.batch_norm import BatchNorm
+from bnrepro.models import digits, ports
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.trunk import Trunk
 
 ensure_torchvision()
 import timm  # noqa: E402
+from timm.layers import register_notrace_module  # noqa: E402
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, save_for_hf  # noqa: E402
+
+register_notrace_module(BatchNorm)  # those that look at the shape of their input cannot be traced
 
 SCALED_TO_ONE = (0.5, 0.5, 0.5)  # mean and std: pixels in [-1, 1], as in Google's tf-slim; our choice
 
@@ -56,8 +62,13 @@ def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, option
     """Build through timm.
 
     ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for 5b;
-    ``norm_options`` are options of their own, by name.
+    ``norm_options`` are options of their own, by name. ``device`` and ``dtype`` are those of the parameters.
     """
+
+    def build(device: str | None = None, dtype: torch.dtype | None = None, **arguments: Any) -> Trunk:
+        with torch.device(device) if device else nullcontext():
+            return network(**arguments).to(dtype=dtype)
+
     eps, decay = options.pop("norm_eps", 1e-3), options.pop("ema_decay", 0.9997)
     own = options.pop("norm_options", {})
 
@@ -68,7 +79,24 @@ def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, option
     options.setdefault("norm_layer", builder(options.pop("norm", norm)))
     if last := options.pop("last_norm", ""):
         options["last_norm_layer"] = builder(last)
-    return build_model_with_cfg(network, name, pretrained, **options)
+    separable = options.get("separable", True)
+    first_conv = "stem.conv1.depthwise" if separable else "stem.conv1.conv"
+    overlay = {"first_conv": first_conv} | (options.pop("pretrained_cfg_overlay", None) or {})
+    if options.get("aux"):
+        overlay["classifier"] = ("classifier", *(f"heads.{row}.classifier" for row in network.auxiliary_after))
+    if pretrained and separable:
+        overlay["first_conv"] = None  # timm knows no rule for it, `ports.fit_image_channels` does
+    model = build_model_with_cfg(
+        build,
+        name,
+        pretrained,
+        pretrained_cfg_overlay=overlay,
+        pretrained_filter_fn=ports.fit_image_channels,
+        feature_cfg={"feature_cls": "hook"},
+        **options,
+    )
+    model.pretrained_cfg["first_conv"] = first_conv
+    return model
 
 
 @register_model
