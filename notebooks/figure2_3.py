@@ -119,7 +119,7 @@ show("What BN brings, taken apart", "All changes but BN")
 inside = shattered.arms(source)
 if inside:
     display(shattered.draw(inside))
-    display(Markdown(shattered.table(inside)))
+    display(Markdown(str(shattered.page(inside).tables[0])))
 
 # %% [markdown]
 # ## How fast can each network learn?

@@ -61,8 +61,9 @@ def report(entity: str, project: str, sections: list[Section], rows: list[Row]) 
         sections: `panels.sections`.
         rows: the ledger's.
     """
-    counts = ", ".join(f"{len(ids)} {verdict}" for verdict, ids in table.counts(rows).items())
-    text = f"Ioffe & Szegedy 2015, every figure and claim measured. Of {len(rows)} claims: {counts}."
+    empirical = table.of_kind(rows, "empirical")
+    counts = ", ".join(f"{len(ids)} {verdict}" for verdict, ids in table.counts(empirical).items())
+    text = f"Ioffe & Szegedy 2015, every figure and claim measured. Of {len(empirical)} empirical claims: {counts}."
     blocks: list[Any] = [wr.P(text), wr.TableOfContents()]
     for section in sections:
         runs = wr.Runset(

@@ -94,7 +94,9 @@ def build(results: Path, page: Path, repository: str = "") -> str:
             name: {path.stem: _picture(path) for path in sorted(home.glob("*.svg"))} for name, home in homes.items()
         },
         rows=[claims.entry(row, root, run_folders, links) for row in rows],
-        counts={verdict: len(ids) for verdict, ids in ledger.counts(rows).items()},
+        counts={verdict: len(ids) for verdict, ids in ledger.counts(ledger.of_kind(rows, "empirical")).items()},
+        filters={verdict: len(ids) for verdict, ids in ledger.counts(rows).items()},
+        others={title: len(ledger.of_kind(rows, kind)) for kind, title in ledger.KINDS.items() if kind != "empirical"},
         intro=html.inline(" ".join(ledger.INTRO.split())),
         data=_json({name: chart.data() for name, chart in charts.items()}),
         plots=_json({name: json.loads(plot.to_json()) for name, plot in plots.items()}),

@@ -11,6 +11,11 @@ PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
 HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
+KINDS = {
+    "empirical": "Empirical claims",
+    "identity": "Identities, which are exact and can hardly fail",
+    "no measurement": "No measurements of their own",
+}
 MANY = 6  # parts, beyond which `spelled_out` gives one of each reading
 
 
@@ -54,6 +59,11 @@ def ours(row: Row) -> str:
     return "; ".join(texts)
 
 
+def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
+    """The claims of a kind (`Claim.kind`)."""
+    return [row for row in rows if row["kind"] == kind]
+
+
 def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
     """The claims' ids by verdict; verdicts that no claim has are left out."""
     by_verdict = {verdict: [row["id"] for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
@@ -70,12 +80,18 @@ def _link(claim: str, page: str = "") -> str:
 
 
 def summary(rows: list[Row], page: str) -> Table:
-    """Verdicts and their claims, with links into a page of sections: the README's table."""
+    """Verdicts on the empirical claims, with links into a page of sections; the other claims are named below."""
     lines = [
         [marked(verdict), str(len(ids)), " ".join(_link(name, page) for name in ids)]
-        for verdict, ids in counts(rows).items()
+        for verdict, ids in counts(of_kind(rows, "empirical")).items()
     ]
-    return Table(["verdict", "claims", ""], lines)
+    others = {kind: of_kind(rows, kind) for kind in KINDS if kind != "empirical"}
+    notes = [
+        f"{title}: {len(of)} ({' '.join(_link(row['id'], page) for row in of)})."
+        for kind, of in others.items()
+        if of and (title := KINDS[kind])
+    ]
+    return Table(["verdict", "empirical claims", ""], lines, note="\n".join(f"{note}  " for note in notes).rstrip())
 
 
 BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
@@ -116,9 +132,19 @@ def cells(row: Row) -> list[str]:
     return [row["id"], row["claim"], row["paper"] or "", ours(row), _n(row), marked(row["verdict"])]
 
 
-def overview(rows: list[Row]) -> Table:
-    """One line per claim."""
-    return Table([*HEAD, ""], [[_link(row["id"]), *cells(row)[1:], _links(row)] for row in rows])
+def _test(row: Row) -> list[str]:
+    return [row["test"]["is"]] if row["test"] else []
+
+
+def overview(rows: list[Row]) -> list[Table]:
+    """One line per claim, a table per kind."""
+    tables = []
+    for kind, title in KINDS.items():
+        of = of_kind(rows, kind)
+        head = [*HEAD, *(["test"] if kind == "empirical" else []), ""]
+        lines = [[_link(row["id"]), *cells(row)[1:], *_test(row), _links(row)] for row in of]
+        tables += [Table(head, lines, title)] if of else []
+    return tables
 
 
 def _adjusted(part: Row) -> str:
@@ -192,6 +218,7 @@ def section(row: Row) -> str:
         f"{verdict} · {row['place']} · {_links(row)}",
         row["paper"] and paragraph(f"The paper prints: {row['paper']}."),
         paragraph(f"Measured: {row['measurement']}"),
+        row["test"] and paragraph(f"A {row['test']['is']} test: {row['test']['why']}"),
         row["ours"] and parts(row).grid(),
         row["follows_from"] and f"Follows from {' and '.join(map(_link, row['follows_from']))}.",
         row["untested"] and paragraph(f"Untested: {row['untested']}"),
@@ -204,4 +231,5 @@ def section(row: Row) -> str:
 
 def page(rows: list[Row]) -> str:
     """The whole of claims.md."""
-    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), str(overview(rows)), *map(section, rows)])
+    tables = [table.markdown(level=2) for table in overview(rows)]
+    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), *tables, *map(section, rows)])

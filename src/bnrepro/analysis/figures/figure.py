@@ -25,12 +25,13 @@ class Figure:
     """One figure, or a sweep that is reported like one.
 
     Args:
-        name: of its folder in ``results/`` and of its report.
+        name: of its report, and of its folder in ``results/`` unless ``folder`` is another.
         title: what the page calls it.
         draw: its drawings by the stem of their files.
         page: its table.md.
         needed: the variants without which it is not reported.
         scale: where its committed records usually are.
+        folder: below ``results/``, where its records and drawings are.
         read: gives what ``draw`` and ``page`` take, from the figure, a source (see `sources.records`), a scale and the
             committed results.
         titles: the names of its networks, by variant.
@@ -46,6 +47,7 @@ class Figure:
     page: Callable[..., Page]
     needed: Sequence[str]
     scale: str = "laptop"
+    folder: str = ""
     read: Callable[["Figure", Source, str, Path], tuple] = networks_alone
     titles: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
@@ -55,7 +57,7 @@ class Figure:
 
     def home(self, results: Path = COMMITTED, scale: str | None = None) -> Path:
         """The folder of its committed records, drawings and table; at the usual scale if none is named."""
-        return results / self.name / (scale or self.scale)
+        return results / (self.folder or self.name) / (scale or self.scale)
 
     def lacking(self, results: Path = COMMITTED, scale: str | None = None) -> list[str]:
         """The needed variants that have no committed record; if all have one, the needed files that are not there."""

@@ -1,6 +1,6 @@
 """The figures that there are. A new one has a module that says what it needs and how it is shown, and a line here."""
 
-from bnrepro.analysis.figures import figure1_table, figure2_table, figure4_table, ladder
+from bnrepro.analysis.figures import figure1_table, figure2_table, figure4_table, ladder, shattered
 
 FIGURES = {
     figure.name: figure
@@ -10,5 +10,6 @@ FIGURES = {
         figure2_table.FIGURE,
         ladder.FIGURES[1],
         figure4_table.FIGURE,
+        shattered.FIGURE,
     )
 }
