@@ -31,7 +31,6 @@ class Figure:
         page: its table.md.
         needed: the variants without which it is not reported.
         scale: where its committed records usually are.
-        folder: below ``results/``, where its records and drawings are.
         read: gives what ``draw`` and ``page`` take, from the figure, a source (see `sources.records`), a scale and the
             committed results.
         titles: the names of its networks, by variant.
@@ -39,6 +38,7 @@ class Figure:
         caption: what it shows, in a few sentences.
         with_own: draws its networks and variants of one's own.
         goals: the accuracies whose steps are counted in the table of these variants.
+        folder: below ``results/``, where its records and drawings are if it is not called as the figure.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Figure:
     page: Callable[..., Page]
     needed: Sequence[str]
     scale: str = "laptop"
-    folder: str = ""
     read: Callable[["Figure", Source, str, Path], tuple] = networks_alone
     titles: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     caption: str = ""
     with_own: Callable[[Arms, Arms], Drawing] | None = None
     goals: Callable[[Arms], Sequence[float]] | None = None
+    folder: str = ""
 
     def home(self, results: Path = COMMITTED, scale: str | None = None) -> Path:
         """The folder of its committed records, drawings and table; at the usual scale if none is named."""
