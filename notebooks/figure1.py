@@ -57,7 +57,7 @@ display(figure1.draw(arms))
 # ## The numbers
 
 # %%
-display(Markdown(str(figure1_table.verdict_table(plain, bn))))
+display(Markdown(str(figure1_table.claims_table(plain, bn))))
 for title, (without, with_) in figure1.READINGS.items():
     if without in arms and with_ in arms:
         display(Markdown(str(figure1_table.reading(title, arms[without], arms[with_]))))

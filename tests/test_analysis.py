@@ -93,16 +93,13 @@ def test_figure1_quantities_by_hand(arms):
     assert figure1.drift_ratio(plain, bn).mean == pytest.approx(0.25)
     assert figure1.not_above(plain, bn) == []
     assert figure1.not_above(bn, plain) == [1000, 5000, 10_000]
-    assert figure1.verdicts(plain, bn)["C32"] == "holds"
-    assert figure1.verdicts(plain, bn)["C31"] == "inconclusive"  # 0.02 ± 0.0248 with three seeds
-    assert figure1.verdicts(bn, plain)["C32"] == "fails"
 
 
 def test_table_and_figure_say_the_same(arms):
     text = str(figure1_table.page(arms))
     assert "| test accuracy at 10,000 steps, % | 94.00 ± 0.00 | 96.00 ± 1.00 | +2.00 [-0.48, +4.48] |" in text
     assert "| steps to 95% | never | 10,000 (10,000 to 10,000) |  |" in text
-    assert "drift ratio with / without 0.25" in text and "inconclusive" in text
+    assert "drift ratio with / without 0.25" in text
     figure = figure1.draw(arms)
     (line, _) = figure.axes[0].get_lines()
     np.testing.assert_allclose(line.get_ydata(), figure1.accuracies(arms["bn"]).mean(axis=1))
@@ -128,19 +125,7 @@ def test_a_diverged_run_is_at_chance_from_there_and_has_no_drift(arms):
     plain, bn = arms["plain"], arms["bn"]
     assert figure1.accuracies(plain).loc[10_000].tolist() == [0.1] * 3
     assert figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn)).mean == pytest.approx(0.86)
-    assert figure1.verdicts(plain, bn) == {"C31": "holds", "C32": "inconclusive"}
-
-
-def test_a_mean_that_is_once_below_within_noise_is_inconclusive(arms):
-    for record, shift in zip(arms["bn"], (-0.1, 0.0, 0.05), strict=True):
-        record.metrics.loc[5000, "val/top1"] = 0.9 + shift
-    for record in arms["plain"]:
-        record.metrics.loc[10_000, "val/top1"] = 0.5
-    assert figure1.not_above(arms["plain"], arms["bn"]) == [5000]
-    assert figure1.verdicts(arms["plain"], arms["bn"])["C31"] == "inconclusive"
-    for record, shift in zip(arms["bn"], (-0.1, -0.11, -0.12), strict=True):
-        record.metrics.loc[5000, "val/top1"] = 0.9 + shift
-    assert figure1.verdicts(arms["plain"], arms["bn"])["C31"] == "fails"
+    assert figure1.drift_ratio(plain, bn).n == 0
 
 
 def test_analysis_and_records_leave_torch_alone():

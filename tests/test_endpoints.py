@@ -24,20 +24,15 @@ def test_holm_is_by_hand():
     assert holm([0.9, 0.8]) == pytest.approx([1, 1]) and len(holm([])) == 0
 
 
-def test_headlines_are_one_family_and_all_else_another():
-    def endpoints() -> list[Endpoint]:
-        found = [Endpoint("a", "holds", SURE, p, headline=headline) for p, headline in FOUND]
-        return [*found, Endpoint("censored", "fails", note="no p-value: censored")]
-
-    found, others = endpoints(), [0.2, 0.04]
-    assert adjust(found, others) == pytest.approx(stats.false_discovery_control([0.2, 0.04, 0.03])[:2].tolist())
-    assert [one.q for one in found[:3]] == pytest.approx([0.02, 0.045, 0.06]) and found[3].q is None
-    assert [one.verdict for one in found] == ["holds", "holds", "inconclusive", "fails"]
-    assert found[2].note == "by its interval alone it holds; the adjusted p decides"
-    assert found[3].note == "no p-value: censored" and adjust([], []) == []
-
-
-FOUND = ((0.01, True), (0.045, True), (0.03, False))
+def test_the_endpoints_of_figures_are_one_family():
+    endpoints = [Endpoint("a", "holds", SURE, p) for p in (0.01, 0.045, 0.012)]
+    endpoints.append(Endpoint("censored", "fails", note="no p-value: censored"))
+    adjust(endpoints)
+    assert [endpoint.q for endpoint in endpoints[:3]] == pytest.approx([0.03, 0.045, 0.03]) and endpoints[3].q is None
+    adjust(lost := [Endpoint("b", "holds", SURE, p) for p in (0.03, 0.9)])
+    assert [endpoint.verdict for endpoint in [*endpoints, *lost]] == ["holds"] * 3 + ["fails"] + ["inconclusive"] * 2
+    assert lost[0].note == "by its interval alone it holds; the adjusted p decides"
+    assert endpoints[3].note == "no p-value: censored"
 
 
 def test_the_p_value_goes_with_the_interval():
@@ -63,15 +58,15 @@ def test_every_reading_of_a_figure_is_in_an_adjustment_or_says_why_not():
     headlines = [one for one in endpoints if one["family"] == "headline" and one["p"] is not None]
     assert [one["q"] for one in headlines] == pytest.approx(holm([one["p"] for one in headlines]), rel=0.01)
     directional = [one for row in rows().values() for one in row["ours"] if one["family"] == "directional"]
-    rest = [one for one in [*directional, *endpoints] if one["family"] == "directional" and one.get("p") is not None]
+    rest = [part for part in directional if part.get("p") is not None]
     expected = stats.false_discovery_control([one["p"] for one in rest])
     assert [one["q"] for one in rest] == pytest.approx(expected, rel=0.01)
 
 
 def test_the_ledger_shows_the_adjusted_p_or_why_there_is_none():
-    parts = table.parts(rows()["C31"])
+    parts = table.parts(rows()["C33"])
     cell = parts.rows[0][parts.head.index("adjusted p")]
-    endpoints = rows()["C31"]["ours"][0]["endpoints"]
+    endpoints = rows()["C33"]["ours"][0]["endpoints"]
     assert {one["q"] is None for one in endpoints} == {True, False}
     shown = {one["what"]: one["note"] if one["q"] is None else format(one["q"], ".2g") for one in endpoints}
     assert cell == "; ".join(f"{what}: {text}" for what, text in shown.items())
@@ -87,7 +82,7 @@ def test_a_ratio_of_steps_has_one_interval(tmp_path):
 
 
 def test_a_report_that_judges_no_such_claim_is_one_line():
-    with pytest.raises(UserError, match="C99: the report figure1 does not judge it; it judges C31, C32"):
-        reported.reported("figure1", "C99", RESULTS)
-    with pytest.raises(UserError, match="no report figure11 judges claims; did you mean figure1"):
-        reported.reported("figure11", "C31", RESULTS)
+    with pytest.raises(UserError, match="C99: the report figure4 does not judge it; it judges C45, C46"):
+        reported.reported("figure4", "C99", RESULTS)
+    with pytest.raises(UserError, match="no report figure44 judges claims; did you mean figure4"):
+        reported.reported("figure44", "C31", RESULTS)

@@ -133,7 +133,6 @@ def test_figure_4_from_its_runs_to_its_table(runs, tmp_path, capsys):
     for method in METHODS:
         assert everyone.loc[method, "top1"] == 40 - found.all_wrong(144, method).sum()
         assert everyone.loc[method, "top5"] == 40 - found.all_wrong(144, method, top=5).sum()
-    assert figure4.verdicts(found).keys() == {"C45", "C46"}
     text = str(figure4_table.page(found, members))
     assert "misprint for 4.82" in text and "| 25.2 | 7.82 |" in text
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/predictions/*.npz")}

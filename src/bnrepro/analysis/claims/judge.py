@@ -91,14 +91,16 @@ def holds(rule: Rule, low: float, high: float) -> str:
 def decide(parts: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
     """Give every part with a p-value, and every endpoint of a figure, its adjusted one and its verdict.
 
-    The parts are one family, adjusted by Benjamini & Hochberg (1995) together with the endpoints that are no headlines;
-    see `bnrepro.analysis.reading.endpoints` for these. A part holds, or fails, if its whole interval lies on one side
-    of the edge and its adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
+    The parts are one family, adjusted by Benjamini & Hochberg (1995). The endpoints are another, adjusted by Holm: see
+    `analysis.reading.endpoints`. A part holds, or fails, if its whole interval lies on one side of the edge and its
+    adjusted p-value is at most 5 %; with fewer seeds than its rule asks for it is inconclusive.
     """
     tested = [judged for judged in parts if judged.estimate is not None and not judged.part.number]
     known = [judged for judged in tested if judged.p is not None]
-    for judged, q in zip(known, adjust(endpoints, [judged.p for judged in known]), strict=True):
-        judged.q = q
+    adjusted = stats.false_discovery_control([judged.p for judged in known]) if known else []
+    for judged, q in zip(known, adjusted, strict=True):
+        judged.q = float(q)
+    adjust(endpoints)
     for judged in tested:
         estimate = judged.estimate
         judged.verdict = "inconclusive"

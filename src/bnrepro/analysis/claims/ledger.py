@@ -205,7 +205,7 @@ def _endpoint(endpoint: Endpoint) -> Row:
         "unit": endpoint.unit,
         "verdict": endpoint.verdict,
         "note": endpoint.note,
-        "family": "headline" if endpoint.headline else "directional",
+        "family": "headline",
     }
     if endpoint.estimate is None:
         return row | {"value": None, "p": None, "q": None}

@@ -1,4 +1,4 @@
-"""The claims that a figure's own report judges, C31 to C38, C45 and C46: readings, endpoints, numbers and records."""
+"""The claims that a figure's own report judges, C33 to C38, C45 and C46: readings, endpoints, numbers and records."""
 
 from functools import cache
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bnrepro.analysis.claims.commands import commands_of
 from bnrepro.analysis.claims.readings import ENDPOINTS
-from bnrepro.analysis.figures import figure1_table, figure2, figure2_claims, figure4, figure4_table
+from bnrepro.analysis.figures import figure2, figure2_claims, figure4, figure4_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.endpoints import Endpoint, together
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
@@ -32,23 +32,10 @@ class Reported(NamedTuple):
 
 
 @cache
-def _arms1(results: Path) -> dict[str, list[Record]]:
-    return by_variant(load_records(results / HOMES["figure1"] / "runs"), "plain", "bn")
-
-
-@cache
 def _arms2(results: Path) -> dict[str, list[Record]]:
     records = load_records(results / HOMES["figure2"] / "runs")
     present = {record.variant for record in records}
     return by_variant(records, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
-
-
-def _figure1(claim: str, results: Path) -> list[Reported]:
-    arms = _arms1(results)
-    plain, bn = arms["plain"], arms["bn"]
-    endpoints = ENDPOINTS["figure1"][claim](plain, bn)
-    ours, rule = figure1_table.ours(plain, bn)[claim], figure1_table.RULES[claim]
-    return [Reported("", ours, rule, min(len(plain), len(bn)), [*plain, *bn], endpoints)]
 
 
 def _figure2(name: str, results: Path) -> list[Reported]:
@@ -74,7 +61,7 @@ def _figure4(claim: str, results: Path) -> list[Reported]:
     return [Reported("", ours, rule, evaluation.count, records, ENDPOINTS["figure4"][claim](evaluation))]
 
 
-_FIGURES = {"figure1": _figure1, "figure2": _figure2, "figure4": _figure4}
+_FIGURES = {"figure2": _figure2, "figure4": _figure4}
 
 
 def reported(figure: str, claim: str, results: Path) -> list[Reported]:

@@ -12,7 +12,7 @@ from bnrepro.analysis.reading import curves
 from bnrepro.analysis.reading.curves import paired
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit
 from bnrepro.analysis.reading.load import Arms, Record
-from bnrepro.analysis.reading.statistics import Estimate, geometric, verdict
+from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.style import WITH, WITHOUT
 
@@ -70,21 +70,6 @@ def not_above(without: list[Record], with_: list[Record], first: int = 1000) -> 
 def last_step(without: list[Record], with_: list[Record]) -> int:
     """The last step at which both arms were evaluated."""
     return int(accuracies(without).index.intersection(accuracies(with_).index).max())
-
-
-def verdicts(without: list[Record], with_: list[Record]) -> dict[str, str]:
-    """The verdicts on Sec. 4.1's two claims, by rule.
-
-    C31 (faster, and higher at the end) holds if the interval of the gain at the end lies above 0 and BN's mean curve is
-    above at every evaluation from step 1,000; it fails if that interval, or the gain's at any of those evaluations,
-    lies below 0. C32 (a more stable input distribution) holds if the interval of the drift ratio lies below 1.
-    """
-    last, exceptions = last_step(without, with_), not_above(without, with_)
-    gains = {s: verdict(accuracy_gain(without, with_, s), 0.0, above=True) for s in (*exceptions, last)}
-    return {
-        "C31": "fails" if "fails" in gains.values() else "inconclusive" if exceptions else gains[last],
-        "C32": verdict(drift_ratio(without, with_), 1.0, above=False),
-    }
 
 
 def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: bool = True) -> None:

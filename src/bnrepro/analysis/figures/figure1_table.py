@@ -11,7 +11,7 @@ from bnrepro.analysis.reading.drift import layer_drift
 from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
-from bnrepro.analysis.render.table import ClaimName, Page, Table, Verdict
+from bnrepro.analysis.render.table import ClaimName, Page, Table
 from bnrepro.analysis.render.text import headline, interval, percent, reached
 
 VIEWS = {
@@ -26,10 +26,6 @@ PAPER_SAYS = {
         "C32, Fig. 1b, c",
         "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
     ),
-}
-RULES = {
-    "C31": "interval of the gain at the end above 0, and the mean curve above at every evaluation from step 1,000",
-    "C32": "interval of the drift ratio below 1",
 }
 
 
@@ -95,11 +91,11 @@ def ours(without: list[Record], with_: list[Record]) -> dict[str, str]:
     }
 
 
-def verdict_table(without: list[Record], with_: list[Record]) -> Table:
+def claims_table(without: list[Record], with_: list[Record]) -> Table:
     """The paper's two claims of Sec. 4.1 beside ours."""
-    verdicts, measured = figure1.verdicts(without, with_), ours(without, with_)
-    rows = [[ClaimName(name), text, measured[c], Verdict(verdicts[c])] for c, (name, text) in PAPER_SAYS.items()]
-    return Table(["claim", "the paper says", "ours", "verdict"], rows, tight=True)
+    measured = ours(without, with_)
+    rows = [[ClaimName(name), text, measured[claim]] for claim, (name, text) in PAPER_SAYS.items()]
+    return Table(["claim", "the paper says", "ours"], rows, tight=True)
 
 
 def quantities(arms: Arms) -> dict[str, str]:
@@ -107,8 +103,7 @@ def quantities(arms: Arms) -> dict[str, str]:
     main = arms["plain"], arms["bn"]
     table = reading("", *main)
     measured = {f"{table.head[k]}: {row[0]}": row[k] for k in (1, 2) for row in table.rows}
-    measured["drift, with / without BN"] = interval(figure1.drift_ratio(*main))
-    return measured | {f"verdict on {claim}": word for claim, word in figure1.verdicts(*main).items()}
+    return measured | {"drift, with / without BN": interval(figure1.drift_ratio(*main))}
 
 
 def check_table(first: Arms, again: Arms) -> Table:
@@ -130,7 +125,7 @@ def page(arms: Arms, again: Arms | None = None) -> Page:
     """The whole of table.md, for the readings whose arms are there; ``again``: the main arms with other seeds."""
     main = arms["plain"], arms["bn"]
     tables = [
-        verdict_table(*main),
+        claims_table(*main),
         *(reading(t, arms[p], arms[b]) for t, (p, b) in figure1.READINGS.items() if p in arms and b in arms),
         *([check_table(arms, again)] if again else []),
         drift_table(*main),

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from bnrepro.analysis.reading.load import Record
-from bnrepro.analysis.reading.statistics import LEVEL, Estimate, verdict
+from bnrepro.analysis.reading.statistics import LEVEL, Estimate
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.tracking import wandb_source
@@ -21,7 +21,6 @@ from bnrepro.tracking import wandb_source
 RESAMPLES = 100_000
 ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
 MOST = 144  # crops of the claims
-CLAIMS = ("C45", "C46")
 FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.judged
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
@@ -119,17 +118,6 @@ def best_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Error of the network that is best on these very images minus that of all together, with 144 crops."""
     each = evaluation.each_wrong(MOST, top)
     return over_images(each[each.mean(1).argmin()] - evaluation.all_wrong(MOST, top=top))
-
-
-def verdicts(evaluation: Evaluation) -> dict[str, str]:
-    """By rules written before there were records.
-
-    C45: 144 crops of one network err less than one crop, and all networks together less than one of them: `holds` if
-    both intervals over images lie above 0, `fails` if one lies below. C46: all together err less than the best of them.
-    """
-    steps = [verdict(gain(evaluation), 0, above=True) for gain in (crops_gain, ensemble_gain)]
-    c45 = "fails" if "fails" in steps else "holds" if set(steps) == {"holds"} else "inconclusive"
-    return {"C45": c45, "C46": verdict(best_gain(evaluation), 0, above=True)}
 
 
 def by_size(evaluation: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:

@@ -3,9 +3,8 @@
 A figure judges its claims by rules of its own. For each claim and reading it gives the ledger a list of `Endpoint`, one
 for each thing that has to hold: what it is, the verdict that the figure's rule gives it, and, where there are any, the
 estimate with its interval and the p-value before any adjustment (`analysis.reading.statistics.p_value`, or a test of
-the figure's own). The ledger adjusts the p-values of all headline endpoints of all figures together (Holm 1979), and
-those of the others with the statistics of the claims' own experiments (Benjamini & Hochberg 1995). An endpoint that
-holds or fails by itself, and is not significant once adjusted, is inconclusive.
+the figure's own). The ledger adjusts the p-values of all endpoints of all figures together (Holm 1979). An endpoint
+that holds or fails by itself, and is not significant once adjusted, is inconclusive.
 
 The interval is the one that the figure's own table prints: a number has one interval wherever it is shown. Where there
 is no p-value, as of a censored time or a count of runs, ``note`` says why, and the ledger says so, too; its verdict is
@@ -14,8 +13,6 @@ then the figure's.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from scipy import stats
 
 from bnrepro.analysis.reading.statistics import LEVEL, Estimate, holm
 
@@ -36,7 +33,6 @@ class Endpoint:
     p: float | None = None
     unit: str = "number"
     kind: str = "value"
-    headline: bool = True  # of the figure: in the family of Holm's adjustment
     note: str = ""
     q: float | None = None
 
@@ -47,24 +43,13 @@ def together(verdicts: Iterable[str]) -> str:
     return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in present), "holds")
 
 
-def adjust(endpoints: Iterable[Endpoint], others: Iterable[float] = ()) -> list[float]:
-    """Give every endpoint that has a p-value its adjusted one, and return those of the others, in order.
-
-    Args:
-        endpoints: of all figures.
-        others: p-values of what is in the family of the endpoints that are no headlines.
-    """
-    tested, others = [endpoint for endpoint in endpoints if endpoint.p is not None], list(others)
-    headlines = [endpoint for endpoint in tested if endpoint.headline]
-    rest = [endpoint for endpoint in tested if not endpoint.headline]
-    family = [*others, *(endpoint.p for endpoint in rest)]
-    adjusted = [float(q) for q in stats.false_discovery_control(family)] if family else []
-    of_headlines = holm([endpoint.p for endpoint in headlines])
-    for endpoint, q in zip([*headlines, *rest], [*of_headlines, *adjusted[len(others) :]], strict=True):
+def adjust(endpoints: Iterable[Endpoint]) -> None:
+    """Give every endpoint of the figures that has a p-value its adjusted one, and the verdict that goes with it."""
+    tested = [endpoint for endpoint in endpoints if endpoint.p is not None]
+    for endpoint, q in zip(tested, holm([endpoint.p for endpoint in tested]), strict=True):
         endpoint.q = float(q)
         if q > SIGNIFICANT and endpoint.verdict != "inconclusive":
             endpoint.note, endpoint.verdict = blocked(endpoint.verdict), "inconclusive"
-    return adjusted[: len(others)]
 
 
 def blocked(verdict: str) -> str:
