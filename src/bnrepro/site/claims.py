@@ -30,7 +30,7 @@ def _configs(root: Path, row: Row) -> list[str]:
     paths = []
     for records in row["records"]:
         _, figure, name, *_ = records.split("/")
-        path = f"claims/{name}.yaml" if figure == "claims" else figure.removesuffix("_tuning")
+        path = f"claims/{name}.yaml" if figure == "claims" else figure.partition("_")[0]
         paths.append(f"configs/experiment/{path}")
     return [path for path in dict.fromkeys(paths) if (root / path).exists()]
 
