@@ -10,6 +10,7 @@ from bnrepro.records.files import write_json, write_text
 def report(out: Path, results: Path) -> list[Path]:
     """Judge the claims on the committed records; the README beside these is touched only if ``out`` is their folder."""
     judged = ledger.build(results, results.parent / "configs" / "claims")
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "claims.json", judged.rows)
     write_text(out / "claims.md", table.page(judged.rows))
     paths = [out / "claims.json", out / "claims.md"]
