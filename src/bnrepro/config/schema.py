@@ -21,7 +21,7 @@ def _free(default: Any, **bounds: float) -> Any:
 
 
 def _bounded(default: Any, **bounds: float) -> Any:
-    """A field with the bounds ``at_least``, ``above`` and ``below``, of a number or of each number of a list."""
+    """A field with the bounds ``at_least``, ``at_most``, ``above``, ``below`` of a number, or of each one of a list."""
     return field(default=default, metadata=bounds)
 
 
@@ -36,7 +36,7 @@ class Data:
     root: str = _free("data/mnist")
     # full: evaluate on the test images; tune: on a split of the training images
     split: str = one_of("full", "tune", default="full")
-    binarize_above: int = 127
+    binarize_above: int = _bounded(127, at_least=0, below=255)
     inputs: str = one_of("raw", "standardised", "whitened", default="raw")  # of the MNIST network
     classes: int = _bounded(0, at_least=0)  # of an ImageNet-like data set, evenly spaced; 0: all
     images_per_class: int = _bounded(0, at_least=0)  # the first so many, to train and to evaluate on; 0: all
@@ -49,10 +49,11 @@ class Data:
 @dataclass
 class Augment:
     name: str = one_of("none", "googlenet", default="none")
-    area: list[float] = field(default_factory=lambda: [0.08, 1.0])  # of a crop, as a share of the image
-    aspect: list[float] = field(default_factory=lambda: [0.75, 4 / 3])
+    # of a crop, as a share of the image
+    area: list[float] = field(default_factory=lambda: [0.08, 1.0], metadata={"above": 0, "at_most": 1})
+    aspect: list[float] = field(default_factory=lambda: [0.75, 4 / 3], metadata={"above": 0})
     flip: bool = True
-    colour: float = 1.0  # strength of the photometric distortions
+    colour: float = _bounded(1.0, at_least=0)  # strength of the photometric distortions
 
 
 @dataclass
@@ -69,14 +70,14 @@ class Model:
     lrn: bool = False
     lrn_alpha: float = _bounded(1e-4, at_least=0)  # of local response normalisation
     aux: bool = False
-    aux_weight: float = 0.3
+    aux_weight: float = _bounded(0.3, at_least=0)
 
 
 @dataclass
 class Norm:
     name: str = "none"
     eps: float = _bounded(1e-5, at_least=0)
-    ema_decay: float = 0.99
+    ema_decay: float = _bounded(0.99, at_least=0, below=1)
     affine: bool = True
     # the nonlinearity (Sec. 3.2), or after it, where W u keeps its bias
     placement: str = one_of("before", "after", default="before")
@@ -102,7 +103,7 @@ class Optimizer:
     name: str = one_of("sgd", "adagrad", "adam", default="sgd")
     base_lr: float = _bounded(0.1, at_least=0)
     lr_multiplier: float = _bounded(1.0, at_least=0)
-    momentum: float = _bounded(0.0, at_least=0)  # of sgd
+    momentum: float = _bounded(0.0, at_least=0, below=1)  # of sgd
     base_l2: float = _bounded(0.0, at_least=0)  # lambda of lambda/2 |w|^2, on weights alone
     l2_multiplier: float = _bounded(1.0, at_least=0)
 
@@ -118,7 +119,7 @@ class Optimizer:
 @dataclass
 class Schedule:
     name: str = one_of("constant", "exponential", default="constant")
-    factor: float = 0.96  # exponential: times this
+    factor: float = _bounded(0.96, above=0)  # exponential: times this
     base_every: float = _bounded(320_000.0, above=0)  # after each so many steps
     decay_multiplier: float = _bounded(1.0, above=0)  # and so many times faster
 
@@ -129,7 +130,7 @@ class Schedule:
 
 @dataclass
 class Training:
-    steps: int = _bounded(50_000, at_least=1)
+    steps: int = _bounded(50_000, at_least=1, at_most=10**10)
     steps_multiplier: float = _bounded(1.0, above=0)
     batch_size: int = _bounded(60, at_least=2)  # of each replica
     replicas: int = _bounded(1, at_least=1)  # processes that torchrun starts, each with its own mini-batch

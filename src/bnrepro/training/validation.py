@@ -6,7 +6,7 @@ from itertools import chain
 from omegaconf import DictConfig
 
 from bnrepro.config.schema import Config, Norm, Training
-from bnrepro.config.values import check_device, structured
+from bnrepro.config.values import check_device, check_name, structured
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_options
 
@@ -24,6 +24,11 @@ def typed(composed: DictConfig) -> Config:
     """
     config = structured(Config, composed)
     check_device(config.device)
+    if config.experiment:  # each names its variant and its figure
+        check_name("variant", config.variant)
+        for part in config.figure.split("/"):
+            check_name("figure", part)
+    check_name("scale.name", config.scale["name"])
     for message in chain(_contradictions(config), _ignored(config), _batches_that_do_not_fit(config)):
         raise UserError(f"configuration: {message}")
     return config
@@ -38,6 +43,10 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "model=rnn has one number in model.hidden, and nothing that looks inside: probe=none"
     if name in DIGITS and not hidden:
         yield "model.hidden=[] has no layer; give its sizes, such as model.hidden=[100,100,100]"
+    for key in ("area", "aspect"):
+        limits = getattr(config.augment, key)
+        if len(limits) != 2 or limits[0] > limits[1]:
+            yield f"augment.{key}={limits} is not two numbers, the smaller one first"
     if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
         yield f"seeds={config.seeds} names a seed twice"
 

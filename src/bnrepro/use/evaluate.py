@@ -51,7 +51,7 @@ class Evaluate:
     runs_dir: str = "runs"
     results_dir: str = "results"
     device: str = "cpu"
-    threads: int = 1
+    threads: int = field(default=1, metadata={"at_least": 1})
     logger: Logger = field(default_factory=Logger)
 
 
