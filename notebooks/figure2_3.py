@@ -106,14 +106,15 @@ show("What BN brings, taken apart", "All changes but BN")
 #
 # The sigmoids of BN-x5-Sigmoid ought to be a handicap, and in so short a run they are an advantage. Four instruments looked
 # inside BN-x5 at `mini`, where a run takes a minute. (b) At the first step the gradient of a layer, measured by the layer's
-# own weights, grows some twenty times on its way down from the last layer to the first. (c) The gradient of a layer points
-# nowhere in particular: once the layers below it have taken their own step, its direction has nothing to do with what it was.
-# Neither happens without BN, nor with BN and sigmoids.
+# own weights, grows some twenty times on its way down from the last layer to the first. (c) The gradient of a layer changes
+# its direction completely once the layers below it have taken their own step. Neither happens to ReLUs without BN, nor to
+# sigmoids with BN.
 #
 # Balduzzi et al. 2017 call such gradients shattered and find them in deep ReLU networks without shortcuts. Yang et al. 2019
 # prove that BN makes gradients grow exponentially with depth, and less so the nearer a network is to a linear one. That is
 # what can be done about it here: with beta at 1 most inputs of a ReLU are on its straight side, and a leaky ReLU of slope 0.5
-# hardly bends. Both leave BN as it is and double what it gains.
+# hardly bends. Both leave BN as it is. The gradients then grow about three times, their cosine is above 0.8, and the accuracy
+# after 700 steps rises from 18 to 33 %. Leaky units without BN are no help at this rate: one seed of three diverges.
 
 # %%
 inside = shattered.arms(source)

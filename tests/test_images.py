@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 
 from bnrepro.compat import ensure_torchvision
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment, prepare_tiny_imagenet, tiny_imagenet
 from bnrepro.data.archives import fetch, unpack
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.order import Order
 from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
-from bnrepro.seeding import numpy_rng
 from conftest import ROOT
 
 ensure_torchvision()

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from bnrepro.config.schema import Config
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment, load
 from bnrepro.data.decode import decode
 from bnrepro.data.imagenet import scan
 from bnrepro.data.stream import StreamedImages
-from bnrepro.seeding import numpy_rng
 from fake_imagenet import CPU, PIXELS, streamed
 
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from bnrepro.config.schema import Data
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import inputs
 from bnrepro.data.idx import read_idx
 from bnrepro.data.parts import Labelled
 from bnrepro.records.files import write_atomically
-from bnrepro.seeding import numpy_rng
 
 WIDTH = 28
 PIXELS = WIDTH * WIDTH

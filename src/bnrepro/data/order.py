@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.errors import UserError
-from bnrepro.seeding import numpy_rng
 
 
 class Order:

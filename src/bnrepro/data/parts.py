@@ -4,9 +4,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data.encoded import Encoded
 from bnrepro.errors import UserError
-from bnrepro.seeding import numpy_rng
 
 HELD_OUT_SHARE = 0.1  # of each class's training images, set aside by split="tune"; our choice
 

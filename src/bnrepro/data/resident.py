@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
 from bnrepro.data.order import Order
-from bnrepro.seeding import numpy_rng
 
 CHUNK = 64  # steps whose random numbers are drawn together
 EVALUATION_BATCH = 250

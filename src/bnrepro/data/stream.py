@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
 from bnrepro.data.decode import CorruptImage, decode
 from bnrepro.data.encoded import Encoded
 from bnrepro.data.order import Order
 from bnrepro.errors import UserError
-from bnrepro.seeding import numpy_rng
 
 AHEAD = 2  # batches that each worker makes before they are needed
 EVALUATION_BATCH = 250

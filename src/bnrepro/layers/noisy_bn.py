@@ -18,7 +18,7 @@ class NoisyBatchNorm(BatchNorm):
     and a variance that is not one, and both change at every step, as Santurkar et al. describe their control; the
     constants are our choice, and that in maps (N, C, H, W) an activation is a channel at one position.
 
-    The draws come from torch's global stream, which the training loop seeds (`bnrepro.seeding.draws`). That is a single
+    The draws come from torch's global stream, which the training loop seeds (`config.seeding.draws`). That is a single
     stream, so one layer cannot serve several networks side by side. Draws are in the order (N, C) or (N, H, W, C), the
     memory layout in which networks train here, whatever that of the input is.
     """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnrepro.seeding import draws
+from bnrepro.config.seeding import draws
 
 
 class _Affine(Function):

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnrepro.config.seeding import draws
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
 from bnrepro.probes.scene import Quantities, Scene, each, slope_at
 from bnrepro.probes.sites import by_feature, loss_gradients, watched
-from bnrepro.seeding import draws
 
 RELATIVE_STEP = 0.01  # of `amplification`: every weight moves by this share of its norm
 MOST_SITES = 8  # of `shift`, which passes through the network once a site

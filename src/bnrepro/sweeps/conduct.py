@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from omegaconf import DictConfig
 
@@ -17,12 +18,17 @@ from bnrepro.records.files import write_json
 from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
-from bnrepro.sweeps.pool import Pool
 from bnrepro.sweeps.watch import Watch
 from bnrepro.training import experiment
 from bnrepro.training.interrupt import begin
 from bnrepro.training.progress import SWEEP_TABLE
-from hydra_plugins.bnrepro_sweeps import Submitit
+
+
+class Launcher(Protocol):
+    """Starts jobs: the pool of this machine, or a cluster's queue."""
+
+    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
+        """Train jobs, numbered from ``first``, and wait for all of them."""
 
 
 def resuming_command() -> str:
@@ -32,7 +38,7 @@ def resuming_command() -> str:
     return shlex.join(["python", os.path.relpath(script), *kept])
 
 
-def conduct(master: DictConfig, launcher: Pool | Submitit, jobs: list[Job]) -> None:
+def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
     """Launch all jobs that are not done, and exit non-zero unless every record is then complete.
 
     Args:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.config.schema import Init
+from bnrepro.config.seeding import torch_rng
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.stacked import StackedLinear
-from bnrepro.seeding import torch_rng
 
 NORMALISERS = (BatchNorm, GroupNorm)
 

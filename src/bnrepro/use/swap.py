@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bnrepro.config.seeding import numpy_rng
 from bnrepro.data.resident import EVALUATION_BATCH
 from bnrepro.errors import UserError
-from bnrepro.seeding import numpy_rng
 from bnrepro.training import build
 from bnrepro.training.accuracy import accuracy_of
 from bnrepro.training.population import batch_norms, population_statistics

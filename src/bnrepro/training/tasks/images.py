@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.config.seeding import draws, seed_population, torch_seed
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.layers import LayerProbe
-from bnrepro.seeding import draws, seed_population, torch_seed
 from bnrepro.training.accuracy import accuracy_of
 
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bnrepro.config.seeding import draws, seed_population, torch_seed
 from bnrepro.data.mnist import MNIST
 from bnrepro.models.mlp import MLP
 from bnrepro.probes.percentiles import PercentileProbe
-from bnrepro.seeding import draws, seed_population, torch_seed
 from bnrepro.training.accuracy import accuracy_of
 
 CHUNK = 1000  # images per forward pass of an evaluation
