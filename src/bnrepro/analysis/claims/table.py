@@ -177,10 +177,8 @@ def parts(row: Row) -> Table:
     """What was measured for a claim, a row per part."""
     head, lines = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"], []
     for part in row["ours"]:
-        measured = "" if part["family"] == "reported" else _checked(part)
-        lines.append(
-            [measured, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)]
-        )
+        name = "" if part["family"] == "reported" else _checked(part)
+        lines.append([name, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
     if any(part["reading"] for part in row["ours"]):
         head = ["reading", *head]
         lines = [[part["reading"], *line] for part, line in zip(row["ours"], lines, strict=True)]
