@@ -28,6 +28,10 @@ class GridSweeper(Sweeper):
         self.config = config
         if "submitit" in config.hydra.launcher.get("_target_", ""):
             self.launcher = Submitit(hydra_context=hydra_context, task_function=task_function, config=config)
+        elif "networks" in config.hydra.launcher:
+            from bnrepro.sweeps.gpu_stacks import GPUStacks
+
+            self.launcher = GPUStacks(config.hydra.launcher)
         else:
             self.launcher = Pool(config.hydra.launcher)
 

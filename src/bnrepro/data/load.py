@@ -41,9 +41,15 @@ def parts(options: Data) -> tuple[Labelled, Labelled] | tuple[Encoded, Encoded]:
 
 def images(config: Config, device: torch.device, replica: tuple[int, int]) -> ResidentImages | StreamedImages:
     """Batches for a convolutional network; ``replica`` is its rank and how many there are."""
+    return batches(config, parts(config.data), device, replica)
+
+
+def batches(
+    config: Config, both: tuple, device: torch.device, replica: tuple[int, int] = (0, 1)
+) -> ResidentImages | StreamedImages:
+    """Batches of what `parts` gave."""
     options, size = config.data, config.training.batch_size
-    train, held_out = parts(options)
-    shared = (train, held_out, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
-    if isinstance(train, Encoded):
+    shared = (*both, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
+    if isinstance(both[0], Encoded):
         return StreamedImages(*shared, options.workers)
     return ResidentImages(*shared)

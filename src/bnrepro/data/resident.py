@@ -52,21 +52,27 @@ class ResidentImages:
         self.steps_per_epoch = self.order.steps_per_epoch
         self._chunk: tuple[int, str, int] | None = None
 
+    def drawn(self, seed: int, purpose: str, chunk: int) -> tuple[np.ndarray, augment.Draws]:
+        """Of a chunk of steps, the indices of this replica's images (CHUNK, batch_size) and their random numbers."""
+        per_step = self.order.batch_size
+        sizes = np.broadcast_to(np.array(self.train_images.shape[2:]), (CHUNK * per_step, 2))
+        draws = augment.draw(numpy_rng(seed, purpose, chunk), sizes, self.augmentation)
+        index = np.stack([self.order(seed, step) for step in range(chunk * CHUNK, (chunk + 1) * CHUNK)])
+        mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+
+        def own(values: np.ndarray) -> np.ndarray:
+            return values.reshape(CHUNK, per_step, *values.shape[1:])[:, mine]
+
+        return own(index.reshape(-1)), augment.Draws(*(own(values) for values in vars(draws).values()))
+
     def _draw(self, seed: int, purpose: str, chunk: int) -> None:
         """The indices and random numbers of a chunk of steps, (CHUNK, batch_size, ...), on the device."""
-        per_step = self.order.batch_size
-        size = np.array(self.train_images.shape[2:])
-        sizes = np.broadcast_to(size, (CHUNK * per_step, 2))
-        draws = augment.draw(numpy_rng(seed, purpose, chunk), sizes, self.augmentation)
-        mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
-        steps = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-        index = np.stack([self.order(seed, step) for step in steps])
+        index, draws = self.drawn(seed, purpose, chunk)
 
         def on_device(values: np.ndarray) -> Tensor:
-            part = values.reshape(CHUNK, per_step, *values.shape[1:])[:, mine]
-            return torch.from_numpy(np.ascontiguousarray(part)).to(self.device)
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
-        self._index = on_device(index.reshape(-1))
+        self._index = on_device(index)
         self._boxes, self._flips = on_device(draws.boxes), on_device(draws.flips)
         self._brightness, self._saturation = on_device(draws.brightness), on_device(draws.saturation)
         self._chunk = seed, purpose, chunk

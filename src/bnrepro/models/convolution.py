@@ -22,6 +22,8 @@ POOL_PADDINGS = ("left", "caffe")
 
 def max_pool(x: Tensor, stride: int, padding: str) -> Tensor:
     """3x3, one of `POOL_PADDINGS`: ``caffe`` does not pad where the stride is 2, and its last window may be cut off."""
+    if x.dim() > 4:  # of several networks, see `bnrepro.models.stacked_images`
+        return max_pool(x.flatten(0, -4), stride, padding).unflatten(0, x.shape[:-3])
     if stride == 2 and padding == "caffe":
         return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)
     return F.max_pool2d(x, 3, stride, 1)
@@ -29,6 +31,8 @@ def max_pool(x: Tensor, stride: int, padding: str) -> Tensor:
 
 def average_pool(x: Tensor, padding: str) -> Tensor:
     """3x3 of stride 1. The zeros of the padding count in ``caffe``, and not in ``left``."""
+    if x.dim() > 4:
+        return average_pool(x.flatten(0, -4), padding).unflatten(0, x.shape[:-3])
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=padding == "caffe")
 
 

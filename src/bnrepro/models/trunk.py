@@ -147,9 +147,9 @@ class Trunk(nn.Module):
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Pooled, dropped out, and classified unless ``pre_logits``."""
         if self.global_pool == "avg" or self.global_pool == "fast":
-            x = x.mean((2, 3))
+            x = x.mean((-2, -1))
         elif self.global_pool == "max":
-            x = x.amax((2, 3))
+            x = x.amax((-2, -1))
         x = self.head_drop(x)
         return x if pre_logits else self.classifier(x)
 

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,14 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def _version(package: str) -> str | None:
+    """None for one that is not installed: training needs neither W&B nor, on arrays, the decoder of JPEG files."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 @cache
 def provenance() -> dict[str, Any]:
     """Commit (and whether tracked files differ from it), Python and package versions, hardware.
@@ -44,7 +52,7 @@ def provenance() -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD") or os.environ.get("BNREPRO_COMMIT"),
         "commit_dirty": None if changed is None else bool(changed),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),

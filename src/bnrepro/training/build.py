@@ -59,6 +59,12 @@ def device(config: Config) -> torch.device:
     return chosen
 
 
+def conditions(device: torch.device) -> dict[str, Any]:
+    """What the bits of any run depend on beside its configuration."""
+    own = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(device)}
+    return own | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+
+
 def of_digits(config: Config) -> bool:
     """Whether the network reads binary digits as vectors, and is not convolutional."""
     return config.model.name in DIGITS

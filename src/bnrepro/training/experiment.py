@@ -68,7 +68,7 @@ def _prepared(config: Config, locks: ExitStack, replicas: Replicas) -> list[Seed
         seed_runs = [SeedRun(seed, RunDirectory(Path(config.runs_dir) / name)) for seed, name in runs]
         for seed_run in seed_runs:
             locks.callback(seed_run.directory.release)
-            _prepare(config, seed_run)
+            prepare(config, seed_run)
         to_train = [(run.seed, run.directory.name, run.checkpoint) for run in seed_runs if run.outcome is None]
         return seed_runs
     finally:  # the other replicas wait for this, also after an error
@@ -89,7 +89,7 @@ def _follow(config: Config, command: str, replicas: Replicas) -> list[Outcome]:
     return []
 
 
-def _prepare(config: Config, seed_run: SeedRun) -> None:
+def prepare(config: Config, seed_run: SeedRun) -> None:
     """Lock a run and read its checkpoint, or note why it is not to be trained."""
     directory = seed_run.directory
     try:

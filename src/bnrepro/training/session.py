@@ -86,11 +86,11 @@ class Session:
 
     def _conditions(self) -> dict[str, Any]:
         """What the bits of a run depend on beside its configuration."""
-        device = str(next(self.task.model.parameters()).device)
-        conditions = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device}
+        device = next(self.task.model.parameters()).device
+        conditions = build.conditions(device)
         if self.config.training.compile != "none":
             conditions["compile"] = self.config.training.compile
-        if conditions["threads"] > 1 or device != "cpu":
+        if conditions["threads"] > 1 or device.type != "cpu":
             conditions["stack"] = len(self.members)  # only on one CPU thread are weights the same for any stack
         return conditions
 

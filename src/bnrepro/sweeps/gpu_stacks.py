@@ -1,0 +1,88 @@
+"""Jobs on one GPU, with ``hydra/launcher=gpu_stacks``: networks of one kind are trained side by side in one program."""
+
+import multiprocessing
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from bnrepro.config.schema import run_seeds
+from bnrepro.records.provenance import typed_command
+from bnrepro.records.run import RunDirectory
+from bnrepro.sweeps.jobs import Job
+from bnrepro.training import experiment
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.recorder import SeedRun
+from bnrepro.training.stacks.kinds import DataSets, kind
+from bnrepro.training.stacks.run import StackedRun
+from bnrepro.training.stacks.stack import Stack
+
+PERIOD = 20.0  # seconds between lines on how far the stacks are
+
+
+class GPUStacks:
+    """Trains jobs in this process, many at a time.
+
+    Args:
+        options: of the launcher. A stack has ``networks`` networks at most; ``processors`` processes measure inside
+            them.
+    """
+
+    def __init__(self, options: DictConfig):
+        self.networks, self.processors = options.networks, options.processors
+
+    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
+        """Train jobs and wait for them; a signal first lets the runs save.
+
+        Raises:
+            SystemExit: a signal asked to stop.
+        """
+        torch.set_num_threads(1)
+        with ExitStack() as opened, StopRequest() as stop:
+            pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"))
+            opened.callback(pool.shutdown, cancel_futures=True)
+            stacks = [Stack(runs, pool) for runs in self._stacks(jobs, opened)]
+            for stack in stacks:
+                opened.callback(stack.close)
+            _train(stacks, stop)
+        if stop.signum is not None:
+            raise SystemExit(128 + stop.signum)
+
+    def _stacks(self, jobs: list[Job], locks: ExitStack) -> Iterator[list[StackedRun]]:
+        """Lock the runs that are to be trained, and deal them out: each stack has one kind and stands at one step."""
+        data, by_kind = DataSets(), defaultdict(list)
+        for job in jobs:
+            key, command = kind(job.config), typed_command("train", list(job.overrides))
+            for seed, name in zip(run_seeds(job.config), job.names, strict=True):
+                seed_run = SeedRun(seed, RunDirectory(Path(job.config.runs_dir) / name))
+                locks.callback(seed_run.directory.release)
+                experiment.prepare(job.config, seed_run)
+                if seed_run.outcome:
+                    print(seed_run.outcome.message, flush=True)
+                else:
+                    run = StackedRun(job.config, command, seed_run, data.of(job.config))
+                    by_kind[key, seed_run.step()].append(run)
+        for runs in by_kind.values():
+            for start in range(0, len(runs), self.networks):
+                yield runs[start : start + self.networks]
+
+
+def _train(stacks: list[Stack], stop: StopRequest) -> None:
+    """Train in turns: while the GPU works on what one stack has asked for, the next one asks."""
+    last_line = time.monotonic()
+    while (going := [stack for stack in stacks if not stack.is_over()]) and stop.signum is None:
+        for stack in going:
+            stack.advance()
+        if time.monotonic() - last_line > PERIOD:
+            print(*(stack.line() for stack in going), sep="\n", flush=True)
+            last_line = time.monotonic()
+    for stack in stacks:
+        stack.save()
+        for run in stack.runs:
+            if not run.over:
+                print(run.recorder.outcome().message, flush=True)

@@ -1,0 +1,112 @@
+"""hydra/launcher=gpu_stacks: the records of runs side by side are those of runs alone."""
+
+import csv
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bnrepro.data.resident import ResidentImages
+from bnrepro.errors import UserError
+from bnrepro.training import build
+from bnrepro.training.stacks.kinds import DataSets, kind
+from bnrepro.training.stacks.streams import Streams
+from conftest import config_of
+from launches import start, wait_for_steps
+
+SWEEP = (
+    "-m",
+    "experiment=figure2/inception_changes,figure2/inception_changes_x5_equal",  # T / 4 and T
+    "seed=0,1",
+    "scale=smoke",
+    "scale.imagenet.steps=12",
+    "logger.mode=disabled",
+)
+STACKS = ("hydra/launcher=gpu_stacks", "hydra.launcher.processors=1")
+
+
+def finish(environment: dict[str, str], *words: str) -> str:
+    """What a sweep prints that has to succeed."""
+    process = start(environment, *words)
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, out
+    return out
+
+
+def records(runs: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(runs.iterdir()) if (path / "status.json").exists()}
+
+
+def rows_of(record: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(open(record / "metrics.csv")))
+
+
+def test_records_are_those_of_runs_alone(environment, tmp_path):
+    """Networks without BN, whose first steps do not amplify rounding."""
+    finish(environment | {"BNREPRO_RUNS": str(tmp_path / "stacked")}, *SWEEP, *STACKS)
+    finish(environment | {"BNREPRO_RUNS": str(tmp_path / "alone")}, *SWEEP)
+    stacked, alone = records(tmp_path / "stacked"), records(tmp_path / "alone")
+    assert stacked.keys() == alone.keys() and len(alone) == 4
+    for name, record in alone.items():
+        rows, expected = rows_of(stacked[name]), rows_of(record)
+        assert [row["step"] for row in rows] == [row["step"] for row in expected]
+        for row, like in zip(rows, expected, strict=True):
+            for column in row.keys() - {"seconds"}:
+                assert float(row[column]) == pytest.approx(float(like[column]), rel=1e-3, abs=2e-3), (name, column)
+        probes, like = np.load(stacked[name] / "probes.npz"), np.load(record / "probes.npz")
+        assert probes.files == like.files
+        np.testing.assert_allclose(probes["percentiles"], like["percentiles"], rtol=0.02, atol=0.01)
+        status, like = (json.loads((r / "status.json").read_text()) for r in (stacked[name], record))
+        assert status["state"] == "finished" and status["stacked_with"] == 4
+        assert status["final"] == pytest.approx(like["final"], rel=1e-2)
+        checkpoint, like = (torch.load(r / "checkpoint.pt", weights_only=True) for r in (stacked[name], record))
+        assert checkpoint.keys() == like.keys() and checkpoint["model"].keys() == like["model"].keys()
+        assert checkpoint["optimizer"].keys() == like["optimizer"].keys()
+        for key, moment in like["optimizer"].items():
+            assert (checkpoint["optimizer"][key] - moment).norm() <= 0.1 * moment.norm(), key
+
+
+def test_a_stack_that_is_stopped_goes_on(environment):
+    runs = Path(environment["BNREPRO_RUNS"])
+    words = ("-m", "experiment=figure2/bn_baseline,figure2/bn_x5_equal", *SWEEP[3:], *STACKS)
+    process = start(environment, *words, "checkpoint_seconds=0")
+    wait_for_steps(runs, 3, process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 143 and "interrupted at step" in out and "go on with" in out, out
+    assert "2 finished" in finish(environment, *words)
+    for record in records(runs).values():
+        status = json.loads((record / "status.json").read_text())
+        assert status["resumed"][0] >= 3 and [int(row["step"]) for row in rows_of(record)][-1] == 12
+
+
+def test_networks_see_what_they_see_alone():
+    configs = [config_of(f"experiment=figure2/{name}", "scale=smoke") for name in ("inception", "bn_x5", "tune_plain")]
+    data = DataSets()
+    sources: list[ResidentImages] = [data.of(config) for config in configs]
+    streams = Streams([*sources, sources[0]], [0, 3, 1, 0])
+    assert len(streams.streams) == 3
+    for step in (0, 1, 70):
+        streams.load(step // 64)
+        streams.step.fill_(step % 64)
+        images, labels = streams.batch()
+        for k, (source, seed) in enumerate(zip([*sources, sources[0]], [0, 3, 1, 0], strict=True)):
+            expected, classes = source.batch(seed, step)
+            torch.testing.assert_close(images[k].transpose(0, 1), expected, rtol=0, atol=1e-5)
+            assert torch.equal(labels[k], classes)
+    streams.close()
+
+
+def test_what_can_share_a_stack():
+    def of(*words: str):
+        return kind(config_of(*words, "scale=smoke"))
+
+    assert of("experiment=figure2/bn_x5") == of("experiment=figure2/tune_bn", "init.beta=1", "optimizer.base_lr=0.1")
+    assert of("experiment=figure2/bn_x5") != of("experiment=figure2/inception")
+    for words in (("experiment=figure1/bn",), ("experiment=googlenet/bn",)):
+        with pytest.raises(UserError, match="use hydra/launcher=joblib"):
+            of(*words)
+    assert build.stackable(config_of("experiment=figure2/bn_x5", "scale=smoke")) is False

@@ -1,0 +1,91 @@
+"""Networks side by side compute what each computes alone: outputs, gradients, statistics, to rounding in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bnrepro.models.stacked_images import own_state, stack_networks
+from bnrepro.training import build
+from bnrepro.training.stacks.descent import Descent
+from conftest import config_of
+
+CPU = torch.device("cpu")
+KINDS = {
+    "plain": ("experiment=figure2/inception",),
+    "bn": ("experiment=figure2/bn_x5",),
+    "beta, per activation": ("experiment=figure4/member6", "init.beta=1"),
+    "sigmoid": ("experiment=figure2/bn_x5_sigmoid",),
+    "googlenet": ("experiment=googlenet/bn", "model.aux=false"),
+}
+
+
+def networks(*overrides: str) -> list[torch.nn.Module]:
+    """Two networks in float64 that drop nothing out, the second one without local response normalisation."""
+    both = []
+    for seed, lrn in ((0, "true"), (1, "false")):
+        config = config_of(*overrides, "scale=smoke", "model.dropout=0", f"model.lrn={lrn}", "model.lrn_alpha=0.5")
+        both.append(build.network(config, [seed], CPU, 10).double())
+    return both
+
+
+@pytest.mark.parametrize("overrides", KINDS.values(), ids=KINDS)
+def test_outputs_gradients_and_statistics_are_those_of_each_network_alone(overrides):
+    alone = networks(*overrides)
+    stack = stack_networks(alone)
+    torch.manual_seed(0)
+    images, labels = torch.randn(2, 8, 3, 32, 32, dtype=torch.float64), torch.randint(10, (2, 8))
+    losses = F.cross_entropy(stack(images.transpose(1, 2)), labels, reduction="none").mean(1)
+    names, parameters = zip(*stack.named_parameters(), strict=True)
+    gradients = dict(zip(names, torch.autograd.grad(losses.sum(), parameters), strict=True))
+    for k, network in enumerate(alone):
+        loss = F.cross_entropy(network(images[k]), labels[k])
+        loss.backward()
+        torch.testing.assert_close(losses[k], loss)
+        for name, parameter in network.named_parameters():
+            torch.testing.assert_close(
+                gradients[name][k], parameter.grad, msg=lambda text, name=name: f"{name}: {text}"
+            )
+        state, expected = own_state(stack.state_dict(), k), network.state_dict()
+        assert state.keys() == expected.keys()
+        for name in expected:
+            torch.testing.assert_close(state[name], expected[name], msg=lambda text, name=name: f"{name}: {text}")
+    stack.eval()
+    for k, network in enumerate(alone):
+        network.eval()
+        torch.testing.assert_close(stack(images.transpose(1, 2))[k].T, network(images[k]))
+
+
+def test_a_step_of_descent_is_that_of_torchs_sgd_for_each_network():
+    alone = networks("experiment=figure2/bn_x5")
+    stack = stack_networks(alone)
+    rates, l2 = (1e-4, 2e-5), (1e-2, 0.0)
+    descent = Descent(stack, list(l2), 0.9)
+    config = config_of("experiment=figure2/bn_x5", "scale=smoke")
+    optimizers = []
+    for network, rate, strength in zip(alone, rates, l2, strict=True):
+        config.optimizer.base_lr, config.optimizer.lr_multiplier = rate, 1.0
+        config.optimizer.base_l2, config.optimizer.l2_multiplier = strength, 1.0
+        optimizers.append(build.optimizer(config, network))
+    torch.manual_seed(0)
+    for _ in range(3):
+        images = torch.randn(2, 8, 3, 32, 32, dtype=torch.float64)
+        descent.step(stack(images.transpose(1, 2)).square().sum(), torch.tensor(rates, dtype=torch.float64))
+        for k, network in enumerate(alone):
+            optimizers[k].zero_grad()
+            network(images[k]).square().sum().backward()
+            optimizers[k].step()
+    for k, network in enumerate(alone):
+        for name, expected in network.state_dict().items():
+            torch.testing.assert_close(own_state(stack.state_dict(), k)[name], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_each_network_drops_out_at_its_own_rate():
+    config = ["experiment=figure2/inception", "scale=smoke"]
+    alone = [build.network(config_of(*config, f"model.dropout={rate}"), [0], CPU, 10) for rate in (0.0, 0.4)]
+    dropout = stack_networks(alone).head_drop
+    torch.manual_seed(0)
+    x = torch.ones(2, 256, 32)
+    kept = dropout(x)
+    assert torch.equal(kept[0], x[0])
+    assert 0.38 < (kept[1] == 0).float().mean() < 0.42 and kept[1].max().item() == pytest.approx(1 / 0.6)
+    assert dropout.eval()(x) is x
