@@ -55,7 +55,8 @@ def test_records_are_those_of_runs_alone(environment, tmp_path):
         assert [row["step"] for row in rows] == [row["step"] for row in expected]
         for row, like in zip(rows, expected, strict=True):
             for column in row.keys() - {"seconds"}:
-                assert float(row[column]) == pytest.approx(float(like[column]), rel=1e-3, abs=2e-3), (name, column)
+                slack = 0.01 if "top" in column else 1e-3  # of 1,000 images some lie at the border of two classes
+                assert float(row[column]) == pytest.approx(float(like[column]), rel=1e-3, abs=slack), (name, column)
         probes, like = np.load(stacked[name] / "probes.npz"), np.load(record / "probes.npz")
         assert probes.files == like.files
         np.testing.assert_allclose(probes["percentiles"], like["percentiles"], rtol=0.02, atol=0.01)

@@ -20,10 +20,14 @@ from bnrepro.layers.lrn import LocalResponseNorm
 from bnrepro.layers.per_activation import PerActivationBatchNorm
 
 
-def _columns(x: Tensor, kernel: int, stride: int) -> Tensor:
+def columns(x: Tensor, kernel: int, stride: int) -> Tensor:
     """What a convolution sees at each position, zeros around the map: (S, C*kernel*kernel, N*h*w)."""
     if kernel == stride == 1:
         return x.flatten(2)
+    if x.is_cuda:
+        from bnrepro.models import stacked_kernels  # Triton is where CUDA is
+
+        return stacked_kernels.columns(x, kernel, stride)
     padding = kernel // 2
     windows = F.pad(x, (padding,) * 4).unfold(3, kernel, stride).unfold(4, kernel, stride)
     windows = windows.permute(0, 1, 5, 6, 2, 3, 4)
@@ -36,19 +40,19 @@ class _Convolution(Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, stride: int, groups: int) -> Tensor:
         stack, _, images, height, width = x.shape
-        columns = _columns(x, weight.shape[-1], stride)
-        ctx.save_for_backward(columns, weight)
+        seen = columns(x, weight.shape[-1], stride)
+        ctx.save_for_backward(seen, weight)
         ctx.shape, ctx.stride, ctx.groups = x.shape, stride, groups
-        y = torch.bmm(_by_group(weight, groups), columns.reshape(stack * groups, -1, columns.shape[2]))
+        y = torch.bmm(_by_group(weight, groups), seen.reshape(stack * groups, -1, seen.shape[2]))
         return y.view(stack, weight.shape[1], images, (height - 1) // stride + 1, (width - 1) // stride + 1)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
-        columns, weight = ctx.saved_tensors
+        seen, weight = ctx.saved_tensors
         stack, groups = len(weight), ctx.groups
         by_group = grad.reshape(stack * groups, weight.shape[1] // groups, -1)
-        columns = columns.reshape(stack * groups, -1, columns.shape[2])
-        d_weight = torch.bmm(by_group, columns.mT).view(weight.shape)
+        seen = seen.reshape(stack * groups, -1, seen.shape[2])
+        d_weight = torch.bmm(by_group, seen.mT).view(weight.shape)
         if not ctx.needs_input_grad[0]:
             return None, d_weight, None, None
         if ctx.stride > 1:
@@ -56,8 +60,8 @@ class _Convolution(Function):
             spread[..., :: ctx.stride, :: ctx.stride] = grad
             grad = spread
         grouped = weight.unflatten(1, (groups, -1)).transpose(2, 3).flatten(-2).flip(-1)  # (S, groups, C, O, k*k)
-        columns = _columns(grad, weight.shape[-1], 1).reshape(stack * groups, grouped[0, 0, 0].numel(), -1)
-        dx = torch.bmm(grouped.reshape(stack * groups, grouped.shape[2], -1), columns)
+        seen = columns(grad, weight.shape[-1], 1).reshape(stack * groups, grouped[0, 0, 0].numel(), -1)
+        dx = torch.bmm(grouped.reshape(stack * groups, grouped.shape[2], -1), seen)
         return dx.view(ctx.shape), d_weight, None, None
 
 
@@ -131,6 +135,11 @@ class BatchNormalisation(_BatchNorm):
         affine = (self.weight.view(-1), self.bias.view(-1)) if self.affine else (None, None)
         statistics = self.running_mean.view(-1), self.running_var.view(-1)
         weight = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        if x.is_cuda and self.training and self.affine:
+            from bnrepro.models.stacked_kernels import BatchNormalise
+
+            features = x.reshape(len(statistics[0]), -1)
+            return BatchNormalise.apply(features, *affine, *statistics, weight, self.eps).view(x.shape)
         features = x.reshape(1, len(statistics[0]), -1)
         return F.batch_norm(features, *statistics, *affine, self.training, weight, self.eps).view(x.shape)
 

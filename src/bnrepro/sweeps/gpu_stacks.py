@@ -1,6 +1,7 @@
 """Jobs on one GPU, with ``hydra/launcher=gpu_stacks``: networks of one kind are trained side by side in one program."""
 
 import multiprocessing
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ class GPUStacks:
         """
         torch.set_num_threads(1)
         with ExitStack() as opened, StopRequest() as stop:
-            pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"))
+            pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _leave_signals_alone)
             opened.callback(pool.shutdown, cancel_futures=True)
             stacks = [Stack(runs, pool) for runs in self._stacks(jobs, opened)]
             for stack in stacks:
@@ -66,10 +67,16 @@ class GPUStacks:
                     print(seed_run.outcome.message, flush=True)
                 else:
                     run = StackedRun(job.config, command, seed_run, data.of(job.config))
-                    by_kind[key, seed_run.step()].append(run)
+                    by_kind[key, run.data.held_out, seed_run.step()].append(run)
         for runs in by_kind.values():
             for start in range(0, len(runs), self.networks):
                 yield runs[start : start + self.networks]
+
+
+def _leave_signals_alone() -> None:
+    """What asks a sweep to stop asks its processes too; they end when it does."""
+    for signum in StopRequest.SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _train(stacks: list[Stack], stop: StopRequest) -> None:

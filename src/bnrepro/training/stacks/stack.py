@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bnrepro.config.seeding import torch_seed
 from bnrepro.data import load
-from bnrepro.data.resident import CHUNK, ResidentImages
+from bnrepro.data.resident import CHUNK
 from bnrepro.models.stacked_images import own_state, stack_networks
 from bnrepro.records.provenance import now
 from bnrepro.tracking import mirrored
@@ -51,6 +51,7 @@ class Stack:
         self.losses = torch.zeros(max(self.looks), len(runs), device=self.device)
         self.pending = torch.zeros(1, dtype=torch.int64, device=self.device)  # losses since the last look
         self.probe_batches: dict[int, list] = {}
+        self._kept: tuple = (None, None)  # of which step the latest snapshot is, and the snapshot
         self.seconds = 0.0
         self._restore([run.seed_run.checkpoint for run in runs])
         self.stream = torch.cuda.Stream() if self.device.type == "cuda" else None
@@ -170,7 +171,7 @@ class Stack:
                     own = {f"{run.prefix}/{name}_moving_average": value for name, value in averaged[k].items()}
                     run.final |= own
                 else:
-                    statistics = dict(self.model.named_buffers())
+                    statistics = {name: buffer.cpu() for name, buffer in self.model.named_buffers()}
                 self._save(run, own_state(statistics, k) if k in ending else {})
         if time.monotonic() - self.saved > self.runs[0].config.checkpoint_seconds:
             self.save()
@@ -179,8 +180,8 @@ class Stack:
         """Fetch the losses since the last look, and note who has diverged."""
         losses = self.losses[: int(self.pending)].cpu()
         self.pending.zero_()
-        finite = {name: torch.isfinite(p.flatten(1)).all(1).cpu() for name, p in self.model.named_parameters()}
-        sound = torch.stack(list(finite.values())).all(0)
+        finite = [torch.isfinite(p.flatten(1)).all(1) for p in self.model.parameters()]
+        sound = torch.stack(finite).all(0).tolist()
         for k, run in enumerate(self.runs):
             if run.over or run.member.diverged_at is not None:
                 continue
@@ -194,25 +195,23 @@ class Stack:
     @torch.no_grad()
     def _evaluated(self) -> Values:
         """Loss and accuracies of each network on the held-out images of its data set."""
-        values: Values = [{} for _ in self.runs]
-        for source in {id(run.data): run.data for run in self.runs}.values():
-            measures = accuracy_of(self._judged(source))
-            for k, run in enumerate(self.runs):
-                if run.data is source:
-                    values[k] = {name: of_all[k].item() for name, of_all in measures.items()}
-        return values
+        measures = {name: values.tolist() for name, values in accuracy_of(self._judged()).items()}
+        return [{name: values[k] for name, values in measures.items()} for k in range(len(self.runs))]
 
-    def _judged(self, source: ResidentImages) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in source.evaluation_batches():
-            everyone = images.transpose(0, 1).expand(len(self.runs), -1, -1, -1, -1)
-            yield self.model(everyone), labels.expand(len(self.runs), -1)
+    def _judged(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (S, classes, N) and labels (S, N); the data sets of a stack hold out equally many images."""
+        by_split = {run.config.data.split: run.data for run in self.runs}
+        which = [list(by_split).index(run.config.data.split) for run in self.runs]
+        for batches in zip(*(source.evaluation_batches() for source in by_split.values()), strict=True):
+            images = torch.stack([images.transpose(0, 1) for images, _ in batches])
+            labels = torch.stack([labels for _, labels in batches])
+            yield self.model(images[which]), labels[which]
 
     def _by_population(self, ending: list[int]) -> tuple[Values, dict[str, Tensor]]:
         """Values with the statistics of Alg. 2, and these, of the networks whose runs end."""
         batches = self.runs[ending[0]].config.evaluation.population_batches
         with population_statistics(self.model, self._population(batches)):
-            statistics = {name: buffer.detach().clone() for name, buffer in self.model.named_buffers()}
-            return self._evaluated(), statistics
+            return self._evaluated(), {name: buffer.cpu().clone() for name, buffer in self.model.named_buffers()}
 
     def _population(self, batches: int) -> Iterator[Tensor]:
         streams = Streams([run.data for run in self.runs], [0] * len(self.runs), "population")
@@ -229,7 +228,7 @@ class Stack:
         if id(run.data) not in self.probe_batches:
             batches = run.data.fixed_batches(run.config.probe.batches, "probe")
             self.probe_batches[id(run.data)] = [batch.cpu().numpy() for batch in batches]
-        state = {name: values.cpu().numpy() for name, values in own_state(self.model.state_dict(), k).items()}
+        state = {name: values.numpy() for name, values in own_state(self._snapshot()[0], k).items()}
         task = run.config, run.data.classes, state, self.probe_batches[id(run.data)], self.step
         run.measured.append((self.step, self.processors.submit(measured, *task)))
 
@@ -254,18 +253,26 @@ class Stack:
                 self._save(run)
         self.saved = time.monotonic()
 
+    def _snapshot(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The state of the model and of the descent as they are after this step, on the CPU."""
+        if self._kept[0] != self.step:
+            state, velocities = self.model.state_dict(), self.descent.velocities()
+            on_cpu = [{name: t.detach().cpu() for name, t in part.items()} for part in (state, velocities)]
+            self._kept = self.step, tuple(on_cpu)
+        return self._kept[1]
+
     def _save(self, run: StackedRun, statistics: dict[str, Tensor] | None = None) -> None:
         """Save a run. One that has its final values, or has diverged, is over."""
         k = self.runs.index(run)
-        velocities = self.descent.velocities()
+        model, velocities = self._snapshot()
         losses = torch.cat(run.losses) if run.losses else torch.zeros(0)
         state = {
             "step": self.step,
             "seconds": self.seconds,
             "rows": len(run.member.rows),
             "diverged_at": run.member.diverged_at,
-            "model": {name: t.cpu() for name, t in own_state(self.model.state_dict(), k).items()},
-            "optimizer": {slot: velocities[name][k].cpu() for slot, name in self._slots(run).items()},
+            "model": own_state(model, k),
+            "optimizer": {slot: velocities[name][k].clone() for slot, name in self._slots(run).items()},
             "losses": losses,
         }
         ending: dict[str, Any] = {}
@@ -274,7 +281,7 @@ class Stack:
         elif run.final:
             ending = {"state": "finished", "final": run.final, "ended": now()}
             ending |= {"stopped": "at chance"} if self.step < run.steps else {}
-            state["statistics"] = {name: values.cpu() for name, values in statistics.items()}
+            state["statistics"] = statistics
             state["classes"] = load.classes(run.config.data)
         run.over = bool(ending)
         probes = {}
