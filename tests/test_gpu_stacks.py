@@ -19,7 +19,7 @@ from launches import start, wait_for_steps
 
 SWEEP = (
     "-m",
-    "experiment=figure2/inception_changes,figure2/inception_changes_x5_equal",  # T / 4 and T
+    "experiment=figure2/inception_changes,figure2/inception_changes_equal",  # T / 4 and T
     "seed=0,1",
     "scale=smoke",
     "scale.imagenet.steps=12",
@@ -59,7 +59,7 @@ def test_records_are_those_of_runs_alone(environment, tmp_path):
                 assert float(row[column]) == pytest.approx(float(like[column]), rel=1e-3, abs=slack), (name, column)
         probes, like = np.load(stacked[name] / "probes.npz"), np.load(record / "probes.npz")
         assert probes.files == like.files
-        np.testing.assert_allclose(probes["percentiles"], like["percentiles"], rtol=0.02, atol=0.01)
+        np.testing.assert_allclose(probes["percentiles"], like["percentiles"], rtol=0.02, atol=0.05)
         status, like = (json.loads((r / "status.json").read_text()) for r in (stacked[name], record))
         assert status["state"] == "finished" and status["stacked_with"] == 4
         assert status["final"] == pytest.approx(like["final"], rel=1e-2)
@@ -106,7 +106,9 @@ def test_what_can_share_a_stack():
         return kind(config_of(*words, "scale=smoke"))
 
     assert of("experiment=figure2/bn_x5") == of("experiment=figure2/tune_bn", "init.beta=1", "optimizer.base_lr=0.1")
-    assert of("experiment=figure2/bn_x5") != of("experiment=figure2/inception")
+    plain, per_activation = of("experiment=figure2/inception"), of("experiment=figure4/member6")
+    assert of("experiment=figure2/bn_x5_sigmoid").shared == plain.shared == per_activation.shared
+    assert not plain.norm and per_activation.norm != of("experiment=figure2/bn_x5").norm
     for words in (("experiment=figure1/bn",), ("experiment=googlenet/bn",)):
         with pytest.raises(UserError, match="use hydra/launcher=joblib"):
             of(*words)

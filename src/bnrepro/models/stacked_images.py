@@ -6,7 +6,7 @@ Every parameter and buffer of a stack is (S, ...), the networks' own in order.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnrepro.errors import UserError
-from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.lrn import LocalResponseNorm
-from bnrepro.layers.per_activation import PerActivationBatchNorm
+from bnrepro.models.convolution import ConvUnit
 
 
 def columns(x: Tensor, kernel: int, stride: int) -> Tensor:
@@ -71,77 +69,118 @@ def _by_group(weight: Tensor, groups: int) -> Tensor:
 
 
 class _Stacked(nn.Module):
-    """Holds the parameters of one layer of each network under the layer's own names.
+    """Holds parameters of one layer of each network under the layer's own names.
 
     Args:
         own: the layer of each network; all alike but for their values.
+        names: of the parameters.
     """
 
-    def __init__(self, own: list[nn.Module]):
+    def __init__(self, own: list[nn.Module], names: list[str]):
         super().__init__()
-        for name, _ in own[0].named_parameters():
+        for name in names:
             values = torch.stack([layer.get_parameter(name).detach() for layer in own])
             self.register_parameter(name, nn.Parameter(values))
 
 
 class Convolution(_Stacked):
-    """(S, C, N, H, W) to (S, O, N, h, w)."""
+    """(S, C, N, H, W) to (S, O, N, h, w), without the bias, which `Unit` has."""
 
     def __init__(self, own: list[nn.Conv2d]):
-        super().__init__(own)
-        self.stride, self.groups, self.has_bias = own[0].stride[0], own[0].groups, own[0].bias is not None
+        super().__init__(own, ["weight"])
+        self.stride, self.groups = own[0].stride[0], own[0].groups
 
     def forward(self, x: Tensor) -> Tensor:
-        y = _Convolution.apply(x, self.weight, self.stride, self.groups)
-        return y + self.bias[:, :, None, None, None] if self.has_bias else y
+        return _Convolution.apply(x, self.weight, self.stride, self.groups)
+
+
+class ConvolutionUnit(nn.Sequential):
+    """`ConvUnit` of each network."""
+
+    def __init__(self, own: list[ConvUnit]):
+        super().__init__()
+        if hasattr(own[0], "depthwise"):
+            self.depthwise = Convolution([unit.depthwise for unit in own])
+        self.conv = Convolution([unit.conv for unit in own])
+        self.norm = Unit(own)
 
 
 class Linear(_Stacked):
     """(S, C, N) to (S, O, N)."""
 
     def __init__(self, own: list[nn.Linear]):
-        super().__init__(own)
-        self.has_bias = own[0].bias is not None
+        super().__init__(own, ["weight", "bias"])
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias[:, :, None], self.weight, x) if self.has_bias else torch.bmm(self.weight, x)
+        return torch.baddbmm(self.bias[:, :, None], self.weight, x)
 
 
-class BatchNormalisation(_BatchNorm):
-    """The batch normaliser of each network, (S, C, N, ...): per channel, or per channel and position.
+class Unit(_BatchNorm):
+    """What follows W u in the `ConvUnit` of each network: a batch normaliser or a bias, then a ReLU or a sigmoid.
+
+    A network without normalisers has a weight of 1 here that nothing moves, and its bias in the place of beta. Of
+    per-activation normalisers each position of (S, C, N, H, W) counts as a channel.
 
     Args:
-        own: `BatchNorm` or `PerActivationBatchNorm`, one of each network.
+        own: the units of all networks; the normalisers among them have one momentum and one epsilon.
     """
 
-    def __init__(self, own: list[BatchNorm]):
-        first = own[0]
-        super().__init__(first.num_features, first.eps, first.momentum, first.affine)
+    def __init__(self, own: list[ConvUnit]):
+        norms = [getattr(unit, "norm", None) for unit in own]
+        first = next((norm for norm in norms if norm is not None), None)
+        like = own[0].conv.weight
+        features = first.num_features if first is not None else own[0].conv.out_channels
+        options = (first.eps, first.momentum) if first is not None else (1e-3, 0.1)
+        super().__init__(features, *options, device=like.device, dtype=like.dtype)
         self.per_activation = bool(getattr(first, "spatial", ()))
-        for name, _ in first.named_parameters():
-            values = torch.stack([norm.get_parameter(name).detach() for norm in own])
-            self.register_parameter(name, nn.Parameter(values))
-        self.running_mean = torch.stack([norm.running_mean for norm in own])
-        self.running_var = torch.stack([norm.running_var for norm in own])
+        shape = len(own), features
+        weight, bias = torch.ones(shape, dtype=like.dtype), torch.zeros(shape, dtype=like.dtype)
+        self.running_mean, self.running_var = torch.zeros_like(bias), torch.ones_like(bias)
+        for k, (unit, norm) in enumerate(zip(own, norms, strict=True)):
+            bias[k] = unit.conv.bias.detach() if norm is None else norm.bias.detach()
+            if norm is not None:
+                weight[k] = norm.weight.detach()
+                self.running_mean[k], self.running_var[k] = norm.running_mean, norm.running_var
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        sigmoids = [isinstance(unit.nonlinearity, nn.Sigmoid) for unit in own]
+        self.register_buffer("normalised", torch.tensor([n is not None for n in norms], dtype=torch.int32), False)
+        self.register_buffer("sigmoid", torch.tensor(sigmoids, dtype=torch.int32), False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.per_activation:
-            return self._normalised(x.movedim(2, -1)).movedim(-1, 2)
-        return self._normalised(x)
-
-    def _normalised(self, x: Tensor) -> Tensor:
         if self.training:
             self.num_batches_tracked.add_(1)
-        affine = (self.weight.view(-1), self.bias.view(-1)) if self.affine else (None, None)
-        statistics = self.running_mean.view(-1), self.running_var.view(-1)
-        weight = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
-        if x.is_cuda and self.training and self.affine:
-            from bnrepro.models.stacked_kernels import BatchNormalise
+        if self.per_activation:
+            x = x.movedim(2, -1)
+        features = x.reshape(len(x), self.num_features, -1)
+        y = (self._trained(features) if self.training else self._evaluated(features)).view(x.shape)
+        return y.movedim(-1, 2) if self.per_activation else y
 
-            features = x.reshape(len(statistics[0]), -1)
-            return BatchNormalise.apply(features, *affine, *statistics, weight, self.eps).view(x.shape)
-        features = x.reshape(1, len(statistics[0]), -1)
-        return F.batch_norm(features, *statistics, *affine, self.training, weight, self.eps).view(x.shape)
+    def _trained(self, x: Tensor) -> Tensor:
+        momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        if x.is_cuda:
+            from bnrepro.models import stacked_kernels  # Triton is where CUDA is
+
+            kinds = self.normalised, self.sigmoid
+            statistics = self.running_mean, self.running_var
+            return stacked_kernels.Unit.apply(x, self.weight, self.bias, *kinds, *statistics, momentum, self.eps)
+        means, variances = self.running_mean.flatten().clone(), self.running_var.flatten().clone()
+        affine = self.weight.flatten(), self.bias.flatten()
+        rows = x.reshape(1, -1, x.shape[2])
+        normal = F.batch_norm(rows, means, variances, *affine, True, momentum, self.eps).view(x.shape)
+        with torch.no_grad():
+            normalised = self.normalised[:, None].bool()
+            self.running_mean.copy_(torch.where(normalised, means.view_as(self.running_mean), self.running_mean))
+            self.running_var.copy_(torch.where(normalised, variances.view_as(self.running_var), self.running_var))
+        return self._activated(torch.where(normalised[..., None], normal, x + self.bias[..., None]))
+
+    def _evaluated(self, x: Tensor) -> Tensor:
+        normalised = self.normalised[:, None].bool()
+        scale = torch.where(normalised, self.weight * (self.running_var + self.eps).rsqrt(), 1)
+        shift = torch.where(normalised, self.bias - self.running_mean * scale, self.bias)
+        return self._activated(torch.addcmul(shift[..., None], x, scale[..., None]))
+
+    def _activated(self, z: Tensor) -> Tensor:
+        return torch.where(self.sigmoid[:, None, None].bool(), z.sigmoid(), z.relu())
 
 
 class Dropout(nn.Module):
@@ -176,15 +215,18 @@ class Response(nn.Module):
 def stack_networks(networks: list[nn.Module]) -> nn.Module:
     """One network that computes all of these; images (3, N, H, W) each, as (S, 3, N, H, W), to logits (S, classes, N).
 
-    They may differ in values, in rates of dropout and in whether they have local response normalisation.
+    They may differ in values, in rates of dropout, in whether they have batch normalisation and local response
+    normalisation, and in having ReLUs or sigmoids.
     """
     whole = copy.deepcopy(networks[0])
-    done = ""
+    inside = "-"  # of which module, replaced already
     for name, first in networks[0].named_modules():
-        own = [network.get_submodule(name) for network in networks]
-        if (done and name.startswith(done)) or not (replacement := _replacement(first, own)):
+        if name.startswith(inside):
             continue
-        done = f"{name}."
+        replacement = _replacement(first, [network.get_submodule(name) for network in networks])
+        if replacement is None:
+            continue
+        inside = f"{name}."
         parent, _, attribute = name.rpartition(".")
         setattr(whole.get_submodule(parent), attribute, replacement)
     return whole
@@ -194,16 +236,18 @@ def _replacement(first: nn.Module, own: list[nn.Module]) -> nn.Module | None:
     """What stands in a stack for a layer; None for one that takes stacked activations as it is."""
     if any(isinstance(layer, LocalResponseNorm) for layer in own):
         return Response(own)
-    for kind, stacked in ((nn.Conv2d, Convolution), (nn.Linear, Linear), (nn.Dropout, Dropout)):
+    for kind, stacked in ((ConvUnit, ConvolutionUnit), (nn.Linear, Linear), (nn.Dropout, Dropout)):
         if type(first) is kind:
             return stacked(own)
-    if type(first) in (BatchNorm, PerActivationBatchNorm):
-        return BatchNormalisation(own)
-    if [*first.parameters(recurse=False), *first.buffers(recurse=False)]:
-        raise UserError(f"hydra/launcher=gpu_stacks cannot stack networks with {type(first).__name__}; use joblib")
     return None
 
 
-def own_state(state: Mapping[str, Tensor], k: int) -> dict[str, Tensor]:
-    """Network k's part of a state of the stack, as it would be alone; tensors without axes are shared by all."""
-    return {name: (t if t.dim() == 0 else t[k]).detach().clone() for name, t in state.items()}
+def stacked_name(name: str, names: Container[str]) -> str:
+    """Where a stack has what a network alone has under a name: a convolution's bias is in what follows it."""
+    return name if name in names else name.replace(".conv.bias", ".norm.bias")
+
+
+def own_state(state: Mapping[str, Tensor], k: int, names: Iterable[str]) -> dict[str, Tensor]:
+    """Network k's part of a state of the stack by its own names; tensors without axes are shared by all."""
+    parts = {name: state[stacked_name(name, state)] for name in names}
+    return {name: (t if t.dim() == 0 else t[k]).detach().clone() for name, t in parts.items()}

@@ -52,60 +52,86 @@ def columns(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 @triton.jit
-def _normalise(x, weight, bias, average, variance, y, means, scales, count, momentum, eps, block: tl.constexpr):
+def _sigmoid(z):
+    return 1.0 / (1.0 + tl.exp(-z))
+
+
+@triton.jit
+def _unit(
+    x, weight, bias, normalised, sigmoid, average, variance, y, means, scales,
+    channels, count, momentum, eps, block: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0)
     place = tl.arange(0, block)
     mask = place < count
     offset = row.to(tl.int64) * count + place
     values = tl.load(x + offset, mask=mask, other=0.0)
-    mean = tl.sum(values, 0) / count
-    centred = tl.where(mask, values - mean, 0.0)
-    squares = tl.sum(centred * centred, 0)
-    scale = 1.0 / tl.sqrt(squares / count + eps)
-    result = centred * (scale * tl.load(weight + row)) + tl.load(bias + row)
-    tl.store(y + offset, result, mask=mask)
+    has_norm = tl.load(normalised + row // channels).to(tl.float32)
+    mean = has_norm * tl.sum(values, 0) / count
+    values = tl.where(mask, values - mean, 0.0)
+    squares = tl.sum(values * values, 0)
+    scale = has_norm / tl.sqrt(squares / count + eps) + (1 - has_norm)
     tl.store(means + row, mean)
     tl.store(scales + row, scale)
-    tl.store(average + row, (1 - momentum) * tl.load(average + row) + momentum * mean)
-    tl.store(variance + row, (1 - momentum) * tl.load(variance + row) + momentum * squares / (count - 1))
+    share = has_norm * momentum
+    tl.store(average + row, (1 - share) * tl.load(average + row) + share * mean)
+    tl.store(variance + row, (1 - share) * tl.load(variance + row) + share * squares / (count - 1))
+    values = values * (scale * tl.load(weight + row)) + tl.load(bias + row)
+    bent = tl.load(sigmoid + row // channels) != 0
+    values = tl.where(bent, _sigmoid(values), tl.maximum(values, 0.0))
+    tl.store(y + offset, values, mask=mask)
 
 
 @triton.jit
-def _normalise_backward(x, grad, weight, means, scales, dx, d_weight, d_bias, count, block: tl.constexpr):
+def _unit_backward(
+    x, grad, weight, bias, normalised, sigmoid, means, scales, dx, d_weight, d_bias,
+    channels, count, block: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0)
     place = tl.arange(0, block)
     mask = place < count
     offset = row.to(tl.int64) * count + place
-    scale = tl.load(scales + row)
-    normal = tl.where(mask, (tl.load(x + offset, mask=mask, other=0.0) - tl.load(means + row)) * scale, 0.0)
+    values = tl.load(x + offset, mask=mask, other=0.0)
     own = tl.load(grad + offset, mask=mask, other=0.0)
-    total, product = tl.sum(own, 0), tl.sum(own * normal, 0)
-    result = scale * tl.load(weight + row) * (own - total / count - normal * product / count)
-    tl.store(dx + offset, result, mask=mask)
+    has_norm = tl.load(normalised + row // channels).to(tl.float32)
+    scale, factor = tl.load(scales + row), tl.load(weight + row)
+    values = tl.where(mask, (values - tl.load(means + row)) * scale, 0.0)
+    z = values * factor + tl.load(bias + row)
+    result = _sigmoid(z)
+    bent = tl.load(sigmoid + row // channels) != 0
+    own = tl.where(bent, own * result * (1.0 - result), tl.where(z > 0, own, 0.0))
+    total, product = tl.sum(own, 0), has_norm * tl.sum(own * values, 0)
+    own = scale * factor * (own - has_norm * total / count - values * product / count)
+    tl.store(dx + offset, own, mask=mask)
     tl.store(d_weight + row, product)
     tl.store(d_bias + row, total)
 
 
-class BatchNormalise(torch.autograd.Function):
-    """Paper Alg. 1 of each row of x (features, m), moving averages updated in place."""
+class Unit(torch.autograd.Function):
+    """What follows W u in each network's unit: batch normalisation (Alg. 1) or a bias, then a ReLU or a sigmoid.
+
+    x (S, C, m), weight, bias, moving average and variance (S, C); ``normalised`` and ``sigmoid`` (S,) int32 say what a
+    network has. Moving averages are updated in place.
+    """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, average, variance, momentum, eps):
+    def forward(ctx, x, weight, bias, normalised, sigmoid, average, variance, momentum, eps):
         x = x.contiguous()
-        features, count = x.shape
+        stack, channels, count = x.shape
         y, block = torch.empty_like(x), triton.next_power_of_2(count)
-        means, scales = x.new_empty(features), x.new_empty(features)
-        arguments = x, weight, bias, average, variance, y, means, scales, count, momentum, eps, block
-        _normalise[(features,)](*arguments, num_warps=_warps(block))
-        ctx.save_for_backward(x, weight, means, scales)
+        means, scales = torch.empty_like(weight), torch.empty_like(weight)
+        kinds = normalised, sigmoid
+        arguments = x, weight, bias, *kinds, average, variance, y, means, scales, channels, count, momentum, eps, block
+        _unit[(stack * channels,)](*arguments, num_warps=_warps(block))
+        ctx.save_for_backward(x, weight, bias, *kinds, means, scales)
         return y
 
     @staticmethod
     def backward(ctx, grad):
-        x, weight, means, scales = ctx.saved_tensors
-        grad, (features, count) = grad.contiguous(), x.shape
+        x, weight, bias, normalised, sigmoid, means, scales = ctx.saved_tensors
+        grad, (stack, channels, count) = grad.contiguous(), x.shape
         dx, block = torch.empty_like(x), triton.next_power_of_2(count)
         d_weight, d_bias = torch.empty_like(weight), torch.empty_like(weight)
-        arguments = x, grad, weight, means, scales, dx, d_weight, d_bias, count, block
-        _normalise_backward[(features,)](*arguments, num_warps=_warps(block))
-        return dx, d_weight, d_bias, None, None, None, None
+        arguments = x, grad, weight, bias, normalised, sigmoid, means, scales, dx, d_weight, d_bias, channels, count
+        _unit_backward[(stack * channels,)](*arguments, block, num_warps=_warps(block))
+        return dx, d_weight, d_bias, None, None, None, None, None, None

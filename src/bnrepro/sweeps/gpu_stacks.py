@@ -1,6 +1,7 @@
 """Jobs on one GPU, with ``hydra/launcher=gpu_stacks``: networks of one kind are trained side by side in one program."""
 
 import multiprocessing
+import os
 import signal
 import time
 from collections import defaultdict
@@ -17,7 +18,7 @@ from bnrepro.records.provenance import typed_command
 from bnrepro.records.run import RunDirectory
 from bnrepro.sweeps.jobs import Job
 from bnrepro.training import experiment
-from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.interrupt import StopRequest, follow_parent
 from bnrepro.training.recorder import SeedRun
 from bnrepro.training.stacks.kinds import DataSets, kind
 from bnrepro.training.stacks.run import StackedRun
@@ -45,7 +46,7 @@ class GPUStacks:
         """
         torch.set_num_threads(1)
         with ExitStack() as opened, StopRequest() as stop:
-            pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _leave_signals_alone)
+            pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _end_with_parent)
             opened.callback(pool.shutdown, cancel_futures=True)
             stacks = [Stack(runs, pool) for runs in self._stacks(jobs, opened)]
             for stack in stacks:
@@ -56,9 +57,9 @@ class GPUStacks:
 
     def _stacks(self, jobs: list[Job], locks: ExitStack) -> Iterator[list[StackedRun]]:
         """Lock the runs that are to be trained, and deal them out: each stack has one kind and stands at one step."""
-        data, by_kind = DataSets(), defaultdict(list)
+        data, by_kind = DataSets(), defaultdict(lambda: defaultdict(list))
         for job in jobs:
-            key, command = kind(job.config), typed_command("train", list(job.overrides))
+            own, command = kind(job.config), typed_command("train", list(job.overrides))
             for seed, name in zip(run_seeds(job.config), job.names, strict=True):
                 seed_run = SeedRun(seed, RunDirectory(Path(job.config.runs_dir) / name))
                 locks.callback(seed_run.directory.release)
@@ -67,16 +68,22 @@ class GPUStacks:
                     print(seed_run.outcome.message, flush=True)
                 else:
                     run = StackedRun(job.config, command, seed_run, data.of(job.config))
-                    by_kind[key, run.data.held_out, seed_run.step()].append(run)
-        for runs in by_kind.values():
+                    by_kind[own.shared, run.data.held_out, seed_run.step()][own.norm].append(run)
+        stacks = []
+        for by_norm in by_kind.values():
+            without = by_norm.pop("", [])
+            first, *others = by_norm.values() or [[]]
+            stacks += [first + without, *others]
+        for runs in stacks:
             for start in range(0, len(runs), self.networks):
                 yield runs[start : start + self.networks]
 
 
-def _leave_signals_alone() -> None:
-    """What asks a sweep to stop asks its processes too; they end when it does."""
-    for signum in StopRequest.SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
+def _end_with_parent() -> None:
+    """What asks a sweep to stop asks its processes too, but they end when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    follow_parent(os.getppid())
 
 
 def _train(stacks: list[Stack], stop: StopRequest) -> None:

@@ -1,7 +1,7 @@
 """Which runs can be in one stack, and the data sets that they share."""
 
-from collections.abc import Hashable
 from dataclasses import replace
+from typing import NamedTuple
 
 from bnrepro.config.schema import Config, Training
 from bnrepro.data import load
@@ -12,8 +12,15 @@ from bnrepro.training import build
 from bnrepro.training.validation import DIGITS
 
 
-def kind(config: Config) -> Hashable:
-    """Runs of equal kind can be in one stack.
+class Kind(NamedTuple):
+    """Of runs that can be in one stack: what they share, and how those that normalise do it (empty for the others)."""
+
+    shared: str
+    norm: str
+
+
+def kind(config: Config) -> Kind:
+    """Runs of equal kind can be in one stack, and those without normalisers in any that shares the rest.
 
     Raises:
         UserError: the run cannot be in any.
@@ -28,12 +35,17 @@ def kind(config: Config) -> Hashable:
         reason = "bfloat16, compiled networks, or replicas"
     elif config.probe.instruments:
         reason = "instruments"
+    elif config.norm.name not in ("none", "bn") or config.norm.placement != "before" or not config.norm.affine:
+        reason = "normalisers other than bn before the nonlinearity"
+    elif config.model.nonlinearity not in ("relu", "sigmoid"):
+        reason = "other nonlinearities than ReLU and sigmoid"
     if reason:
         raise UserError(f"hydra/launcher=gpu_stacks does not train {reason}; use hydra/launcher=joblib")
-    model = replace(config.model, dropout=0.0, lrn=False, lrn_alpha=0.0)
+    model = replace(config.model, dropout=0.0, lrn=False, lrn_alpha=0.0, nonlinearity="")
     data = replace(config.data, shuffle="", split="")
     own = config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches
-    return repr((config.device, model, config.norm, data, own))
+    norm = "" if config.norm.name == "none" else repr(config.norm)
+    return Kind(repr((config.device, model, data, own)), norm)
 
 
 class DataSets:

@@ -12,7 +12,7 @@ from torch import Tensor
 from bnrepro.config.seeding import torch_seed
 from bnrepro.data import load
 from bnrepro.data.resident import CHUNK
-from bnrepro.models.stacked_images import own_state, stack_networks
+from bnrepro.models.stacked_images import own_state, stack_networks, stacked_name
 from bnrepro.records.provenance import now
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
@@ -72,15 +72,17 @@ class Stack:
         with torch.no_grad():
             for k, (run, state) in enumerate(zip(self.runs, states, strict=True)):
                 run.restore(state)
-                for name, values in whole.items():
-                    (values if values.dim() == 0 else values[k]).copy_(state["model"][name])
+                for name, own in state["model"].items():
+                    values = whole[stacked_name(name, whole)]
+                    (values if values.dim() == 0 else values[k]).copy_(own)
                 velocities = self.descent.velocities()
                 for slot, name in self._slots(run).items():
                     velocities[name][k].copy_(state["optimizer"][slot])
 
     def _slots(self, run: StackedRun) -> dict[str, str]:
-        """The parameter of each entry of the optimiser's state, as it would be if the run trained alone."""
-        names = {id(parameter): name for name, parameter in run.network.named_parameters()}
+        """The parameter here of each entry of the optimiser's state, as it would be if the run trained alone."""
+        here = self.descent.parameters
+        names = {id(parameter): stacked_name(name, here) for name, parameter in run.network.named_parameters()}
         in_order = [p for group in decayed(run.network, run.config.optimizer.l2) for p in group["params"]]
         return {f"{index}.momentum_buffer": names[id(p)] for index, p in enumerate(in_order)}
 
@@ -157,22 +159,19 @@ class Stack:
         ending = [k for k in looking if self.runs[k].ends_at(self.step)]
         with moving_average(self.model):
             averaged = self._evaluated()
-        values, statistics = averaged, {}
         for k in looking:
             self._measure_inside(self.runs[k], k)
-        if ending and batch_norms(self.model):
-            values, statistics = self._by_population(ending)
-        for k in looking:
+            self.runs[k].add_row(self.step, self.seconds, averaged[k])
+        if ending:
+            by_population, statistics = self._by_population(ending)
+        for k in ending:
             run = self.runs[k]
-            run.add_row(self.step, self.seconds, averaged[k])
-            if k in ending:
-                run.final = {f"{run.prefix}/{name}": value for name, value in values[k].items()}
-                if batch_norms(self.model):
-                    own = {f"{run.prefix}/{name}_moving_average": value for name, value in averaged[k].items()}
-                    run.final |= own
-                else:
-                    statistics = {name: buffer.cpu() for name, buffer in self.model.named_buffers()}
-                self._save(run, own_state(statistics, k) if k in ending else {})
+            own, names = averaged[k], []
+            if batch_norms(run.network):
+                moving = {f"{name}_moving_average": value for name, value in averaged[k].items()}
+                own, names = by_population[k] | moving, run.network.state_dict().keys() & statistics.keys()
+            run.final = {f"{run.prefix}/{name}": value for name, value in own.items()}
+            self._save(run, own_state(statistics, k, names))
         if time.monotonic() - self.saved > self.runs[0].config.checkpoint_seconds:
             self.save()
 
@@ -228,7 +227,9 @@ class Stack:
         if id(run.data) not in self.probe_batches:
             batches = run.data.fixed_batches(run.config.probe.batches, "probe")
             self.probe_batches[id(run.data)] = [batch.cpu().numpy() for batch in batches]
-        state = {name: values.numpy() for name, values in own_state(self._snapshot()[0], k).items()}
+        state = {
+            name: values.numpy() for name, values in own_state(self._snapshot()[0], k, run.network.state_dict()).items()
+        }
         task = run.config, run.data.classes, state, self.probe_batches[id(run.data)], self.step
         run.measured.append((self.step, self.processors.submit(measured, *task)))
 
@@ -271,7 +272,7 @@ class Stack:
             "seconds": self.seconds,
             "rows": len(run.member.rows),
             "diverged_at": run.member.diverged_at,
-            "model": own_state(model, k),
+            "model": own_state(model, k, run.network.state_dict()),
             "optimizer": {slot: velocities[name][k].clone() for slot, name in self._slots(run).items()},
             "losses": losses,
         }
