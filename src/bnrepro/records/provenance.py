@@ -45,11 +45,11 @@ def _version(package: str) -> str | None:
 def provenance() -> dict[str, Any]:
     """Commit (and whether tracked files differ from it), Python and package versions, hardware.
 
-    In a copy without git BNREPRO_COMMIT says of which commit it is a copy.
+    In a copy that git does not know, BNREPRO_COMMIT says of which commit it is a copy.
     """
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "commit": _git("rev-parse", "HEAD") or os.environ.get("BNREPRO_COMMIT"),
+        "commit": os.environ.get("BNREPRO_COMMIT") or _git("rev-parse", "HEAD"),
         "commit_dirty": None if changed is None else bool(changed),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},

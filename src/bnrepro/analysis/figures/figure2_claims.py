@@ -42,9 +42,9 @@ class Claim(NamedTuple):
 def _complete(arms: Arms, endpoint: Endpoint, *variants: str) -> Endpoint:
     """Without a verdict while an arm lacks seeds that the rule asks for."""
     lacking = [
-        f"{figure2.title(name)} has {len(arms[name])} of {figure2.seeds_wanted(name)} seeds"
+        f"{figure2.title(name)} has {len(arms[name])} of {figure2.SEEDS_WANTED} seeds"
         for name in variants
-        if len(arms[name]) < figure2.seeds_wanted(name)
+        if len(arms[name]) < figure2.SEEDS_WANTED
     ]
     if lacking:
         endpoint.verdict, endpoint.p, endpoint.note = "inconclusive", None, "no verdict yet: " + "; ".join(lacking)

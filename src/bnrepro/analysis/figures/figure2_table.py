@@ -139,9 +139,9 @@ def _opening(arms: Arms) -> str:
         share=f"{figure2.SHARE:g}",
         missing=[f"`{name}`" for name in figure2.VARIANTS if name not in arms],
         short=[
-            f"{figure2.full_title(name)} {len(records)} of {figure2.seeds_wanted(name)}"
+            f"{figure2.full_title(name)} {len(records)} of {figure2.SEEDS_WANTED}"
             for name, records in arms.items()
-            if len(records) < figure2.seeds_wanted(name) and name not in figure2.WHOLE
+            if len(records) < figure2.SEEDS_WANTED and name not in figure2.WHOLE
         ],
     )
 
