@@ -51,7 +51,7 @@ def rows() -> dict[str, dict]:
 
 def test_every_reading_of_a_figure_is_in_an_adjustment_or_says_why_not():
     endpoints = [one for row in rows().values() for part in row["ours"] for one in part.get("endpoints", [])]
-    assert len(endpoints) >= 3
+    assert len(endpoints) >= 10
     for one in endpoints:
         assert (one["q"] is None) == (one["p"] is None) and (one["p"] is not None or one["note"])
         assert one["q"] is None or (one["p"] <= one["q"] and len(one["interval"]) == 2 and one["n"] > 1)

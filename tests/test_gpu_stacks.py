@@ -23,6 +23,9 @@ SWEEP = (
     "seed=0,1",
     "scale=smoke",
     "scale.imagenet.steps=12",
+    "scale.imagenet.images_per_class=20",
+    "evaluation.population_batches=4",
+    "++probe.batches=1",
     "logger.mode=disabled",
 )
 STACKS = ("hydra/launcher=gpu_stacks", "hydra.launcher.processors=1")
@@ -55,19 +58,19 @@ def test_records_are_those_of_runs_alone(environment, tmp_path):
         assert [row["step"] for row in rows] == [row["step"] for row in expected]
         for row, like in zip(rows, expected, strict=True):
             for column in row.keys() - {"seconds"}:
-                slack = 0.01 if "top" in column else 1e-3  # of 1,000 images some lie at the border of two classes
+                slack = 0.02 if "top" in column else 1e-3  # of 200 images some lie at the border of two classes
                 assert float(row[column]) == pytest.approx(float(like[column]), rel=1e-3, abs=slack), (name, column)
         probes, like = np.load(stacked[name] / "probes.npz"), np.load(record / "probes.npz")
         assert probes.files == like.files
         np.testing.assert_allclose(probes["percentiles"], like["percentiles"], rtol=0.02, atol=0.05)
         status, like = (json.loads((r / "status.json").read_text()) for r in (stacked[name], record))
         assert status["state"] == "finished" and status["stacked_with"] == 4
-        assert status["final"] == pytest.approx(like["final"], rel=1e-2)
+        assert status["final"] == pytest.approx(like["final"], rel=1e-3, abs=0.02)
         checkpoint, like = (torch.load(r / "checkpoint.pt", weights_only=True) for r in (stacked[name], record))
         assert checkpoint.keys() == like.keys() and checkpoint["model"].keys() == like["model"].keys()
         assert checkpoint["optimizer"].keys() == like["optimizer"].keys()
         for key, moment in like["optimizer"].items():
-            assert (checkpoint["optimizer"][key] - moment).norm() <= 0.1 * moment.norm(), key
+            assert (checkpoint["optimizer"][key] - moment).norm() <= 0.3 * moment.norm(), key
 
 
 def test_a_stack_that_is_stopped_goes_on(environment):

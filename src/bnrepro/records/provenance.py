@@ -47,9 +47,10 @@ def provenance() -> dict[str, Any]:
 
     In a copy that git does not know, BNREPRO_COMMIT says of which commit it is a copy.
     """
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    named = os.environ.get("BNREPRO_COMMIT")
+    changed = None if named else _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "commit": os.environ.get("BNREPRO_COMMIT") or _git("rev-parse", "HEAD"),
+        "commit": named or _git("rev-parse", "HEAD"),
         "commit_dirty": None if changed is None else bool(changed),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},

@@ -133,7 +133,7 @@ class Stack:
             self._advance()
 
     def _advance(self) -> None:
-        if self.step % CHUNK == 0 or self.streams._numbers is None:
+        if self.streams.chunk != self.step // CHUNK:
             self._load_chunk()
         next_look = next(look for look in self.looks if look > self.step)
         until = min(next_look, (self.step // CHUNK + 1) * CHUNK)

@@ -41,6 +41,7 @@ class Streams:
         self._worker = ThreadPoolExecutor(1)
         self._ahead: dict[int, Future] = {}
         self._numbers: Drawn | None = None
+        self.chunk: int | None = None  # that is loaded
 
     def load(self, chunk: int) -> None:
         """Make the numbers of a chunk the ones that `batch` uses, from its first step."""
@@ -52,6 +53,7 @@ class Streams:
             for held, values in zip(self._numbers, numbers, strict=True):
                 held.copy_(values, non_blocking=True)
         self.step.zero_()
+        self.chunk = chunk
 
     def _drawn(self, chunk: int) -> Drawn:
         parts = []
