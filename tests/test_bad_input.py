@@ -74,7 +74,10 @@ def test_slips_on_the_command_line(door, arguments, message):
         ("batch_size=32", "unknown key batch_size; did you mean training.batch_size?"),
         ("seed=0,1", "seed=0,1 is several runs; add -m"),
         ("scale.mnist.steps=1,2", "scale.mnist.steps=1,2 is several runs; add -m"),
-        ("-m hydra/launcher=jblib", "did you mean joblib? known: basic, gpu_queue, joblib, slurm, submitit_local"),
+        (
+            "-m hydra/launcher=jblib",
+            "did you mean joblib? known: basic, gpu_queue, gpu_stacks, joblib, slurm, submitit_local",
+        ),
         ("claims=C01", "unknown key claims"),
     ],
 )
@@ -206,16 +209,87 @@ def test_a_checkpoint_of_another_run_is_refused(door, environment, interrupted):
     assert f"is a checkpoint of {path.name}" in only_line(door("train.py", *SMALL))
 
 
-def test_history_that_lost_rows_is_refused(door, interrupted):
-    rows = (interrupted / "metrics.csv").read_text().splitlines(keepends=True)
-    (interrupted / "metrics.csv").write_text("".join(rows[:3]))
-    assert "has lost rows" in only_line(door("train.py", *SMALL))
+@pytest.mark.parametrize(("text", "complaint"), [("{", "is not valid JSON"), ("[]", "is not a JSON object")])
+def test_a_broken_status_is_refused(door, interrupted, text, complaint):
+    (interrupted / "status.json").write_text(text)
+    assert complaint in only_line(door("train.py", *SMALL))
+    assert complaint in only_line(door("status.py"))
 
 
-def test_a_broken_status_is_refused(door, interrupted):
+def test_a_broken_run_does_not_hide_the_others(door, interrupted):
+    shutil.copytree(interrupted, interrupted.with_name("bn-s9-00000000"))
     (interrupted / "status.json").write_text("{")
-    assert "is not valid JSON" in only_line(door("train.py", *SMALL))
-    assert "is not valid JSON" in only_line(door("status.py"))
+    shown = door("status.py")
+    assert shown.returncode == 2 and "is not valid JSON" in shown.stderr and "bn-s9-00000000" in shown.stdout
+
+
+def _with_three_rows(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:4])
+
+
+def _without_newline(text: str) -> str:
+    return text[:-1]
+
+
+def _with_another_number(text: str) -> str:
+    return text.replace("0.", "0.9", 1)
+
+
+def _with_a_row_twice(text: str) -> str:
+    header, first, *rest = text.splitlines(keepends=True)
+    return "".join([header, first, first, *rest[:-1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("metrics.csv", _with_three_rows),
+        ("metrics.csv", _without_newline),
+        ("metrics.csv", _with_another_number),
+        ("metrics.csv", _with_a_row_twice),
+        ("config.yaml", _with_another_number),
+        ("config.yaml", None),
+        ("status.json", None),
+    ],
+)
+def test_what_a_checkpoint_builds_upon_must_be_as_it_was(door, interrupted, name, change):
+    path = interrupted / name
+    before = path.read_text()
+    if change:
+        path.write_text(change(before))
+    else:
+        path.unlink()
+    line = only_line(door("train.py", *SMALL))
+    assert str(path) in line and ("is not what it was" in line or "is missing" in line)
+    path.write_text(before)
+    assert door("train.py", *SMALL).returncode == 0
+
+
+def test_a_record_under_another_name_does_not_count_as_finished(door, environment, interrupted):
+    assert door("train.py", *SMALL).returncode == 0
+    other = Path(environment["BNREPRO_RUNS"]) / interrupted.name.replace("-s0-", "-s1-")
+    shutil.copytree(interrupted, other)
+    line = only_line(door("train.py", *SMALL, "seed=1"))
+    assert f"is a checkpoint of {interrupted.name}" in line
+    (interrupted / "metrics.csv").unlink()
+    assert "metrics.csv is not what it was" in only_line(door("train.py", *SMALL))
+
+
+def test_something_in_the_place_of_the_lock_and_litter(door, interrupted):
+    (interrupted / "lock").unlink()
+    (interrupted / "lock").mkdir()
+    assert "cannot be locked" in only_line(door("train.py", *SMALL))
+    (interrupted / "lock").rmdir()
+    litter = interrupted / ".status.json.123.tmp"
+    litter.write_text("half")
+    assert door("train.py", *SMALL).returncode == 0 and not litter.exists()
+
+
+def test_folders_that_are_none(door, tmp_path):
+    (tmp_path / "file").write_text("")
+    for word in ("--results", "--records"):
+        assert "is not a folder" in only_line(door("report.py", "figure1", word, str(tmp_path / "file")))
+    assert "is not a folder" in only_line(door("status.py", "--runs", str(tmp_path / "file")))
 
 
 def test_a_runs_directory_that_cannot_be_written(door, tmp_path):

@@ -90,6 +90,7 @@ def test_a_fault_before_the_lock_is_taken_writes_nothing_into_the_run(config, mo
     path = Path(config.runs_dir) / name
     path.mkdir(parents=True)
     (path / "status.json").write_text(json.dumps({"state": state}))
+    (path / "metrics.csv").write_text("step\n1\n")
 
     def failing(*arguments, **options):
         raise OSError(5, "Input/output error")
@@ -97,7 +98,8 @@ def test_a_fault_before_the_lock_is_taken_writes_nothing_into_the_run(config, mo
     monkeypatch.setattr(RunDirectory, fails, failing)
     (outcome,) = experiment.run(config, "test")
     assert outcome.state == "failed" and "Input/output error" in outcome.message and "see " not in outcome.message
-    assert [(file.name, file.read_text()) for file in path.iterdir()] == [("status.json", json.dumps({"state": state}))]
+    texts_after = {file.name: file.read_text() for file in path.iterdir()}
+    assert texts_after == {"status.json": json.dumps({"state": state}), "metrics.csv": "step\n1\n"}
 
 
 def test_a_run_that_cannot_be_published_stays_complete(config, monkeypatch):

@@ -17,13 +17,26 @@ from bnrepro.sweeps.overview import describe, note_varied, table
 Run = dict[str, Any]  # as `describe` gives it
 
 
-def all_runs(runs_dir: Path, results_dir: Path) -> list[Run]:
-    """Every run in the runs directory, then every committed one that is not there."""
+def all_runs(runs_dir: Path, results_dir: Path) -> tuple[list[Run], list[str]]:
+    """Every run in the runs directory, then every committed one that is not there; and what cannot be read.
+
+    Raises:
+        UserError: there is a file in the place of a folder.
+    """
+    for folder in (runs_dir, results_dir):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is not a folder")
     paths: dict[str, Path] = {}
     for folder, pattern in ((runs_dir, "[!.]*/status.json"), (results_dir, "**/runs/[!.]*/status.json")):
         for path in sorted(folder.glob(pattern)):
             paths.setdefault(path.parent.name, path.parent)
-    return [describe(path) for path in paths.values()]
+    runs, faults = [], []
+    for path in paths.values():
+        try:
+            runs.append(describe(path))
+        except UserError as error:
+            faults.append(str(error))
+    return runs, faults
 
 
 def matching(words: list[str], runs: list[Run]) -> list[Run]:
@@ -64,20 +77,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--committed", action="store_true", help="also list the committed records that are not here")
     options = parser.parse_args(arguments)
     try:
-        every = all_runs(options.runs, options.results)
+        every, faults = all_runs(options.runs, options.results)
         runs = matching(options.run, every)
         here = [run for run in runs if Path(run["path"]).parent == options.runs]
         shown = runs if options.committed or options.json or options.run else here
         note_varied(shown)
         sweep = None if options.run else last_sweep(options.runs, every)
     except UserError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        _complain(str(error))
         return 2
     if options.json:
         print(json.dumps({"runs": runs, "last_sweep": sweep}, indent=2))
-    else:
+    elif shown or not faults:
         _show(shown, len(runs) - len(shown), sweep)
-    return 0
+    for fault in faults:
+        _complain(fault)
+    return 2 if faults else 0
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(f"error: {text}", style="red", markup=False, soft_wrap=True)
 
 
 def _show(runs: list[Run], left_out: int, sweep: dict[str, Any] | None) -> None:

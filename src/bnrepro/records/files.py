@@ -34,8 +34,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; a file that is not JSON is a `UserError`."""
+    """Read a JSON object; a file that has none is a `UserError`."""
     try:
-        return json.loads(path.read_text())
+        value = json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); move its directory away to run it afresh") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is not a JSON object; move its directory away to run it afresh")
+    return value

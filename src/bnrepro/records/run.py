@@ -12,6 +12,7 @@ lock           held by the process that trains it, and by no dead one (an adviso
 import csv
 import fcntl
 import filecmp
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -24,6 +25,7 @@ from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_atomically, write_json, write_text
 
 ENDED = ("finished", "diverged")  # states that a relaunch leaves alone
+CHECKED = ("config.yaml", "metrics.csv")  # by every checkpoint
 RECORD_FILES = ("config.yaml", "status.json", "metrics.csv", "probes.npz")
 
 
@@ -48,11 +50,21 @@ class RunDirectory:
             raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None
 
     def acquire(self, timeout: float = 0.5) -> bool:
-        """Take the lock; False when a live process holds it for longer than a look at it takes."""
+        """Take the lock, and remove what a killed process left half written.
+
+        False when a live process holds the lock for longer than a look at it takes.
+
+        Raises:
+            UserError: something that is no lock is in its place.
+        """
         try:
             self._lock.acquire(timeout=timeout, poll_interval=0.05)
         except filelock.Timeout:
             return False
+        except OSError as error:
+            raise UserError(f"{self._lock.lock_file} cannot be locked ({error.strerror}); move it away") from None
+        for left in [*self.path.glob(".*.tmp"), *self.path.glob(".writable.*")]:
+            left.unlink(missing_ok=True)
         return True
 
     def release(self) -> None:
@@ -92,8 +104,15 @@ class RunDirectory:
         write_json(self.path / "status.json", self.status() | changes)
 
     def ended(self) -> bool:
-        """Whether the record is complete: finished, or diverged."""
-        return self.status().get("state") in ENDED
+        """Whether the record is complete: finished, or diverged.
+
+        It is not if it is another run's, copied or renamed, or if what was finished has no metrics. A link is a second
+        name of a record.
+        """
+        status = self.status()
+        own = self.path.is_symlink() or status.get("name", self.name) == self.name
+        whole = status.get("state") == "diverged" or (self.path / "metrics.csv").exists()
+        return status.get("state") in ENDED and own and whole
 
     def write_config(self, text: str) -> None:
         """Write config.yaml."""
@@ -117,12 +136,36 @@ class RunDirectory:
         """Write probes.npz."""
         write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **arrays))
 
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what a checkpoint builds upon: the configuration, and the metrics so far."""
+        paths = [self.path / name for name in CHECKED]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
+
+    def check(self, rows: int, digests: dict[str, str]) -> None:
+        """Compare the files with what a checkpoint knows of them.
+
+        Args:
+            rows: how many rows of metrics.csv it covers; a crash may have left more.
+            digests: what `digests` gave when it was made.
+
+        Raises:
+            UserError: a file is gone, or was changed.
+        """
+        remedy = f"put it back, or move {self.path} away to run it afresh"
+        if not self.status():
+            raise UserError(f"{self.path / 'status.json'} is missing, but there is a checkpoint; {remedy}")
+        for name, digest in digests.items():
+            path = self.path / name
+            content = path.read_bytes() if path.exists() else b""
+            if name == "metrics.csv":
+                content = b"".join(content.splitlines(keepends=True)[: rows + 1])
+            if hashlib.sha256(content).hexdigest() != digest:
+                raise UserError(f"{path} is not what it was when the checkpoint was made; {remedy}")
+
     def cut_history(self, rows: int) -> list[dict[str, str]]:
         """Cut metrics.csv to its first ``rows`` rows, those that the checkpoint covers, and return them."""
         path = self.path / "metrics.csv"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        if len(lines) < rows + 1 and rows:
-            raise UserError(f"{path} has lost rows that its checkpoint covers; move {self.path} away to run it afresh")
         if rows == 0:
             path.unlink(missing_ok=True)
             return []

@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from bnrepro.errors import UserError
 from bnrepro.records.differences import differing, of_command
 from bnrepro.records.run import RunDirectory
 from bnrepro.training.progress import clock
@@ -24,7 +25,10 @@ def describe(path: Path) -> dict[str, Any]:
     status, state = directory.status(), directory.state()
     run = {"name": path.name, "state": state, **{key: status.get(key) for key in STATUS_KEYS}, "path": str(path)}
     measured = status["final"] if "final" in status else _last_row(path / "metrics.csv")
-    run["top1"] = next((float(value) for name, value in measured.items() if name.endswith("/top1")), None)
+    try:
+        run["top1"] = next((float(value) for name, value in measured.items() if name.endswith("/top1")), None)
+    except (TypeError, ValueError):
+        raise UserError(f"{path / 'metrics.csv'} has something in its last row that is no number") from None
     run["seconds_left"] = None
     if state == "running" and run["step"] and run["seconds"]:
         run["seconds_left"] = run["seconds"] * (run["steps"] - run["step"]) / run["step"]

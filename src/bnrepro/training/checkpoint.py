@@ -48,7 +48,7 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         expected = state.pop("digest")
     except Exception as error:
-        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        reason = f"it cannot be read as a checkpoint, {type(error).__name__}"
         raise UserError(f"{path} is corrupt ({reason}); {remedy}") from None
     if expected != digest(state):
         raise UserError(f"{path} is corrupt (its contents do not match its checksum); {remedy}")

@@ -96,7 +96,10 @@ def prepare(config: Config, seed_run: SeedRun) -> None:
         seed_run.outcome = _lock(config, directory)
         if seed_run.outcome is None:
             seed_run.checkpoint = checkpoint.load(directory.checkpoint, directory.name)
-            rows = seed_run.checkpoint["rows"] if seed_run.checkpoint else 0
+            state = seed_run.checkpoint
+            rows = state["rows"] if state else 0
+            if state:
+                directory.check(rows, state.get("files", {}))
             directory.cut_history(rows)  # a damaged history is found before anything starts
     except Exception as error:
         seed_run.outcome = _failure(directory, error)

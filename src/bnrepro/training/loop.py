@@ -68,6 +68,8 @@ class Trainer:
         """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
         seeds = [member.seed for member in self.members]
         self._end_here_if_it_gives_up()
+        if all(member.diverged_at is not None for member in self.members):
+            return
         if self.step == self.steps:  # killed after its last checkpoint, before its status said that it has ended
             self.look(self.step)
             self.save(self.step)

@@ -122,7 +122,8 @@ class Recorder:
             return
         self.directory.append_rows(self.member.rows[self.rows_written :])
         self.rows_written = len(self.member.rows)
-        checkpoint.save(self.directory.checkpoint, state | {"run": self.directory.name})
+        own = {"run": self.directory.name, "files": self.directory.digests()}
+        checkpoint.save(self.directory.checkpoint, state | own)
         if probes:
             self.directory.write_probes(probes)
         self.directory.update(step=state["step"], seconds=round(state["seconds"], 2), **ending)

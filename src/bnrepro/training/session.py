@@ -141,6 +141,8 @@ class Session:
         try:
             with StepProgress(title, trainer.steps, trainer.step, self.replicas.leads, self._latest_rows) as progress:
                 trainer.tick = progress.tick
+                if any(member.diverged_at is not None for member in self.members):
+                    self._save(trainer.step)  # killed between a checkpoint that has diverged and the word of it
                 trainer.train(stop)
             for seed_run, recorder in zip(self.seed_runs, self.recorders, strict=True):
                 seed_run.outcome = recorder.outcome()

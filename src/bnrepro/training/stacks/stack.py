@@ -59,6 +59,9 @@ class Stack:
         conditions = build.conditions(self.device) | {"stack": len(runs)}
         for run in runs:
             run.recorder = Recorder(run.config, run.command, run.seed_run, run.member, conditions, len(runs))
+        for run in runs:
+            if run.member.diverged_at is not None:
+                self._save(run)
         self.began = self.saved = time.monotonic()
         self.began -= self.seconds
 
