@@ -156,7 +156,6 @@ def test_what_cannot_be_asked_of_digits(runs, tmp_path, capsys):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     for main, words, said in (
         (predict.main, [run, tmp_path / "a.png", "--crops", "10"], "reads whole digits; leave --crops out"),
-        (predict.main, [tmp_path / "a.png"], "which run? name its directory before the pictures"),
         (predict.main, [run], "which pictures? name them after the run"),
         (predict.main, ["x-*", tmp_path / "a.png"], "no run is called x-*"),
         (swap_statistics.main, [run], "is a network of binary digits; choose runs of Inception or GoogLeNet"),
