@@ -17,7 +17,7 @@ from bnrepro.config.overrides import USUAL_NAMES, check, keys
 from bnrepro.config.schema import Config
 from bnrepro.data.idx import read_idx
 from bnrepro.errors import UserError
-from conftest import CONFIGS, ROOT
+from conftest import CONFIGS, ROOT, config_of
 
 MNIST = ROOT / "data" / "mnist"
 SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
@@ -79,6 +79,9 @@ def test_slips_on_the_command_line(door, arguments, message):
             "did you mean joblib? known: basic, gpu_queue, gpu_stacks, joblib, slurm, submitit_local",
         ),
         ("claims=C01", "unknown key claims"),
+        ("~training", "~training would take away what a run needs"),
+        ("experiment=null", "unknown experiment=null"),
+        ("scale=null", "unknown scale=null"),
     ],
 )
 def test_slips_in_names(words, message):
@@ -165,6 +168,20 @@ def test_prepare_data_takes_and_verifies(door, tmp_path, mnist_copy):
     line = only_line(door("prepare_data.py", "mnist", "--source", str(mnist_copy), "--root", str(tmp_path / "new")))
     assert "is truncated or not gzip" in line
     assert door("prepare_data.py", "mnist", "--root", str(tmp_path / "new")).returncode == 0  # the old ones are intact
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "message"),
+    [
+        ("figure1/bn", ["seeds=[[0]]"], "must be a plain list"),
+        ("figure2/bn_x5", ["data.classes=1"], "nothing to tell apart"),
+        ("figure2/bn_x5", ["data.pixels=1"], "must be at least 8"),
+        ("figure2/bn_x5", ["model=mlp"], "with model=mlp choose another figure="),
+    ],
+)
+def test_values_that_make_no_run(experiment, words, message):
+    with pytest.raises(UserError, match=message):
+        config_of(f"experiment={experiment}", "scale=smoke", *words)
 
 
 @pytest.fixture

@@ -120,6 +120,8 @@ def check(arguments: list[str], configs: Path) -> None:
     except OverrideParseException as error:
         raise UserError(f"cannot read the override {error.override!r}; write key=value") from None
     for override in overrides:
+        if override.is_delete():
+            raise UserError(f"{override.input_line} would take away what a run needs; give it a value instead")
         _check_key(override, configs)
         if override.is_sweep_override() and not multirun:
             raise UserError(f"{override.input_line} is several runs; add -m")
@@ -138,7 +140,7 @@ def _check_key(override: Override, configs: Path) -> None:
         known = options(configs, key)
         is_glob = isinstance(override.value(), Glob)  # it matches only what there is
         for value in [] if is_glob else typed_values(override):
-            if value not in (*known, "null"):
+            if value not in known:
                 raise UserError(f"unknown {key}={value}; {suggest(value, known)}")
     elif not re.match(r"hydra\b|scale\.", key) and key not in known_keys:
         raise UserError(f"unknown key {key}; {_suggest_key(key, known_keys + groups(configs))}")

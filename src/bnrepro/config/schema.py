@@ -40,7 +40,7 @@ class Data:
     inputs: str = one_of("raw", "standardised", "whitened", default="raw")  # of the MNIST network
     classes: int = _bounded(0, at_least=0)  # of an ImageNet-like data set, evenly spaced; 0: all
     images_per_class: int = _bounded(0, at_least=0)  # the first so many, to train and to evaluate on; 0: all
-    pixels: int = _bounded(28, at_least=1)  # width of the images that the network gets
+    pixels: int = _bounded(28, at_least=8)  # width of the images that the network gets
     # full: a new order each epoch; shards: the same examples always meet in a mini-batch
     shuffle: str = one_of("full", "shards", default="full")
     workers: int = _free(4, at_least=0)  # processes that decode images while the network trains

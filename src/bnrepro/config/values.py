@@ -50,6 +50,8 @@ def _hold_to_fields(section: Any, prefix: str = "") -> None:
             _hold_to_fields(value, f"{key}.")
         choices = field.metadata.get("choices")
         for element in value if isinstance(value, list) else [value]:
+            if isinstance(element, list):
+                raise UserError(f"configuration: {key}={value} must be a plain list")
             if choices and element not in choices:
                 raise UserError(f"configuration: {key}={element} is not one of {', '.join(map(str, choices))}")
             if isinstance(element, float) and not math.isfinite(element):

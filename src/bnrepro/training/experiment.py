@@ -118,7 +118,7 @@ def _lock(config: Config, directory: RunDirectory) -> Outcome | None:
         return None
     if config.publish and directory.ended():
         directory.publish(published_runs(config))
-    return Outcome(name, RunDirectory(record).status()["state"], f"{name}: already in {record}")
+    return Outcome(name, RunDirectory(record).status()["state"], f"{name}: already in {record}; nothing was trained")
 
 
 def _train_all(config: Config, command: str, ready: list[SeedRun], replicas: Replicas) -> None:
