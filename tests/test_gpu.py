@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from bnrepro.models.stacked_images import stack_networks
 from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
@@ -70,3 +72,24 @@ def test_a_run_on_a_gpu_resumes_and_says_that_it_is_not_bit_for_bit(environment,
     status = json.loads((only_run(runs) / "status.json").read_text())
     assert status["resumed"][0] >= 5 and status["exact_resume"] is False
     assert status["conditions"]["device"].startswith("cuda")
+
+
+@needs_gpu
+def test_the_kernels_of_a_stack_compute_what_pytorch_does():
+    """With and without normalisers, ReLUs and sigmoids, in one stack: loss, gradients and moving averages."""
+    kinds = ("figure2/bn_x5", "figure2/inception", "figure2/bn_x5_sigmoid", "figure2/inception_sigmoid")
+    configs = [config_of(f"experiment={kind}", "scale=smoke", "model.dropout=0", "model.lrn=false") for kind in kinds]
+    networks = [build.network(config, [0], torch.device("cpu"), 10) for config in configs]
+    torch.manual_seed(0)
+    images, labels = torch.randn(4, 3, 32, 32, 32), torch.randint(10, (4, 32))
+    found = {}
+    for device in ("cpu", "cuda"):
+        stack = stack_networks(networks).to(device)
+        loss = F.cross_entropy(stack(images.to(device)), labels.to(device))
+        names, parameters = zip(*stack.named_parameters(), strict=True)
+        gradients = dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+        averages = {name: buffer for name, buffer in stack.named_buffers() if "running" in name}
+        found[device] = {name: t.detach().cpu() for name, t in (gradients | averages | {"loss": loss}).items()}
+    for name, expected in found["cpu"].items():
+        error = (found["cuda"][name] - expected).norm()
+        assert error <= 1e-2 * expected.norm() + 1e-6, (name, error)
