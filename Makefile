@@ -5,6 +5,7 @@
 # make site        write the results page, site/index.html (REPOSITORY=address makes its links absolute)
 # make notebooks   execute the notebooks and write them back
 # make bench       measure speed against named peers
+# make faults      kill runs and crash them before every change on disk, and compare them with runs that nothing stops
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -12,7 +13,7 @@ READY := .venv/.ready
 
 RUNS := $(or $(BNREPRO_RUNS),runs)
 
-.PHONY: reproduce test report dashboard site notebooks bench lint clean
+.PHONY: reproduce test report dashboard site notebooks bench faults lint clean
 
 reproduce: $(READY)
 	$(BIN)/python scripts/train.py -m hydra/launcher=joblib experiment=figure1/plain,figure1/bn 'seeds=[0,1,2,3,4]'
@@ -35,6 +36,9 @@ notebooks: $(READY)
 
 bench: $(READY)
 	$(BIN)/python scripts/benchmark.py mnist
+
+faults: $(READY)
+	$(BIN)/python -W ignore tests/faults
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -34,11 +34,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; a file that has none is a `UserError`."""
+    """Read JSON; a file that is none is a `UserError`."""
     try:
-        value = json.loads(path.read_text())
+        return json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); move its directory away to run it afresh") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is not a JSON object; move its directory away to run it afresh")
-    return value

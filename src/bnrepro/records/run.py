@@ -63,8 +63,7 @@ class RunDirectory:
             return False
         except OSError as error:
             raise UserError(f"{self._lock.lock_file} cannot be locked ({error.strerror}); move it away") from None
-        for left in [*self.path.glob(".*.tmp"), *self.path.glob(".writable.*")]:
-            left.unlink(missing_ok=True)
+        _remove_litter(self.path)
         return True
 
     def release(self) -> None:
@@ -92,7 +91,10 @@ class RunDirectory:
     def status(self) -> dict[str, Any]:
         """What status.json says, or an empty dict before the run has begun."""
         path = self.path / "status.json"
-        return read_json(path) if path.exists() else {}
+        status = read_json(path) if path.exists() else {}
+        if not isinstance(status, dict):
+            raise UserError(f"{path} is not a JSON object; move its directory away to run it afresh")
+        return status
 
     def state(self) -> str:
         """As status.json has it, but ``running`` only while a live process holds the lock; at first ``not begun``."""
@@ -184,9 +186,16 @@ class RunDirectory:
         names = [name for name in RECORD_FILES if (self.path / name).exists()]
         _, different, missing = filecmp.cmpfiles(self.path, target, names, shallow=False)
         target.mkdir(parents=True, exist_ok=True)
+        _remove_litter(target)
         for name in sorted({*different, *missing}, key="status.json".__eq__):
             content = (self.path / name).read_bytes()
             write_atomically(target / name, lambda file, content=content: file.write(content))
         for name in set(RECORD_FILES) - set(names):
             (target / name).unlink(missing_ok=True)
         return target
+
+
+def _remove_litter(folder: Path) -> None:
+    """Remove what a killed process left half written."""
+    for left in [*folder.glob(".*.tmp"), *folder.glob(".writable.*")]:
+        left.unlink(missing_ok=True)

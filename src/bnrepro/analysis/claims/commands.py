@@ -81,21 +81,24 @@ def commands(parts: list[Part], experiments: dict[str, Experiment], records: Rec
 
 
 def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[str]:
-    """The commands that made these records: one line for all experiments that have the same seeds.
+    """The commands that made these records: one line for all experiments that have the same seeds and precision.
 
     Without ``seeds`` it is one line for all experiments, each of which has the seed of its own file.
     """
-    seeds_of: dict[str, set[int]] = {}
+    seeds_of: dict[tuple[str, str], set[int]] = {}
     for record in records:
-        seeds_of.setdefault(record.status["experiment"], set()).add(record.seed)
-    together: dict[tuple[int, ...], list[str]] = {}
-    for experiment, own_seeds in seeds_of.items():
-        together.setdefault(tuple(sorted(own_seeds)) if seeds else (), []).append(experiment)
+        key = record.status["experiment"], record.config["training"]["precision"]
+        seeds_of.setdefault(key, set()).add(record.seed)
+    together: dict[tuple[tuple[int, ...], str], list[str]] = {}
+    for (experiment, precision), own_seeds in seeds_of.items():
+        together.setdefault((tuple(sorted(own_seeds)) if seeds else (), precision), []).append(experiment)
     start = [*SWEEP, *([] if scale == PAPER else [f"scale={scale}"])]
-    return [
-        shlex.join([*start, _override("experiment", names), *([_override(SEED, list(chosen))] if chosen else [])])
-        for chosen, names in together.items()
-    ]
+    lines = []
+    for (chosen, precision), names in together.items():
+        words = [*start, _override("experiment", names)]
+        words += [f"training.precision={precision}"] if precision != "float32" else []
+        lines.append(shlex.join(words + ([_override(SEED, list(chosen))] if chosen else [])))
+    return lines
 
 
 def _order(item: tuple[str, list[Any]]) -> tuple[bool, bool, str]:
