@@ -1,7 +1,8 @@
 """The first steps of one committed run of each experiment, trained again, give the committed numbers.
 
 On the kind of machine that a record comes from they are the same to the last digit that it keeps. Elsewhere losses
-agree within 1e-5, as far as the network does not amplify the rounding of another processor.
+agree within 1e-5, as far as the network does not amplify the rounding of another processor. Of a record from a GPU the
+first loss is compared: products are rounded to TF32 there, and dropout draws other numbers.
 """
 
 import csv
@@ -34,12 +35,16 @@ HERE = {"torch": torch.__version__, "threads": 1, "device": "cpu"}
 
 
 def one_of_each_experiment() -> dict[str, Path]:
-    """The first record of each experiment that has a row early enough."""
+    """The first record of each experiment that has a row early enough; one from a GPU if there is no other."""
     records: dict[str, Path] = {}
-    for path in sorted(ROOT.glob("results/**/runs/[!.]*/metrics.csv")):
+    for path in sorted(ROOT.glob("results/**/runs/[!.]*/metrics.csv"), key=lambda path: (of_a_gpu(path.parent), path)):
         if early_rows(path.parent):
             records.setdefault(json.loads((path.parent / "status.json").read_text())["experiment"], path.parent)
     return records
+
+
+def of_a_gpu(record: Path) -> bool:
+    return "gpu" in json.loads((record / "status.json").read_text()).get("conditions", {})
 
 
 def early_rows(record: Path) -> list[dict[str, float]]:
@@ -110,12 +115,15 @@ def test_first_steps_are_those_of_the_record(experiment, tmp_path):
     except UserError as error:
         pytest.skip(str(error))
     exact = same_kind_of_machine(status)
-    evaluated = exact or not amplifies(config)
+    evaluated = exact or not (amplifies(config) or of_a_gpu(record))
+    tolerance = 1e-5
+    if of_a_gpu(record):
+        tolerance = 0.15 if config.model.dropout else 2e-3
     committed = early_rows(record) if evaluated else early_rows(record)[:1]
     again = trained_again(record, config, len(committed), evaluated, tmp_path)
     assert len(again) == len(committed)
     for mine, theirs in zip(again, committed, strict=True):
         compared = mine.keys() - {"seconds"} if exact else [name for name in mine if name.endswith("/loss")]
         for name in compared:
-            expected = theirs[name] if exact else pytest.approx(theirs[name], rel=1e-5)
+            expected = theirs[name] if exact else pytest.approx(theirs[name], rel=tolerance)
             assert mine[name] == expected, f"{name} at step {mine['step']}"
