@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnrepro.models import ports, registered
-from bnrepro.models.convolution import average_pool, halved, max_pool
+from bnrepro.models.convolution import AveragePool, MaxPool, halved
 
 # Row by row: 1x1, 3x3 reduce, 3x3, double reduce, double, pool projection (0: none), input channels.
 PORT = {
@@ -107,14 +107,14 @@ def test_the_ports_weights_give_its_outputs():
 
 def test_paddings_of_pools():
     x = torch.arange(16.0).view(1, 1, 4, 4)
-    assert max_pool(x, 2, "left")[0, 0].tolist() == [[5, 7], [13, 15]]  # windows from -1 to 1 and from 1 to 3
-    assert max_pool(x, 2, "caffe")[0, 0].tolist() == [[10, 11], [14, 15]]  # from 0 to 2 and from 2 to 4
-    assert average_pool(x, "left")[0, 0, 0, 0] == (0 + 1 + 4 + 5) / 4
-    assert average_pool(x, "caffe")[0, 0, 0, 0] == pytest.approx((0 + 1 + 4 + 5) / 9)
+    assert MaxPool(2, "left")(x)[0, 0].tolist() == [[5, 7], [13, 15]]  # windows from -1 to 1 and from 1 to 3
+    assert MaxPool(2, "caffe")(x)[0, 0].tolist() == [[10, 11], [14, 15]]  # from 0 to 2 and from 2 to 4
+    assert AveragePool("left")(x)[0, 0, 0, 0] == (0 + 1 + 4 + 5) / 4
+    assert AveragePool("caffe")(x)[0, 0, 0, 0] == pytest.approx((0 + 1 + 4 + 5) / 9)
     for padding in ("left", "caffe"):
-        assert torch.equal(max_pool(x, 1, padding), F.max_pool2d(x, 3, 1, 1))
+        assert torch.equal(MaxPool(1, padding)(x), F.max_pool2d(x, 3, 1, 1))
         for size in range(2, 9):
-            assert max_pool(torch.zeros(1, 1, size, size), 2, padding).shape[2] == halved(size, padding)
+            assert MaxPool(2, padding)(torch.zeros(1, 1, size, size)).shape[2] == halved(size, padding)
 
 
 def test_every_network_takes_caffes_padding_and_no_other():

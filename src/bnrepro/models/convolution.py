@@ -1,9 +1,8 @@
 """What the convolutional networks are made of: convolution, normaliser, nonlinearity; stems; auxiliary heads."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,31 +20,32 @@ NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
 POOL_PADDINGS = ("left", "caffe")
 
 
-def max_pool(x: Tensor, stride: int, padding: str) -> Tensor:
+class MaxPool(nn.Module):
     """3x3, one of `POOL_PADDINGS`: ``caffe`` does not pad where the stride is 2, and its last window may be cut off."""
-    if x.dim() > 4:  # of several networks, see `bnrepro.models.stacked_images`
-        return max_pool(x.flatten(0, -4), stride, padding).unflatten(0, x.shape[:-3])
-    if stride == 2 and padding == "caffe":
-        return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)
-    return F.max_pool2d(x, 3, stride, 1)
+
+    def __init__(self, stride: int, padding: str):
+        super().__init__()
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 2 and self.padding == "caffe":
+            return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)
+        return F.max_pool2d(x, 3, self.stride, 1)
 
 
-@cache
-def _averages(size: int, padding: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """What `average_pool` does to a flattened map, as a matrix: on a GPU a product takes a fifth of the pool's time."""
-    pixels = torch.eye(size * size, dtype=dtype, device=device).view(-1, 1, size, size)
-    return average_pool(pixels, padding).flatten(1)
-
-
-def average_pool(x: Tensor, padding: str) -> Tensor:
+class AveragePool(nn.Module):
     """3x3 of stride 1. The zeros of the padding count in ``caffe``, and not in ``left``."""
-    if x.dim() > 4:
-        return (x.flatten(-2) @ _averages(x.shape[-1], padding, x.dtype, x.device)).view(x.shape)
-    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=padding == "caffe")
+
+    def __init__(self, padding: str):
+        super().__init__()
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=self.padding == "caffe")
 
 
 def halved(size: int, padding: str) -> int:
-    """The width that `max_pool` of stride 2 leaves."""
+    """The width that `MaxPool` of stride 2 leaves."""
     return size // 2 if padding == "caffe" else (size + 1) // 2
 
 
@@ -126,14 +126,15 @@ class Stem(nn.Module):
         super().__init__()
         first, out = build.channels(64), build.channels(192)
         self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
-        self.pool_padding = build.pool_padding
-        size = halved(self.conv1.size_out, self.pool_padding)
+        self.pool1 = MaxPool(2, build.pool_padding)
+        size = halved(self.conv1.size_out, build.pool_padding)
         self.lrn1 = LocalResponseNorm(first, alpha=lrn) if lrn else nn.Identity()
         self.conv2_reduce = ConvUnit(first, first, 1, size, build)
         self.conv2 = ConvUnit(first, out, 3, size, build)
         self.lrn2 = LocalResponseNorm(out, alpha=lrn) if lrn else nn.Identity()
         self.last_stride = {8: 2, 4: 1}[reduction]
-        self.size_out = halved(size, self.pool_padding) if self.last_stride == 2 else size
+        self.pool2 = MaxPool(self.last_stride, build.pool_padding)
+        self.size_out = halved(size, build.pool_padding) if self.last_stride == 2 else size
         self.first_channels, self.channels_out = first, out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,9 +143,9 @@ class Stem(nn.Module):
     def forward_intermediates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The maps at a half and at a quarter of the image's width, and the output."""
         half = self.conv1(x)
-        x = self.lrn1(max_pool(half, 2, self.pool_padding))
+        x = self.lrn1(self.pool1(half))
         quarter = self.lrn2(self.conv2(self.conv2_reduce(x)))
-        return half, quarter, max_pool(quarter, self.last_stride, self.pool_padding)
+        return half, quarter, self.pool2(quarter)
 
 
 class AuxiliaryHead(nn.Module):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem, halved, max_pool
+from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, MaxPool, NormLayer, Stem, halved
 from bnrepro.models.trunk import Trunk
 
 
@@ -41,8 +41,10 @@ class GoogLeNetModule(nn.Module):
     def __init__(self, into: int, row: Row, size: int, build: Build):
         super().__init__()
         c = build.channels
-        self.stride, self.pool_padding = 2 if row.pool_before else 1, build.pool_padding
-        size = halved(size, self.pool_padding) if row.pool_before else size
+        self.stride = 2 if row.pool_before else 1
+        self.pool_before = MaxPool(2, build.pool_padding) if row.pool_before else nn.Identity()
+        self.pool = MaxPool(1, build.pool_padding)
+        size = halved(size, build.pool_padding) if row.pool_before else size
         self.one = ConvUnit(into, c(row.one), 1, size, build)
         self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
         self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build)
@@ -53,12 +55,11 @@ class GoogLeNetModule(nn.Module):
         self.channels_out = c(row.one) + c(row.three) + c(row.five) + c(row.projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 2:
-            x = max_pool(x, 2, self.pool_padding)
+        x = self.pool_before(x)
         one = self.one(x)
         three = self.three(self.three_reduce(x))
         five = self.five(self.five_reduce(x))
-        pooled = self.projection(max_pool(x, 1, self.pool_padding))
+        pooled = self.projection(self.pool(x))
         return torch.cat([one, three, five, pooled], dim=1)
 
 

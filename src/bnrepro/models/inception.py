@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, NormLayer, Stem, average_pool, max_pool
+from bnrepro.models.convolution import AuxiliaryHead, AveragePool, Build, ConvUnit, MaxPool, NormLayer, Stem
 from bnrepro.models.trunk import Trunk
 
 
@@ -51,7 +51,8 @@ class InceptionModule(nn.Module):
         self.double_reduce = ConvUnit(into, c(row.double_reduce), 1, size, build)
         self.double1 = ConvUnit(c(row.double_reduce), c(row.double), 3, size, build)
         self.double2 = ConvUnit(c(row.double), c(row.double), 3, size, build, row.stride)
-        self.pool, self.stride, self.pool_padding = row.pool, row.stride, build.pool_padding
+        self.stride = row.stride
+        self.pool = AveragePool(build.pool_padding) if row.pool == "avg" else MaxPool(row.stride, build.pool_padding)
         self.projection = ConvUnit(into, c(row.projection), 1, size, build) if row.projection else None
         self.size_out = self.three.size_out
         self.channels_out = c(row.one) + c(row.three) + c(row.double) + (c(row.projection) or into)
@@ -62,10 +63,7 @@ class InceptionModule(nn.Module):
             branches.append(self.one(x))
         branches.append(self.three(self.three_reduce(x)))
         branches.append(self.double2(self.double1(self.double_reduce(x))))
-        if self.pool == "avg":
-            pooled = average_pool(x, self.pool_padding)
-        else:
-            pooled = max_pool(x, self.stride, self.pool_padding)
+        pooled = self.pool(x)
         if self.projection is not None:
             pooled = self.projection(pooled)
         branches.append(pooled)
