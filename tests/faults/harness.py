@@ -25,7 +25,7 @@ SCENARIOS = {
     "the network of Figure 1": ("experiment=figure1/bn", *SMOKE),
     "published": ("experiment=figure1/bn", "publish=true", *SMOKE),
     "diverging": ("experiment=figure1/plain", "model.nonlinearity=relu", "optimizer.base_lr=1e4", *SMOKE),
-    "Inception": ("experiment=figure2/bn_x5", "probe=none", "evaluation.population_batches=2", *SMOKE),
+    "Inception": ("experiment=figure2/bn_x5", "probe.batches=1", "evaluation.population_batches=2", *SMOKE),
 }
 
 

@@ -125,9 +125,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        for folder in (options.results, options.records):
-            if folder and not str(folder).startswith("wandb:") and not folder.is_dir():
-                raise UserError(f"{folder} is not a folder")
+        if options.results.exists() and not options.results.is_dir():
+            raise UserError(f"{options.results} is not a folder")
+        if options.records and not str(options.records).startswith("wandb:") and not options.records.is_dir():
+            raise UserError(f"{options.records} is not a folder")
         reports, runs = _parsed(options.words)
         options.records = options.records or runs
         if options.beside and not (reports and set(reports) <= set(OPEN)):
