@@ -110,7 +110,7 @@ def test_what_can_share_a_stack():
 
     assert of("experiment=figure2/bn_x5") == of("experiment=figure2/tune_bn", "init.beta=1", "optimizer.base_lr=0.1")
     plain, per_activation = of("experiment=figure2/inception"), of("experiment=figure4/member6")
-    assert of("experiment=figure2/bn_x5_sigmoid").shared == plain.shared == per_activation.shared
+    assert of("experiment=figure2/bn_x5_sigmoid").shared == plain.shared != per_activation.shared
     assert not plain.norm and per_activation.norm != of("experiment=figure2/bn_x5").norm
     for words in (("experiment=figure1/bn",), ("experiment=googlenet/bn",)):
         with pytest.raises(UserError, match="use hydra/launcher=joblib"):

@@ -44,8 +44,9 @@ def kind(config: Config) -> Kind:
     model = replace(config.model, dropout=0.0, lrn=False, lrn_alpha=0.0, nonlinearity="")
     data = replace(config.data, shuffle="", split="")
     own = config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches
+    last = config.norm.last  # of per-activation normalisers there is one a position, of biases one a channel
     norm = "" if config.norm.name == "none" else repr(config.norm)
-    return Kind(repr((config.device, model, data, own)), norm)
+    return Kind(repr((config.device, model, data, own, last)), norm)
 
 
 class DataSets:
