@@ -1,7 +1,6 @@
 """A stack of runs that stand at the same step: trained by CUDA graphs, evaluated together, each with its own record."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any
 
@@ -16,17 +15,16 @@ from bnrepro.models.stacked_images import own_state, stack_networks, stacked_nam
 from bnrepro.records.provenance import now
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
-from bnrepro.training.accuracy import accuracy_of
-from bnrepro.training.population import batch_norms, moving_average, population_statistics
+from bnrepro.training.population import batch_norms, moving_average
 from bnrepro.training.recorder import Recorder
 from bnrepro.training.sgd import decayed
 from bnrepro.training.stacks.descent import Descent
+from bnrepro.training.stacks.evaluation import evaluated, evaluated_by_population
 from bnrepro.training.stacks.inside import measured
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.streams import Streams
 
 WARM_UP = 3  # steps before a graph is captured, whose effects are undone
-Values = list[dict[str, float]]  # of each network
 
 
 class Stack:
@@ -161,12 +159,12 @@ class Stack:
         looking = [k for k, run in enumerate(self.runs) if not run.over and self.step in run.looks]
         ending = [k for k in looking if self.runs[k].ends_at(self.step)]
         with moving_average(self.model):
-            averaged = self._evaluated()
+            averaged = evaluated(self.model, self.runs)
         for k in looking:
             self._measure_inside(self.runs[k], k)
             self.runs[k].add_row(self.step, self.seconds, averaged[k])
         if ending:
-            by_population, statistics = self._by_population(ending)
+            by_population, statistics = evaluated_by_population(self.model, self.runs)
         for k in ending:
             run = self.runs[k]
             own, names = averaged[k], []
@@ -193,36 +191,6 @@ class Stack:
                 run.member.diverged_at = self.step - len(own) + int((~own.isfinite()).int().argmax()) + 1
             elif not sound[k]:
                 run.member.diverged_at = self.step
-
-    @torch.no_grad()
-    def _evaluated(self) -> Values:
-        """Loss and accuracies of each network on the held-out images of its data set."""
-        measures = {name: values.tolist() for name, values in accuracy_of(self._judged()).items()}
-        return [{name: values[k] for name, values in measures.items()} for k in range(len(self.runs))]
-
-    def _judged(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits (S, classes, N) and labels (S, N); the data sets of a stack hold out equally many images."""
-        by_split = {run.config.data.split: run.data for run in self.runs}
-        which = [list(by_split).index(run.config.data.split) for run in self.runs]
-        for batches in zip(*(source.evaluation_batches() for source in by_split.values()), strict=True):
-            images = torch.stack([images.transpose(0, 1) for images, _ in batches])
-            labels = torch.stack([labels for _, labels in batches])
-            yield self.model(images[which]), labels[which]
-
-    def _by_population(self, ending: list[int]) -> tuple[Values, dict[str, Tensor]]:
-        """Values with the statistics of Alg. 2, and these, of the networks whose runs end."""
-        batches = self.runs[ending[0]].config.evaluation.population_batches
-        with population_statistics(self.model, self._population(batches)):
-            return self._evaluated(), {name: buffer.cpu().clone() for name, buffer in self.model.named_buffers()}
-
-    def _population(self, batches: int) -> Iterator[Tensor]:
-        streams = Streams([run.data for run in self.runs], [0] * len(self.runs), "population")
-        for batch in range(batches):
-            if batch % CHUNK == 0:
-                streams.load(batch // CHUNK)
-            yield streams.batch()[0]
-            streams.step.add_(1)
-        streams.close()
 
     def _measure_inside(self, run: StackedRun, k: int) -> None:
         if self.step not in run.probe_steps or self.step in run.probe.taken:
