@@ -5,7 +5,7 @@ from torch import nn
 
 from bnrepro.config.schema import Evaluation
 from bnrepro.layers import build_norm
-from bnrepro.layers.fold import fold
+from bnrepro.models.folded import fold
 from bnrepro.models.mlp import MLP
 from bnrepro.training.accuracy import accuracy_of
 from bnrepro.training.look import Look

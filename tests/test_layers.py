@@ -9,9 +9,9 @@ from bnrepro.errors import UserError
 from bnrepro.layers import build_norm, norm_names
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.bn_reference import BatchNormTransform, ReferenceBatchNorm
-from bnrepro.layers.fold import fold
 from bnrepro.layers.per_activation import PerActivationBatchNorm
 from bnrepro.layers.sync import SynchronisedBatchNorm
+from bnrepro.models.folded import fold
 from norms import NO_EPS, randn, trained_a_little
 
 EPS = 1e-5

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnrepro.models import ports, registered
-from bnrepro.models.convolution import AveragePool, MaxPool, halved
+from bnrepro.models.convolution import AveragePool, MaxPool
 
 # Row by row: 1x1, 3x3 reduce, 3x3, double reduce, double, pool projection (0: none), input channels.
 PORT = {
@@ -114,7 +114,7 @@ def test_paddings_of_pools():
     for padding in ("left", "caffe"):
         assert torch.equal(MaxPool(1, padding)(x), F.max_pool2d(x, 3, 1, 1))
         for size in range(2, 9):
-            assert MaxPool(2, padding)(torch.zeros(1, 1, size, size)).shape[2] == halved(size, padding)
+            assert MaxPool(2, padding)(torch.zeros(1, 1, size, size)).shape[2] == MaxPool(2, padding).size_out(size)
 
 
 def test_every_network_takes_caffes_padding_and_no_other():

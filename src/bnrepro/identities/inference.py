@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from bnrepro.identities.common import EPS, Numbers, difference, generator, randn, relative_difference
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
-from bnrepro.layers.fold import fold
-from bnrepro.models.folded import folded
+from bnrepro.models.folded import fold, folded
 from bnrepro.models.inception import Inception
 from bnrepro.models.mlp import MLP
 from bnrepro.training.population import batch_norms, population_statistics

@@ -1,4 +1,6 @@
-"""Batch normalisation at PyTorch's speed: `torch.nn.BatchNorm` without its fixed number of axes."""
+"""Batch normalisation at PyTorch's speed: `torch.nn.BatchNorm2d` for inputs of any number of axes."""
+
+from typing import Self
 
 import torch
 import torch.fx
@@ -7,30 +9,14 @@ from torch import Tensor, nn
 
 from bnrepro.layers.registry import register
 
-HALF = (torch.bfloat16, torch.float16)
-
 
 def widened(x: Tensor) -> Tensor:
-    """x in a precision that moments can be taken in: at least float32."""
-    return x.float() if x.dtype in HALF else x
-
-
-def pooled_axes(x: Tensor) -> list[int]:
-    """Axes of (N, C, *) that a feature's statistics are over: all but the second."""
-    return [axis for axis in range(x.dim()) if axis != 1]
-
-
-def unbiased(variance: Tensor, m: int) -> Tensor:
-    """Bessel's correction of a biased variance of m values."""
-    return variance * m / (m - 1)
+    """Return values of half precision as float32, in which moments can be taken, and all others as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def check_axes(x: Tensor) -> None:
-    """Refuse anything but (N, C, *).
-
-    Raises:
-        ValueError: fewer than two axes.
-    """
+    """Raise a ValueError for anything but (N, C, *)."""
     if x.dim() < 2:
         raise ValueError(f"expected (N, C, *), got {list(x.shape)}")
 
@@ -38,21 +24,25 @@ def check_axes(x: Tensor) -> None:
 class BatchNorm(nn.BatchNorm2d):
     """Paper Alg. 1 over (N, C, *): mean and biased variance of each feature over all the other axes.
 
-    Dense activations (N, C) give statistics over m = N values; maps (N, C, H, W) give m' = N*H*W with one gamma and
-    beta a map (Sec. 3.2). In training mode the batch's own statistics are used and a moving average of the mean and the
-    unbiased variance is kept; in evaluation mode the stored statistics make a fixed affine map (Alg. 2).
+    Dense activations (N, C) give statistics over m = N values. Maps (N, C, H, W) give m' = N*H*W, with one gamma and
+    one beta per map (Sec. 3.2). Training mode uses the statistics of the batch and keeps moving averages of the mean
+    and of the unbiased variance. Evaluation mode is a fixed affine map with the stored statistics (Alg. 2).
 
-    It is a `torch.nn.BatchNorm2d` by class alone: tools look for that class when they freeze or convert normalisers.
+    The class derives from `torch.nn.BatchNorm2d` because tools look for that class to freeze or convert normalisers.
 
-    A constant channel gives beta only up to rounding, as in PyTorch: in float32 one of 1e4 everywhere is 0.03 off at
-    eps = 1e-5, because the kernel computes x scale + (beta - mean scale).
+    A constant channel gives beta only up to rounding, as in PyTorch (docs/choices.md).
     """
+
+    @classmethod
+    def build(cls, num_features: int, *, spatial: tuple[int, ...], eps: float, ema_decay: float, affine: bool) -> Self:
+        """Build the layer for `build_norm`. PyTorch's momentum is the share of the new value."""
+        return cls(num_features, eps=eps, momentum=1 - ema_decay, affine=affine)
 
     def _check_input_dim(self, x: Tensor) -> None:
         check_axes(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """PyTorch's own; a symbolic trace keeps the layer whole, as it keeps PyTorch's, so that it keeps its modes."""
+        """Normalise. A symbolic trace keeps the layer as one node, as it keeps PyTorch's own, with both its modes."""
         if not torch.jit.is_scripting():
             if isinstance(x, torch.fx.Proxy):
                 return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})
@@ -64,37 +54,20 @@ class BatchNorm(nn.BatchNorm2d):
         return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, self.momentum, self.eps)
 
     @torch.no_grad()
-    def moments(self, x: Tensor) -> tuple[Tensor, Tensor, int]:
-        """Mean and biased variance of a mini-batch (N, C, *), each (C,), and m, the number of values behind each.
-
-        They are constants to the gradient, for normalisers here that compute their own statistics.
-
-        Raises:
-            ValueError: fewer than two axes.
-        """
-        self._check_input_dim(x)
-        variance, mean = torch.var_mean(widened(x), pooled_axes(x), correction=0)
-        return mean, variance, x.numel() // self.num_features
-
-    @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, m: int) -> None:
-        """Move the running mean and the unbiased running variance; ``momentum=None`` averages all batches alike.
+        """Move the running statistics towards the mean and biased variance of a batch, each taken over m values.
 
-        A layer without running statistics, as `torch.func.replace_all_batch_norm_modules_` leaves it, moves nothing.
-
-        Raises:
-            ValueError: a single value has no unbiased variance.
+        ``momentum=None`` gives the plain average over all batches. A layer that does not track statistics, as
+        `torch.func.replace_all_batch_norm_modules_` leaves it, keeps nothing.
         """
-        if m < 2:
+        if m < 2:  # a single value has no unbiased variance
             raise ValueError("expected more than one value of each feature in training")
-        if self.running_mean is None:
+        if not self.track_running_stats:
             return
         self.num_batches_tracked += 1
         weight = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), weight)
-        self.running_var.lerp_(unbiased(variance, m).to(self.running_var.dtype), weight)
+        self.running_var.lerp_((variance * m / (m - 1)).to(self.running_var.dtype), weight)
 
 
-@register("bn")
-def _build(num_features, *, spatial, eps, ema_decay, affine):
-    return BatchNorm(num_features, eps=eps, momentum=1 - ema_decay, affine=affine)
+register("bn")(BatchNorm.build)

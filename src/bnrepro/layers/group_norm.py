@@ -1,7 +1,4 @@
-"""Group normalisation (Wu & He 2018, arXiv:1803.08494): each example by the statistics of its own features, in groups.
-
-It has no running statistics and does the same in training and in evaluation.
-"""
+"""Group normalisation (Wu & He 2018, arXiv:1803.08494): each example by the statistics of groups of its features."""
 
 import math
 
@@ -12,13 +9,13 @@ from torch import Tensor, nn
 from bnrepro.errors import UserError
 from bnrepro.layers.registry import register
 
-FEWEST_VALUES = 4  # in a group, our choice: a single value always becomes 0, and two become +-1
+FEWEST_VALUES = 4  # per group, our choice: a single value always becomes 0, and two become +-1
 
 
 def divide(features: int, groups: int, positions: int = 1) -> int:
-    """The number of groups: the largest divisor of ``features`` that is at most ``groups`` and leaves enough values.
+    """Return the largest divisor of ``features`` that is at most ``groups`` and leaves enough values in each group.
 
-    Each group has at least `FEWEST_VALUES` values, over all its features and positions. One group may have fewer.
+    A group needs `FEWEST_VALUES` values over all its features and positions. A single group may have fewer.
     """
     allowed = (g for g in range(min(groups, features), 1, -1) if features // g * positions >= FEWEST_VALUES)
     return next((g for g in allowed if features % g == 0), 1)
@@ -27,15 +24,15 @@ def divide(features: int, groups: int, positions: int = 1) -> int:
 class GroupNorm(nn.Module):
     """Mean and biased variance of each example over each group of features, and over all positions of maps.
 
-    Each feature has its own gamma and beta, as in the paper. For S networks side by side, whose features are
-    concatenated, ``stack`` is S, and no group reaches over two networks.
+    It has no running statistics and does the same in training and in evaluation. Each feature has its own gamma and
+    beta. ``stack`` is the number of networks whose features are concatenated; no group reaches over two of them.
 
-    The default of 32 groups is the paper's and timm's. timm's layer raises an error where 32 does not
-    divide the features; here the number of groups then falls to a divisor, such as 24 for 48 features (see `divide`).
+    The default of 32 groups is the paper's and timm's. timm's layer raises an error where 32 does not divide the
+    features. Here the number of groups falls to a divisor, such as 24 for 48 features (see `divide`).
 
     Args:
-        num_features: C of activations (N, C) or (N, C, H, W); of a stack S * C.
-        groups: the most groups that a network may have.
+        num_features: C of activations (N, C) or (N, C, H, W), over all networks of a stack.
+        groups: the largest number of groups in one network.
         positions: H * W; 1 for dense activations.
         eps: added to the variance, inside the square root.
         affine: learn gamma and beta.
@@ -50,7 +47,7 @@ class GroupNorm(nn.Module):
 
     @property
     def groups(self) -> int:
-        """The number of groups, those of all networks of a stack together."""
+        """The number of groups of all networks together."""
         return self.stack * divide(self.num_features // self.stack, self.most_groups, self.positions)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from bnrepro.layers.registry import register
 
 
 class LayerNorm(GroupNorm):
-    """Mean and biased variance of each example over C, of maps (N, C, H, W) over C, H and W (Eq. 3).
+    """Mean and biased variance of each example over C, or over C, H and W of maps (Eq. 3).
 
-    gamma and beta are one a feature, so that they do not depend on the size of a map.
+    Each feature has one gamma and one beta, so that they do not depend on the size of a map.
     """
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True):

@@ -1,4 +1,4 @@
-"""Per-activation ("non-convolutional") batch normalisation, which Sec. 4.2.3 uses in some ensemble members."""
+"""Per-activation ("non-convolutional") batch normalisation, which some ensemble members of Sec. 4.2.3 use."""
 
 import math
 
@@ -9,9 +9,9 @@ from bnrepro.layers.registry import register
 
 
 class PerActivationBatchNorm(BatchNorm):
-    """Own statistics, gamma and beta for each channel *and* position of (N, C, *spatial); m = N only.
+    """Own statistics, gamma and beta for each channel *and* position of (N, C, *spatial), so that m = N.
 
-    For a dense layer (no ``spatial``) it is `BatchNorm` itself.
+    For a dense layer ``spatial`` is empty, and it is `BatchNorm` itself.
     """
 
     def __init__(self, num_features: int, spatial: tuple[int, ...], **kwargs):

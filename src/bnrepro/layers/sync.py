@@ -1,14 +1,14 @@
-"""Batch normalisation whose mini-batch is that of all replicas together; an option, the paper's is each its own."""
+"""Batch normalisation over the mini-batches of all replicas together. It is an option: the paper's are separate."""
 
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm, check_axes, pooled_axes, widened
+from bnrepro.layers.batch_norm import BatchNorm, check_axes, widened
 
 
 class _SumOverReplicas(Function):
-    """The sum of all replicas' x. Each replica's loss depends on every x, so gradients are summed in the same way."""
+    """The sum of x over all replicas. The loss of each replica depends on every x, so gradients are summed as well."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -18,20 +18,20 @@ class _SumOverReplicas(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
-        return _SumOverReplicas.apply(grad.contiguous())  # and not in place: this sum has a derivative too
+        return _SumOverReplicas.apply(grad.contiguous())  # an operation of autograd, so that it has a derivative too
 
 
 class SynchronisedBatchNorm(BatchNorm):
-    """Alg. 1 over (R*N, C, *), where each of R replicas holds N; gradients flow through the shared statistics.
+    """Alg. 1 over (R*N, C, *), where each of R replicas holds N examples; gradients pass the shared statistics.
 
-    `torch.nn.SyncBatchNorm` does the same and runs on GPUs only. Alone it is `BatchNorm`.
+    `torch.nn.SyncBatchNorm` does the same but runs on GPUs only. With one process it is `BatchNorm`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized():
             return super().forward(x)
         check_axes(x)
-        wide, axes = widened(x), pooled_axes(x)
+        wide, axes = widened(x), [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
         m = dist.get_world_size() * x.numel() // self.num_features
         mean = _SumOverReplicas.apply(wide.sum(axes)) / m
@@ -45,7 +45,7 @@ class SynchronisedBatchNorm(BatchNorm):
 
 
 def synchronise(model: nn.Module) -> nn.Module:
-    """Turn every `BatchNorm` of a network into a synchronised one, parameters and buffers kept."""
+    """Turn every `BatchNorm` of a network into a synchronised one, with its parameters and buffers."""
     for module in model.modules():
         if type(module) is BatchNorm:
             module.__class__ = SynchronisedBatchNorm

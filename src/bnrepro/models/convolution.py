@@ -1,6 +1,7 @@
-"""What the convolutional networks are made of: convolution, normaliser, nonlinearity; stems; auxiliary heads."""
+"""The parts of the convolutional networks: convolution, normaliser, nonlinearity; pools; stem; auxiliary head."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch.nn.functional as F
@@ -13,67 +14,74 @@ NormLayer = Callable[..., nn.Module | None]  # norm_layer(channels, spatial=(h, 
 NONLINEARITIES: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
-    "leaky_relu": partial(nn.LeakyReLU, 0.5),  # of a slope so large that little of a ReLU's bend is left
+    "leaky_relu": partial(nn.LeakyReLU, 0.5),  # such a large slope leaves little of a ReLU's bend
 }
-
-
 POOL_PADDINGS = ("left", "caffe")
 
 
-class MaxPool(nn.Module):
-    """3x3, one of `POOL_PADDINGS`: ``caffe`` does not pad where the stride is 2, and its last window may be cut off."""
+class MaxPool(nn.MaxPool2d):
+    """3x3. With the padding ``caffe`` a pool of stride 2 is not padded, and its last window may be cut off."""
 
     def __init__(self, stride: int, padding: str):
-        super().__init__()
-        self.stride, self.padding = stride, padding
+        unpadded = stride == 2 and padding == "caffe"
+        super().__init__(3, stride, padding=0 if unpadded else 1, ceil_mode=unpadded)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 2 and self.padding == "caffe":
-            return F.max_pool2d(x, 3, 2, 0, ceil_mode=True)
-        return F.max_pool2d(x, 3, self.stride, 1)
+    def size_out(self, size: int) -> int:
+        """Return the width of the output for an input of this width."""
+        return size // 2 if self.ceil_mode else (size - 1) // self.stride + 1
 
 
-class AveragePool(nn.Module):
-    """3x3 of stride 1. The zeros of the padding count in ``caffe``, and not in ``left``."""
+class AveragePool(nn.AvgPool2d):
+    """3x3 with stride 1. The zeros of the padding count in ``caffe`` and do not count in ``left``."""
 
     def __init__(self, padding: str):
-        super().__init__()
-        self.padding = padding
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=self.padding == "caffe")
+        super().__init__(3, 1, padding=1, count_include_pad=padding == "caffe")
 
 
-def halved(size: int, padding: str) -> int:
-    """The width that `MaxPool` of stride 2 leaves."""
-    return size // 2 if padding == "caffe" else (size + 1) // 2
+@dataclass(frozen=True)
+class Build:
+    """The choices that all units of a network share.
 
+    Args:
+        norm: builds a normaliser, or None.
+        nonlinearity: a key of `NONLINEARITIES`.
+        width: multiplies the channels of every row of the paper's table.
+        placement: of the normaliser, see `bnrepro.models.placement`.
+        pool_padding: one of `POOL_PADDINGS`.
+    """
 
-def classifier(features: int, classes: int, like: Tensor | None = None) -> nn.Module:
-    """A linear layer with the device and precision of ``like``; for 0 classes the features themselves."""
-    if classes == 0:
-        return nn.Identity()
-    options = {} if like is None else {"device": like.device, "dtype": like.dtype}
-    return nn.Linear(features, classes, **options)
+    norm: NormLayer
+    nonlinearity: str
+    width: float
+    placement: str = "before"
+    pool_padding: str = "left"
+
+    def __post_init__(self) -> None:
+        if self.pool_padding not in POOL_PADDINGS:
+            raise ValueError(f"pool_padding={self.pool_padding} is not one of {', '.join(POOL_PADDINGS)}")
+
+    def channels(self, printed: int) -> int:
+        """Return a printed number of channels at this width."""
+        return round(printed * self.width)
 
 
 class ConvUnit(nn.Sequential):
-    """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2), or these two the other way round.
+    """x = Wu (+ b), then the normaliser, then the nonlinearity (Sec. 3.2), or these two in the other order.
 
-    The bias goes where a normaliser follows it (see `bnrepro.models.placement`).
+    The convolution is padded so that stride 1 keeps the size. There is a bias unless a normaliser follows directly.
 
     Args:
         into: input channels.
         out: output channels.
-        kernel: its width, odd; padded so that stride 1 keeps the size.
-        size: width of the (square) input map; `size_out` is that of the output.
-        build: how to normalise and which nonlinearity.
+        kernel: its width, odd.
+        size: width of the square input map; `size_out` is the width of the output.
+        build: the normaliser and the nonlinearity.
         stride: of the convolution.
-        separable: with a multiplier k the convolution is a depthwise one of k filters a channel and a 1x1 one.
+        separable: with a multiplier k the convolution is a depthwise one of k filters per channel and a 1x1 one.
     """
 
     def __init__(
-        self, into: int, out: int, kernel: int, size: int, build: "Build", stride: int = 1, separable: int | None = None
+        self, into: int, out: int, kernel: int, size: int, build: Build, stride: int = 1, separable: int | None = None
     ):
         super().__init__()
         self.size_out = (size - 1) // stride + 1
@@ -86,40 +94,11 @@ class ConvUnit(nn.Sequential):
         complete(self, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
 
 
-class Build:
-    """The choices that every unit of a network shares.
-
-    Args:
-        norm: builds a normaliser, or None.
-        nonlinearity: a key of `NONLINEARITIES`.
-        width: multiplies the channels of every row of the paper's table.
-        placement: of the normaliser, see `bnrepro.models.placement`.
-        pool_padding: one of `POOL_PADDINGS`.
-    """
-
-    def __init__(
-        self,
-        norm: NormLayer,
-        nonlinearity: str,
-        width: float,
-        placement: str = "before",
-        pool_padding: str = "left",
-    ):
-        if pool_padding not in POOL_PADDINGS:
-            raise ValueError(f"pool_padding={pool_padding} is not one of {', '.join(POOL_PADDINGS)}")
-        self.norm, self.nonlinearity, self.width, self.placement = norm, nonlinearity, width, placement
-        self.pool_padding = pool_padding
-
-    def channels(self, printed: int) -> int:
-        """A printed number of channels at this width."""
-        return round(printed * self.width)
-
-
 class Stem(nn.Module):
     """The rows above the first Inception module, the same in both papers.
 
     7x7/2 convolution to 64, max pool 3x3/2, LRN, 1x1 to 64, 3x3 to 192, LRN, max pool 3x3/2: 224 px become 28. For
-    small images the second pool has stride 1 (``reduction=4``): 32 px become 8, 64 px become 16.
+    small images the second pool has stride 1 (``reduction=4``): 32 px become 8, and 64 px become 16.
     """
 
     def __init__(self, in_chans: int, pixels: int, build: Build, separable: bool, lrn: float, reduction: int):
@@ -127,31 +106,36 @@ class Stem(nn.Module):
         first, out = build.channels(64), build.channels(192)
         self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
         self.pool1 = MaxPool(2, build.pool_padding)
-        size = halved(self.conv1.size_out, build.pool_padding)
+        size = self.pool1.size_out(self.conv1.size_out)
         self.lrn1 = LocalResponseNorm(first, alpha=lrn) if lrn else nn.Identity()
         self.conv2_reduce = ConvUnit(first, first, 1, size, build)
         self.conv2 = ConvUnit(first, out, 3, size, build)
         self.lrn2 = LocalResponseNorm(out, alpha=lrn) if lrn else nn.Identity()
         self.last_stride = {8: 2, 4: 1}[reduction]
         self.pool2 = MaxPool(self.last_stride, build.pool_padding)
-        self.size_out = halved(size, build.pool_padding) if self.last_stride == 2 else size
+        self.size_out = self.pool2.size_out(size)
         self.first_channels, self.channels_out = first, out
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_intermediates(x)[2]
 
     def forward_intermediates(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The maps at a half and at a quarter of the image's width, and the output."""
+        """Return the maps at a half and at a quarter of the image's width, and the output."""
         half = self.conv1(x)
         x = self.lrn1(self.pool1(half))
         quarter = self.lrn2(self.conv2(self.conv2_reduce(x)))
         return half, quarter, self.pool2(quarter)
 
 
+def classifier(features: int, classes: int) -> nn.Module:
+    """Return a linear layer, or an identity for 0 classes."""
+    return nn.Linear(features, classes) if classes else nn.Identity()
+
+
 class AuxiliaryHead(nn.Module):
     """A classifier on an inner map: average pool 5x5/3, 1x1 to 128, fully connected, dropout, linear.
 
-    A map that is 4x4 already, as the pool leaves it at 224 px, is not pooled (our choice for small images).
+    The pool leaves 4x4 at 224 px. A smaller map of at most that size is not pooled (our choice for small images).
     """
 
     def __init__(self, channels: int, size: int, hidden: int, classes: int, build: Build, dropout: float):

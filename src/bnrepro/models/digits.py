@@ -18,14 +18,14 @@ def network(
     placement: str = "before",
     stack: int = 1,
 ) -> MLP | RNN:
-    """The network of this kind, ``mlp`` or ``rnn``, with these hidden layers."""
+    """Build the network of a kind, ``mlp`` or ``rnn``, with these hidden layers."""
     if kind == "rnn":
         return RNN(WIDTH, *hidden, CLASSES, build_norm, nonlinearity, placement)
     return MLP([WIDTH * WIDTH, *hidden, CLASSES], build_norm, nonlinearity, placement, stack)
 
 
 class DigitReader(nn.Module):
-    """Pictures of digits, white on black, made grey and binary, and given to one network of binary digits.
+    """Pictures of digits, white on black, made grey and binary for a network of binary digits.
 
     Args:
         network: binary images (1, N, 784) to logits (1, classes, N).
@@ -38,6 +38,6 @@ class DigitReader(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (N, 3, 28, 28) in [-1, 1] -> logits (N, classes)."""
-        bytes_ = (images.float().mean(1) + 1) * 127.5
-        binary = bytes_ > self.binarize_above + 0.5  # between two bytes, where rounding does no harm
+        grey = (images.float().mean(1) + 1) * 127.5
+        binary = grey > self.binarize_above + 0.5  # between two bytes, where rounding does not matter
         return self.network(binary.flatten(1).float()[None])[0].T

@@ -1,23 +1,49 @@
-"""A network for evaluation only: normalisers folded into the convolutions before them (Alg. 2, line 11)."""
+"""Normalisers folded into the weights before them, for evaluation (Alg. 2, line 11)."""
 
 import copy
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnrepro.layers.batch_norm import BatchNorm
-from bnrepro.layers.fold import fold
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.placement import normalises
 from bnrepro.models.trunk import Trunk
 
 
-def folded(model: Trunk) -> Trunk:
-    """A copy in evaluation mode that computes the same with fewer passes over memory.
+@torch.no_grad()
+def fold(weight: Tensor, bias: Tensor | None, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
+    """Return weights and bias that compute norm(W u + b) with the normaliser's stored statistics.
 
-    Every convolution takes in its normaliser's stored statistics. Per-activation normalisers stay: their map differs
-    from position to position, which no convolution can express; so do normalisers after the nonlinearity, which no
-    convolution before it can take in. ReLUs work in place. Auxiliary heads, which evaluation
-    does not use, go.
+    W' = gamma / sqrt(Var + eps) * W and b' = beta + gamma / sqrt(Var + eps) * (b - E).
+
+    Args:
+        weight: any shape whose leading axes flatten to the normaliser's C features: linear (C, in), convolution
+            (C, in, kh, kw), stacked linear (S, out, in) with C = S * out.
+        bias: C values in any shape, or None.
+        norm: a batch normaliser with affine parameters or without.
+
+    Returns:
+        The new weight in its old shape, and the new bias of shape (C,).
+    """
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight
+    shift = -norm.running_mean if bias is None else bias.reshape(-1) - norm.running_mean
+    shift = shift * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias
+    rows = weight.reshape(norm.num_features, -1) * scale[:, None]
+    return rows.reshape(weight.shape), shift
+
+
+def folded(model: Trunk) -> Trunk:
+    """Return a copy in evaluation mode that computes the same with fewer passes over memory.
+
+    Every convolution takes in its normaliser's stored statistics. Two kinds of normalisers stay: per-activation ones,
+    whose map differs from position to position, and those after the nonlinearity. ReLUs work in place. The auxiliary
+    heads go, because evaluation does not use them.
     """
     model = copy.deepcopy(model).eval()
     model.heads = nn.ModuleDict()
@@ -27,8 +53,8 @@ def folded(model: Trunk) -> Trunk:
         if isinstance(unit.nonlinearity, nn.ReLU):
             unit.nonlinearity.inplace = True
         norm = getattr(unit, "norm", None)
-        one_a_channel = isinstance(norm, BatchNorm) and norm.num_features == unit.conv.out_channels
-        if one_a_channel and normalises(unit, "before"):
+        one_per_channel = isinstance(norm, BatchNorm) and norm.num_features == unit.conv.out_channels
+        if one_per_channel and normalises(unit, "before"):
             weight, bias = fold(unit.conv.weight, unit.conv.bias, norm)
             unit.conv.weight, unit.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
             del unit.norm

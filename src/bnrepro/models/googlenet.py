@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, ConvUnit, MaxPool, NormLayer, Stem, halved
+from bnrepro.models.convolution import Build, ConvUnit, MaxPool
 from bnrepro.models.trunk import Trunk
 
 
@@ -42,9 +42,11 @@ class GoogLeNetModule(nn.Module):
         super().__init__()
         c = build.channels
         self.stride = 2 if row.pool_before else 1
-        self.pool_before = MaxPool(2, build.pool_padding) if row.pool_before else nn.Identity()
+        self.pool_before = nn.Identity()
+        if row.pool_before:
+            self.pool_before = MaxPool(2, build.pool_padding)
+            size = self.pool_before.size_out(size)
         self.pool = MaxPool(1, build.pool_padding)
-        size = halved(size, build.pool_padding) if row.pool_before else size
         self.one = ConvUnit(into, c(row.one), 1, size, build)
         self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
         self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build)
@@ -64,44 +66,14 @@ class GoogLeNetModule(nn.Module):
 
 
 class GoogLeNet(Trunk):
-    """Table 1. Images (N, in_chans, pixels, pixels) to logits (N, num_classes).
+    """Table 1.
 
-    Args as `Inception`'s; in addition:
-        reduce_5a: channels before the 5x5 of 5a: the printed 32, or 48, which the printed costs say.
-        aux: the two auxiliary heads, after 4a and 4d, with FC-1024 and dropout of 70 %.
+    Args as `Trunk`'s. In addition ``reduce_5a``, the channels before the 5x5 of 5a, is the printed 32, or 48, which the
+    printed costs say.
     """
 
-    auxiliary_after = ("4a", "4d")
+    auxiliary_after, auxiliary_hidden, auxiliary_dropout = ("4a", "4d"), 1024, 0.7
 
-    def __init__(
-        self,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        *,
-        norm_layer: NormLayer,
-        norm_placement: str = "before",
-        nonlinearity: str = "relu",
-        pixels: int = 224,
-        width: float = 1.0,
-        separable: bool = True,
-        reduce_5a: int = 32,
-        stem_reduction: int = 8,
-        pool_padding: str = "left",
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
-        lrn: bool = True,
-        lrn_alpha: float = 1e-4,
-        aux: bool = False,
-    ):
-        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
-        stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
-        channels, size = stem.channels_out, stem.size_out
-        modules, heads = nn.ModuleDict(), nn.ModuleDict()
-        for row in TABLE_1:
-            if row.name == "5a":
-                row = row._replace(five_reduce=reduce_5a)
-            module = modules[row.name] = GoogLeNetModule(channels, row, size, build)
-            channels, size = module.channels_out, module.size_out
-            if aux and row.name in self.auxiliary_after:
-                heads[row.name] = AuxiliaryHead(channels, size, 1024, num_classes, build, dropout=0.7)
-        super().__init__(stem, modules, heads, in_chans, channels, num_classes, global_pool, drop_rate)
+    def __init__(self, num_classes: int = 1000, in_chans: int = 3, *, reduce_5a: int = 32, lrn: bool = True, **options):
+        table = [row._replace(five_reduce=reduce_5a) if row.name == "5a" else row for row in TABLE_1]
+        super().__init__(table, GoogLeNetModule, num_classes, in_chans, lrn=lrn, **options)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import AuxiliaryHead, AveragePool, Build, ConvUnit, MaxPool, NormLayer, Stem
+from bnrepro.models.convolution import AveragePool, Build, ConvUnit, MaxPool
 from bnrepro.models.trunk import Trunk
 
 
@@ -71,64 +71,15 @@ class InceptionModule(nn.Module):
 
 
 class Inception(Trunk):
-    """Fig. 5. Images (N, in_chans, pixels, pixels) to logits (N, num_classes).
+    """Fig. 5. Its auxiliary head makes the total 13.605 M parameters, the paper's "13.6 M".
 
-    Args:
-        num_classes: 0 leaves the features, pooled unless ``global_pool`` is empty.
-        in_chans: channels of the images.
-        norm_layer: builds the normaliser of every convolution, or None.
-        last_norm_layer: builds those of 5b, if others (Sec. 4.2.3).
-        norm_placement: of all of them, ``before`` the nonlinearity or ``after``.
-        nonlinearity: ``relu``, ``sigmoid`` or ``leaky_relu``.
-        pixels: width of the images; the network itself takes any, per-activation normalisers and the head do not.
-        width: multiplies every printed number of channels.
-        separable: the first convolution is separable with multiplier 8, as the appendix says; else a full 7x7.
-        projection_4cd: 96, or the printed 128.
-        stem_reduction: 8, or 4 for small images.
-        pool_padding: ``left`` or ``caffe``, see `bnrepro.models.convolution`. Caffe's needs an even map before every
-            stride of 2, such as those of 224 px.
-        global_pool: ``avg``, ``max``, or empty for none, which needs 0 classes.
-        drop_rate: dropout before the linear layer.
-        lrn: local response normalisation in the stem.
-        lrn_alpha: its strength.
-        aux: an auxiliary head after 4d; in training mode forward then returns the logits and a list of the head's. Its
-            FC-768 makes the total 13.605 M parameters, the paper's "13.6 M".
+    Args as `Trunk`'s. In addition ``projection_4cd`` is 96, or the printed 128.
     """
 
-    auxiliary_after = ("4d",)
+    auxiliary_after, auxiliary_hidden, auxiliary_dropout = ("4d",), 768, 0.0
 
     def __init__(
-        self,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        *,
-        norm_layer: NormLayer,
-        last_norm_layer: NormLayer | None = None,
-        norm_placement: str = "before",
-        nonlinearity: str = "relu",
-        pixels: int = 224,
-        width: float = 1.0,
-        separable: bool = True,
-        projection_4cd: int = 96,
-        stem_reduction: int = 8,
-        pool_padding: str = "left",
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
-        lrn: bool = False,
-        lrn_alpha: float = 1e-4,
-        aux: bool = False,
+        self, num_classes: int = 1000, in_chans: int = 3, *, projection_4cd: int = 96, lrn: bool = False, **options
     ):
-        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
-        stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
-        channels, size = stem.channels_out, stem.size_out
-        modules, heads = nn.ModuleDict(), nn.ModuleDict()
-        last = Build(last_norm_layer or norm_layer, nonlinearity, width, norm_placement, pool_padding)
-        for row in FIGURE_5:
-            if row.name in ("4c", "4d"):
-                row = row._replace(projection=projection_4cd)
-            of_row = last if row is FIGURE_5[-1] else build
-            module = modules[row.name] = InceptionModule(channels, row, size, of_row)
-            channels, size = module.channels_out, module.size_out
-            if aux and row.name in self.auxiliary_after:
-                heads[row.name] = AuxiliaryHead(channels, size, 768, num_classes, build, dropout=0.0)
-        super().__init__(stem, modules, heads, in_chans, channels, num_classes, global_pool, drop_rate)
+        table = [row._replace(projection=projection_4cd) if row.name in ("4c", "4d") else row for row in FIGURE_5]
+        super().__init__(table, InceptionModule, num_classes, in_chans, lrn=lrn, **options)

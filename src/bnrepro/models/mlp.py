@@ -14,11 +14,11 @@ NONLINEARITIES = {"sigmoid": StackedSigmoid, "relu": nn.ReLU}
 class MLP(nn.Module):
     """S multilayer perceptrons side by side (S = 1 is an ordinary one).
 
+    The output layer is not normalised: Sec. 4.1 speaks of the hidden layers.
+
     Args:
         sizes: features of the input, of each hidden layer and of the output; the paper's is 784, 100, 100, 100, 10.
-        build_norm: normaliser for a number of features, or None; where it stands before the nonlinearity, the bias is
-            dropped (Sec. 3.2).
-            The output layer is not normalised: Sec. 4.1 speaks of the hidden layers.
+        build_norm: builds a normaliser for a number of features, or None.
         nonlinearity: a key of `NONLINEARITIES`.
         placement: of the normaliser, see `bnrepro.models.placement`.
         stack: S.
@@ -39,8 +39,8 @@ class MLP(nn.Module):
             norm = build_norm(stack * fan_out)
             layer = nn.Sequential()
             layer.linear = StackedLinear(stack, fan_in, fan_out, bias=needs_bias(norm, placement))
-            stacked = None if norm is None else StackedNorm(norm, stack)
-            complete(layer, stacked, NONLINEARITIES[nonlinearity](), placement)
+            stacked_norm = None if norm is None else StackedNorm(norm, stack)
+            complete(layer, stacked_norm, NONLINEARITIES[nonlinearity](), placement)
             self.hidden.append(layer)
         self.output = StackedLinear(stack, sizes[-2], sizes[-1])
 

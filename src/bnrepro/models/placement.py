@@ -4,19 +4,12 @@ from torch import nn
 
 
 def needs_bias(norm: nn.Module | None, placement: str) -> bool:
-    """Whether W u gets a bias: a normaliser right behind it would take it out again; one after g(W u + b) does not."""
+    """Return whether W u needs a bias: a normaliser that follows directly would take it out again (Sec. 3.2)."""
     return norm is None or placement == "after"
 
 
 def complete(layer: nn.Sequential, norm: nn.Module | None, nonlinearity: nn.Module, placement: str) -> None:
-    """Add ``norm``, if there is one, and ``nonlinearity`` behind W u (+ b) by these names, in the order of placement.
-
-    Args:
-        layer: holds the linear map.
-        norm: the normaliser, or None.
-        nonlinearity: elementwise.
-        placement: of the normaliser, ``before`` or ``after`` the nonlinearity.
-    """
+    """Append ``norm``, unless it is None, and ``nonlinearity`` under these names, in the order of the placement."""
     parts = [("norm", norm), ("nonlinearity", nonlinearity)]
     for name, module in parts if placement == "before" else reversed(parts):
         if module is not None:
@@ -24,8 +17,6 @@ def complete(layer: nn.Sequential, norm: nn.Module | None, nonlinearity: nn.Modu
 
 
 def normalises(layer: nn.Sequential, placement: str) -> bool:
-    """Whether the layer has a normaliser there."""
-    names = [name for name, _ in layer.named_children()]
-    if "norm" not in names:
-        return False
-    return (names.index("norm") < names.index("nonlinearity")) == (placement == "before")
+    """Return whether the layer has a normaliser at this place."""
+    names = [name for name, _ in layer.named_children() if name in ("norm", "nonlinearity")]
+    return names == (["norm", "nonlinearity"] if placement == "before" else ["nonlinearity", "norm"])

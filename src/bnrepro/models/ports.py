@@ -5,7 +5,8 @@ from torch import Tensor
 
 from bnrepro.models.trunk import Trunk
 
-# What ``timm.create_model("bn_inception")`` needs to compute what the port does. Pixels are RGB in [0, 1] to timm.
+# The options with which ``timm.create_model("bn_inception")`` computes what the port does, and timm's values for pixels
+# in RGB from 0 to 1.
 BNINCEPTION = {"separable": False, "projection_4cd": 128, "pool_padding": "caffe", "norm_eps": 1e-5}
 BNINCEPTION_PIXELS = {"mean": (128 / 255, 117 / 255, 104 / 255), "std": (1 / 255,) * 3, "interpolation": "bilinear"}
 
@@ -22,7 +23,7 @@ BRANCHES = {
 
 
 def _unit(layer: str) -> str:
-    """Our name of a convolution and its normaliser: ``inception_3a_3x3`` is ``rows.3a.three``."""
+    """Return our name of the port's convolution: ``inception_3a_3x3`` is ``rows.3a.three``."""
     if layer in STEM:
         return STEM[layer]
     row, branch = layer.removeprefix("inception_").split("_", 1)
@@ -30,10 +31,11 @@ def _unit(layer: str) -> str:
 
 
 def from_bninception(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of Cadene's ``bninception``, which are Caffe's weights, for `BNINCEPTION`.
+    """Convert the state of Cadene's ``bninception``, which has Caffe's weights, to a state for `BNINCEPTION`.
 
-    The port has a bias before each normaliser: it is taken from the running mean. It reads BGR of 0 to 255 less a mean:
-    the first convolution's channels are turned round for RGB, and `BNINCEPTION_PIXELS` are timm's mean and std.
+    The port has a bias before each normaliser, which is subtracted from the running mean here. It reads BGR from 0 to
+    255 less a mean. Here the channels of the first convolution are reversed for RGB, and `BNINCEPTION_PIXELS` has the
+    mean.
     """
     converted = {}
     for name, tensor in state.items():
@@ -42,24 +44,24 @@ def from_bninception(state: dict[str, Tensor]) -> dict[str, Tensor]:
             converted[f"classifier.{kind}"] = tensor
         elif layer.endswith("_bn"):
             convolution = layer.removesuffix("_bn")
-            mean = kind == "running_mean"
-            converted[f"{_unit(convolution)}.norm.{kind}"] = tensor - state[f"{convolution}.bias"] if mean else tensor
+            bias = state[f"{convolution}.bias"] if kind == "running_mean" else 0
+            converted[f"{_unit(convolution)}.norm.{kind}"] = tensor - bias
         elif kind == "weight":
             converted[f"{_unit(layer)}.conv.weight"] = tensor.flip(1) if layer == "conv1_7x7_s2" else tensor
     return converted
 
 
 def fit_image_channels(state: dict[str, Tensor], model: Trunk) -> dict[str, Tensor]:
-    """Pretrained weights whose separable first convolution suits the network's number of image channels.
+    """Convert pretrained weights of a separable first convolution to the network's number of image channels.
 
-    As timm has it for full convolutions: one channel gets the sum over the image's channels, of which the filters are
-    the best approximation that so few have; several take the image's channels in turn, scaled to the same sum.
+    It does what timm does to full convolutions. One channel gets the sum over the image's channels, approximated as
+    well as the few filters allow. More channels take the image's channels in turn, scaled to the same sum.
     """
     depthwise, pointwise = "stem.conv1.depthwise.weight", "stem.conv1.conv.weight"
-    if depthwise not in state or not hasattr(model.stem.conv1, "depthwise"):
+    first, channels = model.stem.conv1, model.in_chans
+    if depthwise not in state or not hasattr(first, "depthwise"):
         return state
-    channels = model.in_chans
-    multiplier = model.stem.conv1.depthwise.out_channels // channels
+    multiplier = first.depthwise.out_channels // channels
     filters = state[depthwise].unflatten(0, (-1, multiplier))  # (image channels, multiplier, 1, 7, 7)
     weights = state[pointwise].unflatten(1, (-1, multiplier))  # (out, image channels, multiplier, 1, 1)
     stored = len(filters)
@@ -69,12 +71,11 @@ def fit_image_channels(state: dict[str, Tensor], model: Trunk) -> dict[str, Tens
         kernels = state[pointwise].flatten(1).double() @ state[depthwise].flatten(1).double()  # (out, 49)
         u, s, v = torch.linalg.svd(kernels, full_matrices=False)
         root = s[:multiplier].sqrt()
-        new_filters, new_weights = root[:, None] * v[:multiplier], u[:, :multiplier] * root
+        filters, weights = root[:, None] * v[:multiplier], u[:, :multiplier] * root
     else:
         turns = [i % stored for i in range(channels)]
-        new_filters, new_weights = filters[turns], weights[:, turns] * (stored / channels)
-    first = model.stem.conv1
+        filters, weights = filters[turns], weights[:, turns] * (stored / channels)
     return state | {
-        depthwise: new_filters.to(filters.dtype).reshape(first.depthwise.weight.shape),
-        pointwise: new_weights.to(weights.dtype).reshape(first.conv.weight.shape),
+        depthwise: filters.to(state[depthwise].dtype).reshape(first.depthwise.weight.shape),
+        pointwise: weights.to(state[pointwise].dtype).reshape(first.conv.weight.shape),
     }

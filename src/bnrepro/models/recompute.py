@@ -1,4 +1,4 @@
-"""Gradient checkpointing: a module's activations are not kept but computed again in the backward pass."""
+"""Gradient checkpointing: the activations of a module are not kept but computed again in the backward pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,22 +9,19 @@ from torch.utils.checkpoint import checkpoint
 
 
 @contextmanager
-def _on_copies_of_statistics(module: nn.Module) -> Iterator[None]:
-    """Inside, the module's batch normalisers move copies of their running statistics."""
-    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
-    own_buffers = [dict(norm.named_buffers(recurse=False)) for norm in norms]
-    for norm, buffers in zip(norms, own_buffers, strict=True):
-        for name, buffer in buffers.items():
-            setattr(norm, name, buffer.clone())
+def _statistics_stand_still(module: nn.Module) -> Iterator[None]:
+    """Inside, the module's batch normalisers do not update their running statistics."""
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, buffers in zip(norms, own_buffers, strict=True):
-            for name, buffer in buffers.items():
-                setattr(norm, name, buffer)
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def checkpointed(module: nn.Module, x: Tensor) -> Tensor:
-    """module(x), with the gradients and the running statistics that it has without checkpointing."""
-    contexts = nullcontext(), _on_copies_of_statistics(module)
+    """Return module(x), with the gradients and the running statistics that it has without checkpointing."""
+    contexts = nullcontext(), _statistics_stand_still(module)
     return checkpoint(module, x, use_reentrant=False, context_fn=lambda: contexts)

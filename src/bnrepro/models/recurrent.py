@@ -9,16 +9,16 @@ from bnrepro.models.placement import complete, needs_bias
 
 
 class RNN(nn.Module):
-    """Elman's network: h_t = g(W x_t + U h_{t-1} (+ b)), from h_0 = 0; a linear layer on the last h gives the logits.
+    """Elman's network: h_t = g(W x_t + U h_{t-1} (+ b)) from h_0 = 0; a linear layer on the last h gives the logits.
 
-    Each time step is a layer of its own to a normaliser, with its own statistics, gamma and beta (our choice: the paper
-    says only that BN should help; W and U are shared, as ever). It stands where it does in other networks.
+    All time steps share W and U. Each time step has a normaliser of its own, with its own statistics, gamma and beta
+    (our choice: the paper says only that BN should help).
 
     Args:
         steps: rows of an image.
         features: of the state h.
         classes: of the output.
-        build_norm: normaliser for a number of features, or None.
+        build_norm: builds a normaliser for a number of features, or None.
         nonlinearity: g, a key of `NONLINEARITIES`.
         placement: of the normaliser, see `bnrepro.models.placement`.
     """

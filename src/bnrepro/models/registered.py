@@ -1,4 +1,4 @@
-"""The networks under timm's names: import this module and ``timm.create_model("bn_inception")`` builds them."""
+"""The networks under timm's names: import this module, and ``timm.create_model("bn_inception")`` builds them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -22,47 +22,39 @@ import timm  # noqa: E402
 from timm.layers import register_notrace_module  # noqa: E402
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, save_for_hf  # noqa: E402
 
-register_notrace_module(BatchNorm)  # those that look at the shape of their input cannot be traced
+register_notrace_module(BatchNorm)  # timm's tracer cannot follow layers that look at the shape of their input
 
-SCALED_TO_ONE = (0.5, 0.5, 0.5)  # mean and std: pixels in [-1, 1], as in Google's tf-slim; our choice
-
+COMMON = {
+    "url": "",
+    "interpolation": "bilinear",
+    "mean": (0.5, 0.5, 0.5),  # pixels in [-1, 1], as in Google's tf-slim; our choice
+    "std": (0.5, 0.5, 0.5),
+}
+OF_IMAGES = COMMON | {
+    "num_classes": 1000,
+    "input_size": (3, 224, 224),
+    "pool_size": (7, 7),
+    "crop_pct": 0.875,
+    "first_conv": "stem.conv1.depthwise",
+    "classifier": "classifier",
+}
+OF_DIGITS = COMMON | {
+    "num_classes": digits.CLASSES,
+    "input_size": (3, digits.WIDTH, digits.WIDTH),
+    "crop_pct": 1.0,
+    "first_conv": None,
+    "classifier": "network.output",
+}
 default_cfgs = generate_default_cfgs(
-    {
-        name: {
-            "url": "",
-            "num_classes": 1000,
-            "input_size": (3, 224, 224),
-            "pool_size": (7, 7),
-            "crop_pct": 0.875,
-            "interpolation": "bilinear",
-            "mean": SCALED_TO_ONE,
-            "std": SCALED_TO_ONE,
-            "first_conv": "stem.conv1.depthwise",
-            "classifier": "classifier",
-        }
-        for name in ("inception", "bn_inception", "googlenet", "bn_googlenet")
-    }
-    | {
-        "mnist_digits": {
-            "url": "",
-            "num_classes": digits.CLASSES,
-            "input_size": (3, digits.WIDTH, digits.WIDTH),
-            "crop_pct": 1.0,
-            "interpolation": "bilinear",
-            "mean": SCALED_TO_ONE,
-            "std": SCALED_TO_ONE,
-            "first_conv": None,
-            "classifier": "network.output",
-        }
-    }
+    dict.fromkeys(("inception", "bn_inception", "googlenet", "bn_googlenet"), OF_IMAGES) | {"mnist_digits": OF_DIGITS}
 )
 
 
 def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, options: dict[str, Any]) -> Trunk:
-    """Build through timm.
+    """Build a network through timm.
 
-    ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for 5b;
-    ``norm_options`` are options of their own, by name. ``device`` and ``dtype`` are those of the parameters.
+    The options ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for
+    the last module, and ``norm_options`` has their own options by name. ``device`` and ``dtype`` are of the parameters.
     """
 
     def build(device: str | None = None, dtype: torch.dtype | None = None, **arguments: Any) -> Trunk:
@@ -70,22 +62,22 @@ def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, option
             return network(**arguments).to(dtype=dtype)
 
     eps, decay = options.pop("norm_eps", 1e-3), options.pop("ema_decay", 0.9997)
-    own = options.pop("norm_options", {})
+    offered = options.pop("norm_options", {})
 
-    def builder(chosen: str) -> Callable[..., nn.Module | None]:
-        taken = {key: value for key, value in own.items() if key in norm_options(chosen)}
-        return partial(build_norm, chosen, eps=eps, ema_decay=decay, **taken)
+    def norm_layer(chosen: str) -> Callable[..., nn.Module | None]:
+        own = {key: value for key, value in offered.items() if key in norm_options(chosen)}
+        return partial(build_norm, chosen, eps=eps, ema_decay=decay, **own)
 
-    options.setdefault("norm_layer", builder(options.pop("norm", norm)))
+    options.setdefault("norm_layer", norm_layer(options.pop("norm", norm)))
     if last := options.pop("last_norm", ""):
-        options["last_norm_layer"] = builder(last)
+        options["last_norm_layer"] = norm_layer(last)
     separable = options.get("separable", True)
     first_conv = "stem.conv1.depthwise" if separable else "stem.conv1.conv"
     overlay = {"first_conv": first_conv} | (options.pop("pretrained_cfg_overlay", None) or {})
     if options.get("aux"):
         overlay["classifier"] = ("classifier", *(f"heads.{row}.classifier" for row in network.auxiliary_after))
     if pretrained and separable:
-        overlay["first_conv"] = None  # timm knows no rule for it, `ports.fit_image_channels` does
+        overlay["first_conv"] = None  # timm cannot convert its weights; `ports.fit_image_channels` does
     model = build_model_with_cfg(
         build,
         name,
@@ -107,7 +99,7 @@ def inception(pretrained: bool = False, **options) -> Inception:
 
 @register_model
 def bn_inception(pretrained: bool = False, **options) -> Inception:
-    """Fig. 5 with batch normalisation, as BN-x*: neither LRN nor dropout."""
+    """Fig. 5 with batch normalisation, without LRN and dropout, as in BN-x*."""
     return _create(Inception, "bn_inception", pretrained, "bn", options)
 
 
@@ -139,18 +131,17 @@ def _digit_reader(
     binarize_above: int = 127,
 ) -> digits.DigitReader:
     if (num_classes, in_chans) != (digits.CLASSES, 3):
-        raise ValueError(
-            f"mnist_digits has {digits.CLASSES} classes and three channels, not {num_classes} and {in_chans}"
-        )
-    builder = partial(build_norm, norm, eps=norm_eps, ema_decay=ema_decay, affine=affine, **(norm_options or {}))
-    reader = digits.DigitReader(digits.network(kind, hidden, builder, nonlinearity, norm_placement), binarize_above)
+        needed = f"{digits.CLASSES} classes and three channels"
+        raise ValueError(f"mnist_digits has {needed}, not {num_classes} and {in_chans}")
+    norm_layer = partial(build_norm, norm, eps=norm_eps, ema_decay=ema_decay, affine=affine, **(norm_options or {}))
+    reader = digits.DigitReader(digits.network(kind, hidden, norm_layer, nonlinearity, norm_placement), binarize_above)
     reader.num_classes, reader.num_features = num_classes, hidden[-1]
     return reader
 
 
 @register_model
 def mnist_digits(pretrained: bool = False, **options) -> digits.DigitReader:
-    """The networks of binary MNIST of Sec. 4.1, as readers of pictures of digits, white on black."""
+    """The networks of binary MNIST of Sec. 4.1 as readers of pictures of digits, white on black."""
     return build_model_with_cfg(_digit_reader, "mnist_digits", pretrained, **options)
 
 
@@ -163,11 +154,11 @@ def save(
     classes: dict[str, str],
     run: str,
 ) -> None:
-    """Write a folder that ``timm.create_model("local-dir:...", pretrained=True)`` loads: weights and timm's config.
+    """Write weights and timm's config to a folder that ``timm.create_model("local-dir:...", pretrained=True)`` loads.
 
     Args:
         name: of the registered network.
-        options: what it is built with.
+        options: with which it is built.
         weights: its state.
         out: the folder.
         pixels: width of its images.
@@ -176,6 +167,11 @@ def save(
     """
     model = timm.create_model(name, num_classes=len(classes), **options)
     model.load_state_dict(weights)
-    described = {"model_args": options, "label_names": list(classes), "label_descriptions": classes, "run": run}
-    overrides = {"input_size": (3, pixels, pixels), "crop_pct": model.pretrained_cfg["crop_pct"]}
-    save_for_hf(model, str(out), model_config=described | {"pretrained_cfg": overrides}, safe_serialization=True)
+    config = {
+        "model_args": options,
+        "label_names": list(classes),
+        "label_descriptions": classes,
+        "run": run,
+        "pretrained_cfg": {"input_size": (3, pixels, pixels), "crop_pct": model.pretrained_cfg["crop_pct"]},
+    }
+    save_for_hf(model, str(out), model_config=config, safe_serialization=True)

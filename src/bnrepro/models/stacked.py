@@ -1,8 +1,8 @@
 """Layers of S networks of one shape trained side by side, each exactly as it would be alone.
 
-Activations are feature-major, (S, C, N): a batch normaliser then reads each feature's N values from contiguous memory,
-and S networks look to it like one network of S*C features. The state of network k is chunk k of every tensor along its
-first axis, so states are split by ``chunk`` and joined by ``cat``.
+Activations are feature-major, (S, C, N). A batch normaliser then reads the N values of a feature from contiguous
+memory, and S networks look to it like one network of S*C features. The state of network k is chunk k of every tensor
+along its first axis, so states are split by ``chunk`` and joined by ``cat``.
 
 On the CPU every operation here gives network k the same bits whatever S is (tests/test_stacking.py).
 """
@@ -20,7 +20,7 @@ class _Affine(Function):
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.has_bias = bias is not None
-        if x.transpose(1, 2).is_contiguous():  # images: the product is a tenth faster this way round, on the CPU
+        if x.transpose(1, 2).is_contiguous():  # images, for which this order is a tenth faster on the CPU
             y = torch.bmm(x.transpose(1, 2), weight.transpose(1, 2)).transpose(1, 2)
             return y.contiguous() if bias is None else y + bias
         return torch.bmm(weight, x) if bias is None else torch.baddbmm(bias, weight, x)
@@ -34,7 +34,7 @@ class _Affine(Function):
 
 
 class StackedLinear(nn.Module):
-    """(S, in, N) -> (S, out, N) with one weight matrix (out, in) a network; weight (S, out, in), bias (S, out, 1)."""
+    """(S, in, N) -> (S, out, N), with weight (S, out, in) and bias (S, out, 1)."""
 
     def __init__(self, stack: int, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
@@ -46,10 +46,11 @@ class StackedLinear(nn.Module):
 
 
 def stacks(norm: nn.Module | None) -> bool:
-    """Whether a normaliser can serve several networks, whose features it gets concatenated.
+    """Return whether a normaliser can serve several networks, whose features it gets concatenated.
 
-    A batch normaliser takes each feature by itself. Another one must keep the networks apart: it says so by having an
-    attribute ``stack``, the number of networks. None that draws random numbers can: there is one stream for all.
+    A batch normaliser can, because it takes each feature by itself. Another one must keep the networks apart, and says
+    so by an attribute ``stack``, the number of networks. One that draws random numbers cannot: all networks would share
+    one stream.
     """
     if norm is None:
         return True
@@ -57,17 +58,10 @@ def stacks(norm: nn.Module | None) -> bool:
 
 
 class StackedNorm(nn.Module):
-    """Apply a normaliser of S*C features to activations (S, C, N).
+    """Apply a normaliser of S*C features to activations (S, C, N); a ValueError if it cannot serve S networks.
 
-    A batch normaliser gets them as (1, S*C, N), without a copy where they are contiguous; any other as it expects them,
-    (N, S*C), and so does one that draws random numbers, to which samples are not alike.
-
-    Args:
-        norm: the normaliser.
-        stack: S.
-
-    Raises:
-        ValueError: it cannot serve several networks (see `stacks`), and S is not 1.
+    A batch normaliser gets them as (1, S*C, N), without a copy where they are contiguous. Any other gets (N, S*C), and
+    so does one that draws random numbers, for which the samples have to be the first axis.
     """
 
     def __init__(self, norm: nn.Module, stack: int = 1):
@@ -89,7 +83,7 @@ class _RowwiseSigmoid(Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
         # The vectorised exponential rounds the last few elements of a row differently from the rest. Rows padded in
-        # memory are never merged into one, so that each network's tail falls where it would fall alone.
+        # memory are never merged into one, so that each network's last elements are those that it would have alone.
         rows = x.reshape(x.shape[0], -1)
         length = rows.shape[1]
         padded = x.new_empty(rows.shape[0], (length // 16 + 1) * 16)
@@ -100,7 +94,7 @@ class _RowwiseSigmoid(Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
-        grad = grad.contiguous()  # behind it may stand a normaliser of (N, C): the order of sums must not depend on S
+        grad = grad.contiguous()  # a normaliser of (N, C) may follow: the order of sums must not depend on S
         return torch.ops.aten.sigmoid_backward(grad, y)
 
 
@@ -112,12 +106,12 @@ class StackedSigmoid(nn.Module):
 
 
 def split_state(state: dict[str, Tensor], stack: int) -> list[dict[str, Tensor]]:
-    """Each network's own state from that of a stack; tensors without axes are shared by all."""
+    """Return each network's own state from that of a stack. Tensors without axes belong to all networks."""
     return [
         {name: (t if t.dim() == 0 else t.chunk(stack)[k]).clone() for name, t in state.items()} for k in range(stack)
     ]
 
 
 def join_states(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The inverse of `split_state`."""
+    """Return the state of a stack: the inverse of `split_state`."""
     return {name: (t if t.dim() == 0 else torch.cat([s[name] for s in states])) for name, t in states[0].items()}

@@ -14,17 +14,9 @@ def _warps(block: int) -> int:
 
 @triton.jit
 def _columns(
-    x,
-    out,
-    positions,
-    height: tl.constexpr,
-    width: tl.constexpr,
-    rows: tl.constexpr,
-    across: tl.constexpr,
-    kernel: tl.constexpr,
-    stride: tl.constexpr,
-    block: tl.constexpr,
-):
+    x, out, positions, height: tl.constexpr, width: tl.constexpr, rows: tl.constexpr, across: tl.constexpr,
+    kernel: tl.constexpr, stride: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
     line = tl.program_id(0)  # network, channel, row and column of the kernel
     position = tl.program_id(1) * block + tl.arange(0, block)  # image, row and column of the result
     image, place = position // (rows * across), position % (rows * across)

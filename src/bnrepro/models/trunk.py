@@ -2,51 +2,91 @@
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import Stem, classifier
+from bnrepro.models.convolution import AuxiliaryHead, Build, NormLayer, Stem, classifier
 from bnrepro.models.recompute import checkpointed
 
 GLOBAL_POOLS = ("avg", "fast", "max", "")  # timm's names; its "fast" is an average too
 
 
 class Trunk(nn.Module):
-    """Stem, modules, global pool, dropout, linear layer.
+    """A stem, a module for each row of a table, global pool, dropout, linear layer.
+
+    Images (N, in_chans, pixels, pixels) become logits (N, num_classes). With ``aux`` and in training mode the output is
+    the logits and a list of the logits of the auxiliary heads.
 
     Args:
-        stem: images to the first map.
-        modules: the rows of the table by name, in order.
-        heads: auxiliary classifiers by the name of the row they follow; used in training mode only.
+        table: the rows; each has a ``name``.
+        module: builds a module from its input channels, row, map width and `Build`.
+        num_classes: 0 leaves the features, pooled unless ``global_pool`` is empty.
         in_chans: channels of the images.
-        num_features: channels of the last map.
-        num_classes: 0 for none.
-        global_pool: one of `GLOBAL_POOLS`; empty leaves the last map.
+        norm_layer: builds the normaliser of every convolution, or None.
+        last_norm_layer: builds the normalisers of the last module, if they are others (Sec. 4.2.3).
+        norm_placement: ``before`` the nonlinearity or ``after``.
+        nonlinearity: ``relu``, ``sigmoid`` or ``leaky_relu``.
+        pixels: width of the images. The network takes any width, unless its normalisers are per activation or ``aux``.
+        width: multiplies every printed number of channels.
+        separable: the first convolution is separable with multiplier 8, as the appendix says; otherwise a full 7x7.
+        stem_reduction: 8, or 4 for small images.
+        pool_padding: ``left`` or ``caffe``, see `bnrepro.models.convolution`. Caffe's needs an even map before every
+            stride of 2, such as those of 224 px.
+        global_pool: ``avg``, ``max``, or empty for none, which needs 0 classes.
         drop_rate: dropout before the linear layer.
+        lrn: local response normalisation in the stem.
+        lrn_alpha: its strength.
+        aux: auxiliary heads after the rows of ``auxiliary_after``.
     """
+
+    auxiliary_after: tuple[str, ...]
+    auxiliary_hidden: int  # features of a head's fully connected layer
+    auxiliary_dropout: float
 
     def __init__(
         self,
-        stem: Stem,
-        modules: nn.ModuleDict,
-        heads: nn.ModuleDict,
-        in_chans: int,
-        num_features: int,
+        table: Sequence[Any],
+        module: Callable[..., nn.Module],
         num_classes: int,
-        global_pool: str,
-        drop_rate: float,
+        in_chans: int,
+        *,
+        norm_layer: NormLayer,
+        last_norm_layer: NormLayer | None = None,
+        norm_placement: str = "before",
+        nonlinearity: str = "relu",
+        pixels: int = 224,
+        width: float = 1.0,
+        separable: bool = True,
+        stem_reduction: int = 8,
+        pool_padding: str = "left",
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        lrn: bool,
+        lrn_alpha: float = 1e-4,
+        aux: bool = False,
     ):
         super().__init__()
-        self.in_chans, self.num_classes = in_chans, num_classes
-        self.num_features = self.head_hidden_size = num_features
-        self.global_pool, self.drop_rate, self.grad_checkpointing = global_pool, drop_rate, False
+        self.in_chans, self.num_classes, self.global_pool = in_chans, num_classes, global_pool
+        self.drop_rate, self.grad_checkpointing = drop_rate, False
         self._check_pool()
-        self.stem, self.rows, self.heads = stem, modules, heads
+        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
+        self.stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
+        self.rows, self.heads = nn.ModuleDict(), nn.ModuleDict()
+        channels, size = self.stem.channels_out, self.stem.size_out
+        for row in table:
+            row_build = replace(build, norm=last_norm_layer or norm_layer) if row is table[-1] else build
+            built = self.rows[row.name] = module(channels, row, size, row_build)
+            channels, size = built.channels_out, built.size_out
+            if aux and row.name in self.auxiliary_after:
+                head = channels, size, self.auxiliary_hidden, num_classes, build, self.auxiliary_dropout
+                self.heads[row.name] = AuxiliaryHead(*head)
+        self.num_features = self.head_hidden_size = channels
         self.feature_info = self._feature_info()
         self.head_drop = nn.Dropout(drop_rate)
-        self.classifier = classifier(num_features, num_classes)
+        self.classifier = classifier(channels, num_classes)
 
     def _check_pool(self) -> None:
         if self.global_pool not in GLOBAL_POOLS:
@@ -55,52 +95,50 @@ class Trunk(nn.Module):
             raise ValueError("global_pool='' leaves a map, which cannot be classified: it needs num_classes=0")
 
     def _feature_info(self) -> list[dict[str, int | str]]:
-        """The last module at each width of the maps: its channels, by how much it reduces images, its name."""
-        features = [
+        """Return the channels, the reduction and the name of the last module at each width of the maps."""
+        reduction = 4 * self.stem.last_stride
+        last_rows = {}
+        for name, row in self.rows.items():
+            reduction *= row.stride
+            last_rows[reduction] = {"num_chs": row.channels_out, "reduction": reduction, "module": f"rows.{name}"}
+        return [
             {"num_chs": self.stem.first_channels, "reduction": 2, "module": "stem.conv1"},
             {"num_chs": self.stem.channels_out, "reduction": 4, "module": "stem.lrn2"},
+            *last_rows.values(),
         ]
-        reduction = 4 * self.stem.last_stride
-        rows = list(self.rows.items())
-        for (name, row), following in zip_longest(rows, rows[1:]):
-            reduction *= row.stride
-            if following is None or following[1].stride == 2:
-                features.append({"num_chs": row.channels_out, "reduction": reduction, "module": f"rows.{name}"})
-        return features
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new linear layer for another number of classes, in the auxiliary heads too; the pool stays unless given."""
+        """Make new linear layers for another number of classes, in the auxiliary heads too."""
         self.num_classes = num_classes
         self.global_pool = self.global_pool if global_pool is None else global_pool
         self._check_pool()
         like = next(self.stem.parameters())
-        self.classifier = classifier(self.num_features, num_classes, like).train(self.training)
-        for head in self.heads.values():
-            head.classifier = classifier(head.features, num_classes, like).train(self.training)
+        for part, features in [(self, self.num_features), *((head, head.features) for head in self.heads.values())]:
+            part.classifier = classifier(features, num_classes).to(like.device, like.dtype).train(self.training)
 
     def get_classifier(self) -> nn.Module:
-        """The linear layer."""
+        """Return the linear layer."""
         return self.classifier
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Whether training keeps the activations of modules or computes them again."""
+        """Choose whether training computes the activations inside modules again instead of keeping them."""
         self.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], float]:
-        """The depth of a parameter by its name: the stem, each row (if ``coarse``, each width of maps), the rest."""
+        """Return the depth of a parameter by its name: stem, each row (``coarse``: each width of maps), the rest."""
         depths = {f"rows.{name}.": int(name[0]) if coarse else i for i, name in enumerate(self.rows, start=1)}
         depths["stem."] = 0
         return lambda parameter: next((d for prefix, d in depths.items() if parameter.startswith(prefix)), math.inf)
 
     def no_weight_decay(self) -> set[str]:
-        """None beside those of one axis, biases, gamma and beta, which timm spares anyway."""
+        """Return no names: timm spares biases, gamma and beta anyway, as parameters of one axis."""
         return set()
 
     def _row(self, module: nn.Module, x: Tensor) -> Tensor:
         return checkpointed(module, x) if self.grad_checkpointing and self.training else module(x)
 
     def forward_features(self, x: Tensor, auxiliary: list[Tensor] | None = None) -> Tensor:
-        """The last map, (N, num_features, h, w); logits of auxiliary heads are added to ``auxiliary`` if given."""
+        """Return the last map, (N, num_features, h, w); append the logits of the heads to ``auxiliary`` if given."""
         x = self.stem(x)
         for name, module in self.rows.items():
             x = module(x) if torch.jit.is_scripting() else self._row(module, x)
@@ -119,13 +157,13 @@ class Trunk(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The last map and, in order, the maps of ``feature_info`` that are asked for.
+        """Return the last map and, in order, the chosen maps of ``feature_info``.
 
         Args:
             x: images.
-            indices: into ``feature_info``; a number n is the last n, None all.
-            norm: has no effect: no normaliser follows the last module.
-            stop_early: compute nothing behind the last map that is asked for.
+            indices: into ``feature_info``; a number n chooses the last n, None all.
+            norm: has no effect, because no normaliser follows the last module.
+            stop_early: compute nothing after the last chosen map, which is then returned as the last one.
             output_fmt: ``NCHW``.
             intermediates_only: leave out the last map.
         """
@@ -134,18 +172,18 @@ class Trunk(nn.Module):
         names = [info["module"] for info in self.feature_info]
         if isinstance(indices, int):
             indices = range(-indices, 0)
-        taken = set(names if indices is None else [names[i] for i in indices])
+        chosen = set(names if indices is None else [names[i] for i in indices])
         half, quarter, x = self.stem.forward_intermediates(x)
         maps = {"stem.conv1": half, "stem.lrn2": quarter}
         for name, module in self.rows.items():
-            if stop_early and taken <= maps.keys():
+            if stop_early and chosen <= maps.keys():
                 break
             x = maps[f"rows.{name}"] = self._row(module, x)
-        intermediates = [maps[name] for name in names if name in taken]
+        intermediates = [maps[name] for name in names if name in chosen]
         return intermediates if intermediates_only else (x, intermediates)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pooled, dropped out, and classified unless ``pre_logits``."""
+        """Pool, drop out, and classify unless ``pre_logits``."""
         if self.global_pool == "avg" or self.global_pool == "fast":
             x = x.mean((-2, -1))
         elif self.global_pool == "max":
@@ -154,7 +192,6 @@ class Trunk(nn.Module):
         return x if pre_logits else self.classifier(x)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """Logits; in training mode with auxiliary heads, logits and the list of the heads' logits."""
         if not (self.training and len(self.heads)):
             return self.forward_head(self.forward_features(x))
         auxiliary: list[Tensor] = []
