@@ -143,6 +143,28 @@ def test_alone_a_synchronised_normaliser_is_an_ordinary_one():
     assert torch.equal(plain(x), synchronised(x)) and torch.equal(plain.running_var, synchronised.running_var)
 
 
+def _second_derivative(norm: nn.Module, x: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+    """d/dx of the product of a loss's gradient with a direction."""
+    x = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(norm(x).sin().square().sum(), x, create_graph=True)
+    return torch.autograd.grad((gradient * direction).sum(), x)[0]
+
+
+def _differentiate_twice(folder: Path) -> None:
+    halves = [tensor.chunk(2) for tensor in torch.load(folder / "inputs.pt")]
+    with joined(2, "cpu") as replicas:
+        norm = synchronise(nn.Sequential(build_norm("bn", 3).double()))
+        torch.save(_second_derivative(norm, *(half[replicas.rank] for half in halves)), folder / f"{replicas.rank}.pt")
+
+
+def test_a_synchronised_normaliser_differentiates_twice(tmp_path):
+    inputs = [torch.randn(8, 3, 2, 2, dtype=torch.float64) for _ in range(2)]
+    torch.save(inputs, tmp_path / "inputs.pt")
+    by_two(_differentiate_twice, tmp_path)
+    second = torch.cat([torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)])
+    torch.testing.assert_close(second, _second_derivative(build_norm("bn", 3).double(), *inputs))
+
+
 def torchrun(environment: dict[str, str], *arguments: str, script: str = TRAIN[1]) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*TORCHRUN, script, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300

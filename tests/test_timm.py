@@ -117,6 +117,19 @@ def test_checkpointing_changes_neither_gradients_nor_statistics(name):
         torch.testing.assert_close(recomputed, kept)
 
 
+def test_checkpointing_allows_two_backward_passes():
+    model = create("bn_inception").train()
+    model.set_grad_checkpointing()
+    loss = model(images()).square().sum()
+    loss.backward(retain_graph=True)
+    gradients, buffers = (
+        [t.clone() for t in tensors] for tensors in ((p.grad for p in model.parameters()), model.buffers())
+    )
+    loss.backward()
+    assert all(torch.equal(p.grad, 2 * gradient) for p, gradient in zip(model.parameters(), gradients, strict=True))
+    assert all(torch.equal(after, before) for after, before in zip(model.buffers(), buffers, strict=True))
+
+
 def test_checkpointing_draws_the_same_noise():
     gradients = []
     for enable in (False, True):

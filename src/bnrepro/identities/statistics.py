@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bnrepro.identities.common import NO_EPS, Numbers, difference, generator, randn, relative_difference
 from bnrepro.layers.batch_norm import BatchNorm
-from bnrepro.layers.layer_norm import LayerNorm
+from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.mlp import MLP
 
 LARGE_EPS = 1e-3
@@ -21,7 +21,7 @@ def lost_scale() -> Numbers:
     """
     rng = generator()
     features = 100
-    by_example = LayerNorm(features, eps=NO_EPS, affine=False).double()
+    by_example = GroupNorm(features, groups=1, eps=NO_EPS, affine=False).double()
     by_batch = BatchNorm(features, eps=NO_EPS, affine=False).double()
 
     def by_location(x: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""Group normalisation (Wu & He 2018, arXiv:1803.08494): each example by the statistics of groups of its features."""
+"""Group and layer normalisation: each example by the statistics of groups of its features, or of all of them.
+
+Group normalisation is by Wu & He 2018 (arXiv:1803.08494), layer normalisation by Ba, Kiros & Hinton 2016 (1607.06450).
+"""
 
 import math
 
@@ -62,3 +65,12 @@ def _build(num_features, *, spatial, eps, ema_decay, affine, groups=32):
     if groups < 1:
         raise UserError(f"norm.groups={groups} must be at least 1")
     return GroupNorm(num_features, groups, math.prod(spatial), eps, affine)
+
+
+@register("layer_norm")
+def _build_layer_norm(num_features, *, spatial, eps, ema_decay, affine):
+    """Layer normalisation is group normalisation with one group (Wu & He 2018, Sec. 3.1), over C, H and W of maps.
+
+    Each feature has one gamma and one beta, so that they do not depend on the size of a map.
+    """
+    return GroupNorm(num_features, groups=1, eps=eps, affine=affine)

@@ -53,7 +53,7 @@ def build_norm(
     affine: bool = True,
     **options: Any,
 ) -> nn.Module | None:
-    """Build one normaliser for activations of shape (N, num_features, *spatial).
+    """Return one normaliser for activations of shape (N, num_features, *spatial), or None for ``none``.
 
     Args:
         name: one of `norm_names`.
@@ -63,9 +63,6 @@ def build_norm(
         ema_decay: the share of the old moving average that each step keeps (PyTorch's ``momentum`` is 1 - this).
         affine: learn gamma and beta.
         options: those that `norm_options` names.
-
-    Returns:
-        The module, or None for ``none``. The layer before a normaliser has no bias (Sec. 3.2).
     """
     own = norm_options(name)
     if unknown := sorted(set(options) - own):

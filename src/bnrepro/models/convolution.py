@@ -40,21 +40,32 @@ class AveragePool(nn.AvgPool2d):
 
 @dataclass(frozen=True)
 class Build:
-    """The choices that all units of a network share.
+    """The options of a network that its units share; those of `bnrepro.models.trunk.Trunk` among them.
 
     Args:
-        norm: builds a normaliser, or None.
+        norm_layer: builds the normaliser of every convolution, or None.
         nonlinearity: a key of `NONLINEARITIES`.
-        width: multiplies the channels of every row of the paper's table.
-        placement: of the normaliser, see `bnrepro.models.placement`.
-        pool_padding: one of `POOL_PADDINGS`.
+        width: multiplies every printed number of channels.
+        norm_placement: ``before`` the nonlinearity or ``after``.
+        last_norm_layer: builds the normalisers of the last module, if they are others (Sec. 4.2.3).
+        pixels: width of the images. The network takes any width, unless its normalisers are per activation.
+        separable: the first convolution is separable with multiplier 8, as the appendix says; otherwise a full 7x7.
+        stem_reduction: 8, or 4 for small images.
+        pool_padding: one of `POOL_PADDINGS`. Caffe's needs an even map before every stride of 2, as 224 px give.
+        lrn: local response normalisation in the stem, of strength ``lrn_alpha``.
     """
 
-    norm: NormLayer
-    nonlinearity: str
-    width: float
-    placement: str = "before"
+    norm_layer: NormLayer
+    nonlinearity: str = "relu"
+    width: float = 1.0
+    norm_placement: str = "before"
+    last_norm_layer: NormLayer | None = None
+    pixels: int = 224
+    separable: bool = True
+    stem_reduction: int = 8
     pool_padding: str = "left"
+    lrn: bool = False
+    lrn_alpha: float = 1e-4
 
     def __post_init__(self) -> None:
         if self.pool_padding not in POOL_PADDINGS:
@@ -70,48 +81,40 @@ class ConvUnit(nn.Sequential):
 
     The convolution is padded so that stride 1 keeps the size. There is a bias unless a normaliser follows directly.
 
-    Args:
-        into: input channels.
-        out: output channels.
-        kernel: its width, odd.
-        size: width of the square input map; `size_out` is the width of the output.
-        build: the normaliser and the nonlinearity.
-        stride: of the convolution.
-        separable: with a multiplier k the convolution is a depthwise one of k filters per channel and a 1x1 one.
+    ``kernel`` is odd. ``size`` is the width of the square input map and ``size_out`` that of the output. With a
+    multiplier k in ``separable`` the convolution is a depthwise one of k filters per channel, then a 1x1 one.
     """
 
-    def __init__(
-        self, into: int, out: int, kernel: int, size: int, build: Build, stride: int = 1, separable: int | None = None
-    ):
+    def __init__(self, into: int, out: int, kernel: int, size: int, build: Build, stride: int = 1, separable: int = 0):
         super().__init__()
         self.size_out = (size - 1) // stride + 1
         options = {"stride": stride, "padding": kernel // 2}
-        norm = build.norm(out, spatial=(self.size_out, self.size_out))
+        norm = build.norm_layer(out, spatial=(self.size_out, self.size_out))
         if separable:
             self.depthwise = nn.Conv2d(into, into * separable, kernel, groups=into, bias=False, **options)
             into, kernel, options = into * separable, 1, {}
-        self.conv = nn.Conv2d(into, out, kernel, bias=needs_bias(norm, build.placement), **options)
-        complete(self, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
+        self.conv = nn.Conv2d(into, out, kernel, bias=needs_bias(norm, build.norm_placement), **options)
+        complete(self, norm, NONLINEARITIES[build.nonlinearity](), build.norm_placement)
 
 
 class Stem(nn.Module):
     """The rows above the first Inception module, the same in both papers.
 
     7x7/2 convolution to 64, max pool 3x3/2, LRN, 1x1 to 64, 3x3 to 192, LRN, max pool 3x3/2: 224 px become 28. For
-    small images the second pool has stride 1 (``reduction=4``): 32 px become 8, and 64 px become 16.
+    small images the second pool has stride 1 (``stem_reduction=4``): 32 px become 8, and 64 px become 16.
     """
 
-    def __init__(self, in_chans: int, pixels: int, build: Build, separable: bool, lrn: float, reduction: int):
+    def __init__(self, in_chans: int, build: Build):
         super().__init__()
         first, out = build.channels(64), build.channels(192)
-        self.conv1 = ConvUnit(in_chans, first, 7, pixels, build, stride=2, separable=8 if separable else None)
+        self.conv1 = ConvUnit(in_chans, first, 7, build.pixels, build, stride=2, separable=8 if build.separable else 0)
         self.pool1 = MaxPool(2, build.pool_padding)
         size = self.pool1.size_out(self.conv1.size_out)
-        self.lrn1 = LocalResponseNorm(first, alpha=lrn) if lrn else nn.Identity()
+        self.lrn1 = LocalResponseNorm(first, alpha=build.lrn_alpha) if build.lrn else nn.Identity()
         self.conv2_reduce = ConvUnit(first, first, 1, size, build)
         self.conv2 = ConvUnit(first, out, 3, size, build)
-        self.lrn2 = LocalResponseNorm(out, alpha=lrn) if lrn else nn.Identity()
-        self.last_stride = {8: 2, 4: 1}[reduction]
+        self.lrn2 = LocalResponseNorm(out, alpha=build.lrn_alpha) if build.lrn else nn.Identity()
+        self.last_stride = {8: 2, 4: 1}[build.stem_reduction]
         self.pool2 = MaxPool(self.last_stride, build.pool_padding)
         self.size_out = self.pool2.size_out(size)
         self.first_channels, self.channels_out = first, out
@@ -145,9 +148,11 @@ class AuxiliaryHead(nn.Module):
         reduced, self.features = build.channels(128), build.channels(hidden)
         self.reduce = ConvUnit(channels, reduced, 1, size, build)
         self.hidden = nn.Sequential()
-        norm = build.norm(self.features, spatial=())
-        self.hidden.linear = nn.Linear(reduced * size * size, self.features, bias=needs_bias(norm, build.placement))
-        complete(self.hidden, norm, NONLINEARITIES[build.nonlinearity](), build.placement)
+        norm = build.norm_layer(self.features, spatial=())
+        self.hidden.linear = nn.Linear(
+            reduced * size * size, self.features, bias=needs_bias(norm, build.norm_placement)
+        )
+        complete(self.hidden, norm, NONLINEARITIES[build.nonlinearity](), build.norm_placement)
         self.dropout = nn.Dropout(dropout)
         self.classifier = classifier(self.features, classes)
 

@@ -25,11 +25,9 @@ def network(
 
 
 class DigitReader(nn.Module):
-    """Pictures of digits, white on black, made grey and binary for a network of binary digits.
+    """Pictures of digits, white on black, made grey and binary for a network of (1, N, 784) to (1, classes, N).
 
-    Args:
-        network: binary images (1, N, 784) to logits (1, classes, N).
-        binarize_above: a pixel above this, of 255, is 1.
+    A pixel above ``binarize_above``, of 255, is 1.
     """
 
     def __init__(self, network: nn.Module, binarize_above: int):

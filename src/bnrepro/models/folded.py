@@ -14,18 +14,11 @@ from bnrepro.models.trunk import Trunk
 
 @torch.no_grad()
 def fold(weight: Tensor, bias: Tensor | None, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Return weights and bias that compute norm(W u + b) with the normaliser's stored statistics.
+    """Return the weight and the bias (C,) that compute norm(W u + b) with the normaliser's stored statistics.
 
-    W' = gamma / sqrt(Var + eps) * W and b' = beta + gamma / sqrt(Var + eps) * (b - E).
-
-    Args:
-        weight: any shape whose leading axes flatten to the normaliser's C features: linear (C, in), convolution
-            (C, in, kh, kw), stacked linear (S, out, in) with C = S * out.
-        bias: C values in any shape, or None.
-        norm: a batch normaliser with affine parameters or without.
-
-    Returns:
-        The new weight in its old shape, and the new bias of shape (C,).
+    W' = gamma / sqrt(Var + eps) * W and b' = beta + gamma / sqrt(Var + eps) * (b - E). The leading axes of the weight
+    flatten to the C features of the normaliser: linear (C, in), convolution (C, in, kh, kw), stacked (S, out, in)
+    with C = S * out. The bias has C values in any shape, or is None.
     """
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.weight is not None:

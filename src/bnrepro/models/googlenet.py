@@ -68,8 +68,8 @@ class GoogLeNetModule(nn.Module):
 class GoogLeNet(Trunk):
     """Table 1.
 
-    Args as `Trunk`'s. In addition ``reduce_5a``, the channels before the 5x5 of 5a, is the printed 32, or 48, which the
-    printed costs say.
+    Options are those of `Trunk`. In addition ``reduce_5a`` is the number of channels before the 5x5 of 5a: the printed
+    32, or 48, to which the printed costs belong.
     """
 
     auxiliary_after, auxiliary_hidden, auxiliary_dropout = ("4a", "4d"), 1024, 0.7

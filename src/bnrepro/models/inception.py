@@ -73,7 +73,7 @@ class InceptionModule(nn.Module):
 class Inception(Trunk):
     """Fig. 5. Its auxiliary head makes the total 13.605 M parameters, the paper's "13.6 M".
 
-    Args as `Trunk`'s. In addition ``projection_4cd`` is 96, or the printed 128.
+    Options are those of `Trunk`. In addition ``projection_4cd`` is 96, or the printed 128.
     """
 
     auxiliary_after, auxiliary_hidden, auxiliary_dropout = ("4d",), 768, 0.0

@@ -14,14 +14,9 @@ NONLINEARITIES = {"sigmoid": StackedSigmoid, "relu": nn.ReLU}
 class MLP(nn.Module):
     """S multilayer perceptrons side by side (S = 1 is an ordinary one).
 
-    The output layer is not normalised: Sec. 4.1 speaks of the hidden layers.
-
-    Args:
-        sizes: features of the input, of each hidden layer and of the output; the paper's is 784, 100, 100, 100, 10.
-        build_norm: builds a normaliser for a number of features, or None.
-        nonlinearity: a key of `NONLINEARITIES`.
-        placement: of the normaliser, see `bnrepro.models.placement`.
-        stack: S.
+    ``sizes`` are the features of the input, of each hidden layer and of the output: 784, 100, 100, 100, 10 in the
+    paper. ``build_norm`` builds a normaliser for a number of features, or None. The output layer is not normalised,
+    because Sec. 4.1 speaks of the hidden layers.
     """
 
     def __init__(

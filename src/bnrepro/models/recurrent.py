@@ -12,15 +12,8 @@ class RNN(nn.Module):
     """Elman's network: h_t = g(W x_t + U h_{t-1} (+ b)) from h_0 = 0; a linear layer on the last h gives the logits.
 
     All time steps share W and U. Each time step has a normaliser of its own, with its own statistics, gamma and beta
-    (our choice: the paper says only that BN should help).
-
-    Args:
-        steps: rows of an image.
-        features: of the state h.
-        classes: of the output.
-        build_norm: builds a normaliser for a number of features, or None.
-        nonlinearity: g, a key of `NONLINEARITIES`.
-        placement: of the normaliser, see `bnrepro.models.placement`.
+    (our choice: the paper says only that BN should help). ``steps`` are the rows of an image, ``features`` those
+    of h. ``build_norm`` builds a normaliser for a number of features, or None.
     """
 
     stack = 1

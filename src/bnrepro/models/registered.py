@@ -156,14 +156,9 @@ def save(
 ) -> None:
     """Write weights and timm's config to a folder that ``timm.create_model("local-dir:...", pretrained=True)`` loads.
 
-    Args:
-        name: of the registered network.
-        options: with which it is built.
-        weights: its state.
-        out: the folder.
-        pixels: width of its images.
-        classes: name in words by identifier, in the order of the logits.
-        run: where the weights come from.
+    The network is registered under ``name`` and built with ``options``; ``weights`` is its state. ``pixels`` is the
+    width of its images, ``classes`` has the name in words by identifier, in the order of the logits, and ``run`` says
+    where the weights come from.
     """
     model = timm.create_model(name, num_classes=len(classes), **options)
     model.load_state_dict(weights)

@@ -1,5 +1,6 @@
 """What Inception and GoogLeNet share: stem, modules in a row, pooled features, dropout, linear; timm's interface."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,11 +8,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from bnrepro.models.convolution import AuxiliaryHead, Build, NormLayer, Stem, classifier
-from bnrepro.models.recompute import checkpointed
+from bnrepro.models.convolution import AuxiliaryHead, Build, Stem, classifier
 
-GLOBAL_POOLS = ("avg", "fast", "max", "")  # timm's names; its "fast" is an average too
+GLOBAL_POOLS = ("avg", "fast", "max", "")  # timm's names: "fast" is an average too; "" leaves the map
+
+
+def _checkpointed(module: nn.Module, x: Tensor) -> Tensor:
+    """Return module(x), and compute its activations again in the backward pass instead of keeping them.
+
+    The second computation works on copies of the buffers, so that running statistics take in a batch only once.
+    """
+    calls = itertools.count()
+
+    def call(x: Tensor) -> Tensor:
+        if next(calls) == 0:
+            return module(x)
+        copies = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        return torch.func.functional_call(module, copies, (x,))
+
+    return checkpoint(call, x, use_reentrant=False)
 
 
 class Trunk(nn.Module):
@@ -25,21 +42,10 @@ class Trunk(nn.Module):
         module: builds a module from its input channels, row, map width and `Build`.
         num_classes: 0 leaves the features, pooled unless ``global_pool`` is empty.
         in_chans: channels of the images.
-        norm_layer: builds the normaliser of every convolution, or None.
-        last_norm_layer: builds the normalisers of the last module, if they are others (Sec. 4.2.3).
-        norm_placement: ``before`` the nonlinearity or ``after``.
-        nonlinearity: ``relu``, ``sigmoid`` or ``leaky_relu``.
-        pixels: width of the images. The network takes any width, unless its normalisers are per activation or ``aux``.
-        width: multiplies every printed number of channels.
-        separable: the first convolution is separable with multiplier 8, as the appendix says; otherwise a full 7x7.
-        stem_reduction: 8, or 4 for small images.
-        pool_padding: ``left`` or ``caffe``, see `bnrepro.models.convolution`. Caffe's needs an even map before every
-            stride of 2, such as those of 224 px.
-        global_pool: ``avg``, ``max``, or empty for none, which needs 0 classes.
+        global_pool: one of `GLOBAL_POOLS`.
         drop_rate: dropout before the linear layer.
-        lrn: local response normalisation in the stem.
-        lrn_alpha: its strength.
-        aux: auxiliary heads after the rows of ``auxiliary_after``.
+        aux: auxiliary heads after the rows of ``auxiliary_after``, for images of the width ``pixels`` alone.
+        options: the others, see `bnrepro.models.convolution.Build`.
     """
 
     auxiliary_after: tuple[str, ...]
@@ -53,36 +59,27 @@ class Trunk(nn.Module):
         num_classes: int,
         in_chans: int,
         *,
-        norm_layer: NormLayer,
-        last_norm_layer: NormLayer | None = None,
-        norm_placement: str = "before",
-        nonlinearity: str = "relu",
-        pixels: int = 224,
-        width: float = 1.0,
-        separable: bool = True,
-        stem_reduction: int = 8,
-        pool_padding: str = "left",
         global_pool: str = "avg",
         drop_rate: float = 0.0,
-        lrn: bool,
-        lrn_alpha: float = 1e-4,
         aux: bool = False,
+        **options: Any,
     ):
         super().__init__()
         self.in_chans, self.num_classes, self.global_pool = in_chans, num_classes, global_pool
         self.drop_rate, self.grad_checkpointing = drop_rate, False
         self._check_pool()
-        build = Build(norm_layer, nonlinearity, width, norm_placement, pool_padding)
-        self.stem = Stem(in_chans, pixels, build, separable, lrn_alpha if lrn else 0.0, stem_reduction)
+        build = Build(**options)
+        last_build = replace(build, norm_layer=build.last_norm_layer or build.norm_layer)
+        self.stem = Stem(in_chans, build)
         self.rows, self.heads = nn.ModuleDict(), nn.ModuleDict()
         channels, size = self.stem.channels_out, self.stem.size_out
         for row in table:
-            row_build = replace(build, norm=last_norm_layer or norm_layer) if row is table[-1] else build
-            built = self.rows[row.name] = module(channels, row, size, row_build)
+            built = module(channels, row, size, last_build if row is table[-1] else build)
+            self.rows[row.name] = built
             channels, size = built.channels_out, built.size_out
             if aux and row.name in self.auxiliary_after:
-                head = channels, size, self.auxiliary_hidden, num_classes, build, self.auxiliary_dropout
-                self.heads[row.name] = AuxiliaryHead(*head)
+                hidden, dropout = self.auxiliary_hidden, self.auxiliary_dropout
+                self.heads[row.name] = AuxiliaryHead(channels, size, hidden, num_classes, build, dropout)
         self.num_features = self.head_hidden_size = channels
         self.feature_info = self._feature_info()
         self.head_drop = nn.Dropout(drop_rate)
@@ -135,7 +132,7 @@ class Trunk(nn.Module):
         return set()
 
     def _row(self, module: nn.Module, x: Tensor) -> Tensor:
-        return checkpointed(module, x) if self.grad_checkpointing and self.training else module(x)
+        return _checkpointed(module, x) if self.grad_checkpointing and self.training else module(x)
 
     def forward_features(self, x: Tensor, auxiliary: list[Tensor] | None = None) -> Tensor:
         """Return the last map, (N, num_features, h, w); append the logits of the heads to ``auxiliary`` if given."""
@@ -159,13 +156,9 @@ class Trunk(nn.Module):
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
         """Return the last map and, in order, the chosen maps of ``feature_info``.
 
-        Args:
-            x: images.
-            indices: into ``feature_info``; a number n chooses the last n, None all.
-            norm: has no effect, because no normaliser follows the last module.
-            stop_early: compute nothing after the last chosen map, which is then returned as the last one.
-            output_fmt: ``NCHW``.
-            intermediates_only: leave out the last map.
+        ``indices`` are into ``feature_info``; a number n chooses the last n, None all. ``stop_early`` computes nothing
+        after the last chosen map, which is then returned as the last one. ``norm`` has no effect, because no normaliser
+        follows the last module.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt={output_fmt} is not NCHW")
