@@ -92,8 +92,8 @@ class Statistics:
 def test_the_moving_average_is_the_same_whichever_statistics_are_asked_for():
     finals = []
     for statistics in ("population", "moving_average"):
-        look = Look(Statistics(), None, Evaluation(statistics=statistics), "val", lambda: 2, lambda own: own)
-        look(2)
+        look = Look(Statistics(), [], Evaluation(statistics=statistics), "val")
+        look(2, last=True)
         finals.append(look.final[0])
     for name in ("val/mean_moving_average", "val/var_moving_average"):
         assert finals[0][name] == finals[1][name] != finals[0][name.removesuffix("_moving_average")]

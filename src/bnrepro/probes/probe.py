@@ -64,30 +64,6 @@ class Probe:
         }
 
 
-class Probes:
-    """Several probes as one, which look at the same steps."""
-
-    def __init__(self, probes: list[Probe]):
-        self.probes = probes
-
-    def __call__(self, step: int) -> None:
-        for probe in self.probes:
-            probe(step)
-
-    def record(self, k: int) -> dict[str, np.ndarray]:
-        """The arrays of all."""
-        return {name: array for probe in self.probes for name, array in probe.record(k).items()}
-
-    def state(self, k: int) -> list[dict[str, Any]]:
-        """Their parts of a checkpoint, in order."""
-        return [probe.state(k) for probe in self.probes]
-
-    def restore(self, states: list[list[dict[str, Any]]]) -> None:
-        """Take up the parts that `state` gave, one per network."""
-        for probe, own_states in zip(self.probes, zip(*states, strict=True), strict=True):
-            probe.restore(list(own_states))
-
-
 @contextmanager
 def inputs_of(modules: Mapping[Key, nn.Module], of_input: Callable[[Tensor], Any]) -> Iterator[dict[Key, list[Any]]]:
     """Inside, each pass through the network adds what ``of_input`` gives of each module's input to its list."""

@@ -1,4 +1,4 @@
-"""From a configuration to the things it names."""
+"""Builds what a configuration names: the device, the data, the networks, the optimiser and the probes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +19,8 @@ from bnrepro.models import digits
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
 from bnrepro.models.stacked import stacks
-from bnrepro.models.trunk import Trunk
 from bnrepro.probes.instruments import InstrumentProbe
-from bnrepro.probes.probe import Probes
+from bnrepro.probes.probe import Probe
 from bnrepro.training import schedule
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
@@ -36,12 +35,16 @@ ADAPTIVE = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 
 
 def data_fingerprint(config: Config) -> str:
-    """What identifies the data set's contents."""
+    """What identifies the contents of the data set."""
     return load.fingerprint(config.data)
 
 
 def usable(name: str) -> torch.device:
-    """The device of that name; a `UserError` where there is no such device."""
+    """Return the device of that name.
+
+    Raises:
+        UserError: There is no such device.
+    """
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -51,32 +54,36 @@ def usable(name: str) -> torch.device:
 
 
 def device(config: Config) -> torch.device:
-    """The device to train on, told how precise its products are to be."""
+    """Return the device to train on, and set the precision of its products."""
     chosen = usable(config.device)
-    if chosen.type == "cuda":  # PyTorch's default computes float32 convolutions in TF32
+    if chosen.type == "cuda":  # By default PyTorch computes float32 convolutions in TF32.
         kind = "tf32" if config.training.precision == "tf32" else "ieee"
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kind
     return chosen
 
 
-def conditions(device: torch.device) -> dict[str, Any]:
-    """What the bits of any run depend on beside its configuration."""
-    own = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(device)}
-    return own | ({"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {})
+def conditions(config: Config, device: torch.device) -> dict[str, Any]:
+    """What the bits of a run depend on beside its identity."""
+    values = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(device)}
+    if device.type == "cuda":
+        values["gpu"] = torch.cuda.get_device_name(device)
+    if config.training.compile != "none":
+        values["compile"] = config.training.compile
+    return values
 
 
 def of_digits(config: Config) -> bool:
-    """Whether the network reads binary digits as vectors, and is not convolutional."""
+    """Whether the network reads binary digits as vectors, and so is not convolutional."""
     return config.model.name in DIGITS
 
 
 def stackable(config: Config) -> bool:
-    """Whether several seeds train side by side in one program; else one after the other."""
+    """Whether several seeds can train side by side in one program."""
     return config.model.name == "mlp" and stacks(_norm(config)(1)) and not config.probe.instruments
 
 
 def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) -> Dataset:
-    """The data set, checked and ready to give batches on a device."""
+    """Load the data set, which then gives batches on the device."""
     options = config.data
     if of_digits(config):
         size = config.training.batch_size
@@ -85,18 +92,20 @@ def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) ->
 
 
 def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
-    """The options that only some normalisers have, for the configuration's own one or for another by name."""
+    """The options that only some normalisers have, for the named normaliser or else for the configuration's."""
     offered = vars(config.norm) | {"steps": config.training.total_steps}
     return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
 
 
 def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
+    """Return a function of the number of features that makes the named normaliser, or else the configuration's."""
     options = config.norm
     common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
     return partial(build_norm, name or options.name, **common, **own_norm_options(config, name))
 
 
-def _convolutional(config: Config, classes: int) -> Trunk:
+def network(config: Config, seeds: list[int], device: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
+    """Return a network with its initial weights: for digits, one per seed side by side; for images, one alone."""
     options = config.model
     shared = {
         "norm_layer": _norm(config),
@@ -111,42 +120,29 @@ def _convolutional(config: Config, classes: int) -> Trunk:
         "lrn_alpha": options.lrn_alpha,
         "aux": options.aux,
     }
-    if options.name == "inception":
-        last = _norm(config, config.norm.last)
-        return Inception(classes, last_norm_layer=last, projection_4cd=options.projection_4cd, **shared)
-    return GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
-
-
-def network(config: Config, seeds: list[int], device: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
-    """One network per seed, side by side where they are `stackable`, with its initial weights."""
-    options = config.model
     if of_digits(config):
         layers = options.name, options.hidden, _norm(config), options.nonlinearity, config.norm.placement
         model = digits.network(*layers, stack=len(seeds))
-        initialise(model, config.init, seeds)
-        return model.to(device)
-    model = _convolutional(config, classes)
+    elif options.name == "inception":
+        last_norm = _norm(config, config.norm.last)
+        model = Inception(classes, last_norm_layer=last_norm, projection_4cd=options.projection_4cd, **shared)
+    else:
+        model = GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
     initialise(model, config.init, seeds)
-    return model.to(device, memory_format=torch.channels_last)
-
-
-def _training_forward(config: Config, model: nn.Module, replicas: Replicas) -> nn.Module:
-    """What a training step calls: the network, with gradients averaged over replicas, compiled."""
-    if config.norm.sync:
-        synchronise(model)
-    model = replicas.wrap(model)
-    mode = config.training.compile
-    return model if mode == "none" else torch.compile(model, mode=mode)
+    return model.to(device) if of_digits(config) else model.to(device, memory_format=torch.channels_last)
 
 
 def task(config: Config, data: Dataset, seeds: list[int], device: torch.device, replicas: Replicas = ALONE) -> Task:
-    """The networks of these seeds and what they are trained on."""
+    """Return the networks of these seeds with what they are trained on."""
     if of_digits(config):
         return StackedMNIST(network(config, seeds, device), data, config.probe.batches)
     model = network(config, seeds, device, data.classes)
+    if config.norm.sync:
+        synchronise(model)
+    forward, compilation = replicas.wrap(model), config.training.compile
     return ImageClassification(
         model,
-        _training_forward(config, model, replicas),
+        forward if compilation == "none" else torch.compile(forward, mode=compilation),
         data,
         aux_weight=config.model.aux_weight,
         precision=config.training.precision,
@@ -156,24 +152,25 @@ def task(config: Config, data: Dataset, seeds: list[int], device: torch.device, 
 
 
 def optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser at the configuration's rate, with L2 on weights alone; adaptive ones with PyTorch's constants."""
+    """Return the optimiser, with L2 on weights alone. Adagrad and Adam keep PyTorch's constants."""
     spare_the_compiler()
     options = config.optimizer
+    groups = decayed(model, options.l2)
     if options.name in ADAPTIVE:
-        return ADAPTIVE[options.name](decayed(model, options.l2), lr=options.lr, foreach=True)
-    return SGD(decayed(model, options.l2), lr=options.lr, momentum=options.momentum, fused=not of_digits(config))
+        return ADAPTIVE[options.name](groups, lr=options.lr, foreach=True)
+    return SGD(groups, lr=options.lr, momentum=options.momentum, fused=not of_digits(config))
 
 
-def probe(config: Config, task: Task, steps: list[int]) -> Probes | None:
-    """What measures inside the network at these steps; None if nothing does."""
-    probes = [] if config.probe.name == "none" else [task.probe(steps)]
+def probes(config: Config, task: Task, steps: list[int]) -> list[Probe]:
+    """Return what measures inside the network at these steps."""
+    chosen: list[Probe] = [] if config.probe.name == "none" else [task.probe(steps)]
     if config.probe.instruments:
-        probes.append(InstrumentProbe(task, config.probe.instruments, config.probe.batches, rate(config), steps))
-    return Probes(probes) if probes else None
+        chosen.append(InstrumentProbe(task, config.probe.instruments, config.probe.batches, rate(config), steps))
+    return chosen
 
 
 def rate(config: Config) -> Callable[[int], float]:
-    """The learning rate of each step."""
+    """Return a function that gives the learning rate of each step."""
     if config.schedule.name == "constant":
         return schedule.constant(config.optimizer.lr)
     return schedule.exponential(config.optimizer.lr, config.schedule.factor, config.schedule.every)

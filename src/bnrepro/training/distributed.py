@@ -1,6 +1,6 @@
-"""Replicas of one run that torchrun starts: each has its own mini-batch, and its own batch statistics (Sec. 4.2).
+"""Replicas of one run, which torchrun starts. Each has its own mini-batches and its own batch statistics (Sec. 4.2).
 
-Every replica runs the same program and holds the same weights; the first one alone locks, records and reports.
+Every replica runs the same program and holds the same weights. Only the first one locks, records and reports.
 """
 
 import os
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from bnrepro.errors import UserError
 
-AGREE_EVERY = 20  # steps between agreeing on whether to stop or to save; to agree is to wait for each other
+AGREE_EVERY = 20  # steps between agreements on whether to stop or to save, in which the replicas wait for each other
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """This process's rank among ``count`` replicas; alone, everything here is free."""
+    """This process's rank among ``count`` replicas. For a process alone every method returns what it was given."""
 
     rank: int = 0
     count: int = 1
@@ -31,24 +31,23 @@ class Replicas:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """What the training step calls, so that gradients are averaged over the replicas."""
+        """Return what the training step calls, so that gradients are averaged over the replicas."""
         if self.count == 1:
             return model
         return nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def agree(self, step: int, *wishes: bool) -> tuple[bool, ...]:
-        """For each wish whether any replica has it; between the steps at which they agree, no."""
+        """Return for each wish whether any replica has it. Only at every `AGREE_EVERY`-th step can that be so."""
         if self.count == 1:
             return wishes
         if step % AGREE_EVERY:
             return (False,) * len(wishes)
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        flags = torch.tensor(wishes, dtype=torch.int32, device=device)
+        flags = torch.tensor(wishes, dtype=torch.int32, device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in flags.tolist())
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over replicas; a NaN of one is a NaN of all."""
+        """The mean over replicas. A NaN of one replica makes it NaN."""
         if self.count == 1:
             return values
         total = values.clone()
@@ -56,14 +55,14 @@ class Replicas:
         return total / self.count
 
     def gather(self, own: Any) -> list[Any]:
-        """Every replica's ``own``, by rank."""
+        """The values of all replicas, by rank."""
         values = [own] * self.count
         if self.count > 1:
             dist.all_gather_object(values, own)
         return values
 
     def share(self, value: Any) -> Any:
-        """The leading replica's value, to all."""
+        """The value of the first replica."""
         values = [value]
         if self.count > 1:
             dist.broadcast_object_list(values, src=0)
@@ -75,17 +74,18 @@ ALONE = Replicas()
 
 @contextmanager
 def joined(expected: int, device: str) -> Iterator[Replicas]:
-    """The replicas that torchrun started, connected (NCCL on GPUs, Gloo on CPUs) for as long as this is entered.
+    """Connect the replicas that torchrun started, by NCCL on GPUs and by Gloo on CPUs.
 
-    Their number is part of a run's identity: another one than ``expected`` is a `UserError`.
+    Raises:
+        UserError: Their number, which is part of a run's identity, is not the expected one.
     """
     replicas = Replicas(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
-    count = replicas.count
-    if count != expected:
-        torchrun = f"torchrun --nproc-per-node={expected} scripts/train.py ..."
-        start = torchrun if expected > 1 else "python scripts/train.py"
+    if replicas.count != expected:
+        launcher = f"torchrun --nproc-per-node={expected} scripts/train.py ..."
         raise UserError(
-            f"training.replicas={expected}, but {count} started; run {start}, or set training.replicas={count}"
+            f"training.replicas={expected}, but {replicas.count} started; "
+            f"run {launcher if expected > 1 else 'python scripts/train.py'}, "
+            f"or set training.replicas={replicas.count}"
         )
     if replicas.count == 1:
         yield replicas

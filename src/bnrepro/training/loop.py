@@ -1,4 +1,4 @@
-"""The training loop: networks side by side, looked at on a schedule, saved so that any kill can be undone."""
+"""The training loop. It trains S networks side by side, evaluates them on a schedule, and has them saved."""
 
 import time
 from collections.abc import Callable
@@ -13,32 +13,56 @@ from bnrepro.models.stacked import join_states, split_state
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.interrupt import StopRequest
 
+Row = dict[str, Any]  # one row of metrics.csv, by column
+
 
 @dataclass
 class Member:
-    """One network of the stack: its seed, its rows so far, and whether it still counts."""
+    """One network of the stack.
+
+    Attributes:
+        seed: Its seed.
+        rows: Its evaluations so far.
+        diverged_at: The first step with a non-finite loss or parameter, if there was one.
+    """
 
     seed: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    diverged_at: int | None = None
+    rows: list[Row] = field(default_factory=list, kw_only=True)
+    diverged_at: int | None = field(default=None, kw_only=True)
+
+    def check(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
+        """Note whether the network has diverged by ``step``; ``losses`` (n,) are those of the last n steps."""
+        if self.diverged_at is not None:
+            return
+        bad = ~torch.isfinite(losses)
+        if bad.any():
+            self.diverged_at = step - len(losses) + int(bad.int().argmax()) + 1
+        elif not parameters_finite:
+            self.diverged_at = step
+
+
+def make_row(step: int, epoch: float, seconds: float, lr: float, train_loss: float, values: dict[str, float]) -> Row:
+    """A row of metrics.csv; measured values keep six digits."""
+    measured = {"train/loss": train_loss} | values
+    row = {"step": step, "epoch": round(epoch, 4), "seconds": round(seconds, 2), "lr": lr}
+    return row | {name: float(f"{value:.6g}") for name, value in measured.items()}
 
 
 @dataclass
 class Trainer:
-    """Everything the loop works on; ``states`` gives what a checkpoint holds of it, and ``restore`` takes it up.
+    """The loop with everything that it works on.
 
     Args:
-        task: the networks and what they are trained on (`bnrepro.training.tasks`).
-        optimizer: steps all S networks; the loss is a sum over networks, so their gradients never mix.
-        members: the S networks.
-        steps: how many steps make the run.
-        rate: the learning rate of a step (from 0).
-        looks: the steps after which ``look(step)`` evaluates; it gives each network's values by column.
-        save: called with the number of steps done whenever the state must become durable.
-        save_every: seconds between such calls.
-        gives_up: called at a look with the number of steps done; true ends the run here, with this look as its last.
-        tick: called now and then with the number of steps done, for a progress display.
-        replicas: with several, each has its own batches, and they stop, save and diverge together.
+        task: The networks and what they are trained on (`bnrepro.training.tasks`).
+        optimizer: Steps all S networks. The loss is a sum over networks, so their gradients never mix.
+        members: The S networks.
+        steps: The number of steps of the run. A look may lower it to its own step, and so end the run.
+        rate: Gives the learning rate of a step, counted from 0.
+        looks: The steps after which ``look(step)`` evaluates. It returns each network's values by column.
+        save: Called with the number of steps done whenever the state must become durable.
+        save_every: Seconds between such calls.
+        tick: Called now and then with the number of steps done, for a progress display.
+        replicas: If there are several, each has its own batches, and they stop, save and diverge together.
     """
 
     task: Any
@@ -50,7 +74,6 @@ class Trainer:
     look: Callable[[int], list[dict[str, float]]]
     save: Callable[[int], None] = lambda done: None
     save_every: float = float("inf")
-    gives_up: Callable[[int], bool] = lambda done: False
     tick: Callable[[int], None] = lambda done: None
     replicas: Replicas = ALONE
     step: int = 0
@@ -59,22 +82,15 @@ class Trainer:
     def __post_init__(self) -> None:
         self.model = self.task.model
         device = next(self.model.parameters()).device
-        # Losses since the last row, fetched only when there is a look or a save: the loop itself never waits.
+        # The losses since the last row are fetched only at a look or a save, so that the loop itself never waits.
         longest = max(b - a for a, b in pairwise([0, *sorted(self.looks)]))
         self.losses = torch.zeros(longest + 1, len(self.members), device=device)
-        self.pending = self.averaged = 0  # losses since the last row; those of them that all replicas agree on
+        self.pending = 0  # the number of losses since the last row
 
     def train(self, stop: StopRequest) -> None:
-        """Train from ``step`` to ``steps``, until every network has diverged, or until asked to stop."""
+        """Train until the last step, until every network has diverged, or until asked to stop."""
         seeds = [member.seed for member in self.members]
-        self._end_here_if_it_gives_up()
-        if all(member.diverged_at is not None for member in self.members):
-            return
-        if self.step == self.steps:  # killed after its last checkpoint, before its status said that it has ended
-            self.look(self.step)
-            self.save(self.step)
-            return
-        began, last_save = time.monotonic() - self.seconds, time.monotonic()
+        started, saved = time.monotonic() - self.seconds, time.monotonic()
         self.model.train()
         while self.step < self.steps:
             for group in self.optimizer.param_groups:
@@ -84,66 +100,47 @@ class Trainer:
             loss.sum().backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
-            self.losses[self.pending] = loss.detach()
+            self.losses[self.pending] = self.replicas.mean(loss.detach())
             self.pending += 1
             self.step += 1
 
             if self.step % 50 == 0:
                 self.tick(self.step)
             looking = self.step in self.looks
-            self._end_here_if_it_gives_up()
-            overdue = time.monotonic() - last_save > self.save_every
+            overdue = time.monotonic() - saved > self.save_every
             stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
-            saving = stopping or overdue or self.step == self.steps
-            if not looking and not saving:
+            if not (looking or stopping or overdue or self.step == self.steps):
                 continue
-            self.seconds = time.monotonic() - began
-            new = slice(self.averaged, self.pending)
-            self.losses[new], self.averaged = self.replicas.mean(self.losses[new]), self.pending
+            self.seconds = time.monotonic() - started
             self._find_divergence()
-            everyone_diverged = all(member.diverged_at for member in self.members)
-            if looking and not everyone_diverged:
+            all_diverged = all(member.diverged_at is not None for member in self.members)
+            if looking and not all_diverged:
                 self._add_rows(self.look(self.step))
                 self.tick(self.step)
-            if saving or everyone_diverged:
+            if stopping or overdue or all_diverged or self.step == self.steps:
                 self.save(self.step)
-                last_save = time.monotonic()
-            if stopping or everyone_diverged:
+                saved = time.monotonic()
+            if stopping or all_diverged:
                 return
 
-    def _end_here_if_it_gives_up(self) -> None:
-        if self.step in self.looks and self.gives_up(self.step):
-            self.steps = self.step
+    def _find_divergence(self) -> None:
+        losses, stack = self.losses[: self.pending].cpu(), len(self.members)
+        finite = [torch.isfinite(parameter).reshape(stack, -1).all(1) for parameter in self.model.parameters()]
+        for k, (member, parameters_finite) in enumerate(
+            zip(self.members, torch.stack(finite).all(0).tolist(), strict=True)
+        ):
+            member.check(losses[:, k], parameters_finite, self.step)
 
     def _add_rows(self, values: list[dict[str, float]]) -> None:
-        means = self.losses[: self.pending].mean(0).tolist()
-        self.pending = self.averaged = 0
-        shared = {
-            "step": self.step,
-            "epoch": round(self.step / self.task.steps_per_epoch, 4),
-            "seconds": round(self.seconds, 2),
-            "lr": self.optimizer.param_groups[0]["lr"],
-        }
-        for member, mean, own in zip(self.members, means, values, strict=True):
+        train_losses = self.losses[: self.pending].mean(0).tolist()
+        self.pending = 0
+        epoch, lr = self.step / self.task.steps_per_epoch, self.optimizer.param_groups[0]["lr"]
+        for member, train_loss, own in zip(self.members, train_losses, values, strict=True):
             if member.diverged_at is None:
-                member.rows.append(shared | {"train/loss": float(f"{mean:.6g}")} | own)
-
-    def _find_divergence(self) -> None:
-        """Note each network's first step with a non-finite loss; a non-finite parameter counts from now."""
-        finite = torch.isfinite(self.losses[: self.pending]).cpu()
-        parameters = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
-        own_parameters = split_state(parameters, len(self.members))
-        for k, member in enumerate(self.members):
-            if member.diverged_at is not None:
-                continue
-            if not finite[:, k].all():
-                first = int((~finite[:, k]).int().argmax())
-                member.diverged_at = self.step - self.pending + first + 1
-            elif not all(torch.isfinite(tensor).all() for tensor in own_parameters[k].values()):
-                member.diverged_at = self.step
+                member.rows.append(make_row(self.step, epoch, self.seconds, lr, train_loss, own))
 
     def states(self) -> list[dict[str, Any]]:
-        """Each network's own part of a checkpoint, in the shapes it would have alone."""
+        """Return each network's own part of a checkpoint, in the shapes that it would have alone."""
         moments = {
             f"{index}.{name}": value
             for index, slots in self.optimizer.state_dict()["state"].items()
@@ -166,17 +163,16 @@ class Trainer:
         ]
 
     def restore(self, states: list[dict[str, Any]]) -> None:
-        """Take up the states that ``states`` gave, one per network, all of the same step."""
+        """Restore what ``states`` gave, one state per network, all of the same step."""
         self.step = states[0]["step"]
         self.seconds = max(state["seconds"] for state in states)
         self.model.load_state_dict(join_states([state["model"] for state in states]))
-        whole = self.optimizer.state_dict()
-        whole["state"] = {}
+        optimizer = self.optimizer.state_dict() | {"state": {}}
         for key, value in join_states([state["optimizer"] for state in states]).items():
             index, name = key.split(".", 1)
-            whole["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(whole)
-        self.pending = self.averaged = len(states[0]["losses"])
+            optimizer["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(optimizer)
+        self.pending = len(states[0]["losses"])
         for k, state in enumerate(states):
             self.losses[: self.pending, k] = state["losses"]
             self.members[k].diverged_at = state["diverged_at"]

@@ -19,71 +19,59 @@ from bnrepro.training.loop import Member
 
 
 @dataclass
-class SeedRun:
-    """One run of a launch: its seed, its directory, its checkpoint if it has one, and how it ended once it has."""
+class SeedRun(Member):
+    """One run of a launch.
 
-    seed: int
+    Attributes:
+        directory: Where its record is written.
+        checkpoint: What it resumes from, if it has trained before.
+        outcome: How it ended, once it has.
+    """
+
     directory: RunDirectory
     checkpoint: dict[str, Any] | None = None
     outcome: Outcome | None = None
 
     def step(self) -> int:
-        """How many steps its checkpoint has done."""
+        """The number of steps at its checkpoint."""
         return self.checkpoint["step"] if self.checkpoint else 0
 
 
 def published_runs(config: Config) -> Path:
-    """Where records of this configuration are committed."""
+    """The folder in which records of this configuration are committed."""
     return Path(config.results_dir) / config.figure / config.scale["name"] / "runs"
 
 
 class Recorder:
-    """Keeps the record of one run, whose rows the loop collects in ``member``, and mirrors it in W&B.
+    """Keeps the record of one run, whose rows the loop collects, and mirrors it in W&B.
 
     Args:
-        config: of the run.
-        command: what was typed.
-        seed_run: the run, locked.
-        member: its network in the loop.
-        conditions: what the bits of a run depend on beside its configuration.
-        stacked_with: how many networks train side by side.
+        config: The configuration of the run.
+        command: The command as it was typed.
+        run: The run, locked.
+        conditions: What the bits of a run depend on beside its configuration.
+        stacked_with: The number of networks that train side by side.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        command: str,
-        seed_run: SeedRun,
-        member: Member,
-        conditions: dict[str, Any],
-        stacked_with: int,
-    ):
-        self.config, self.command, self.member = config, command, member
-        self.directory = seed_run.directory
-        self._take_up_history(seed_run.checkpoint)
-        self._write_status(seed_run, conditions, stacked_with)
-        logger, settings = config.logger, mirrored.settings(config, self.directory, seed_run.seed)
+    def __init__(self, config: Config, command: str, run: SeedRun, conditions: dict[str, Any], stacked_with: int):
+        self.config, self.command, self.run, self.directory = config, command, run, run.directory
+        self.rows_written = len(run.rows)
+        self._write_first_status(conditions, stacked_with)
+        logger, settings = config.logger, mirrored.settings(config, self.directory, run.seed)
         self.mirror = mirror.Mirror(Path(config.runs_dir), logger.mode, logger.timeout_seconds, **settings)
 
-    def _take_up_history(self, state: dict[str, Any] | None) -> None:
-        """Cut the history to the rows that the checkpoint covers, and give them to the loop."""
-        rows = self.directory.cut_history(state["rows"] if state else 0)
-        self.member.rows = [{name: float(value) for name, value in row.items()} for row in rows]
-        self.rows_written = len(rows)
-
-    def _write_status(self, seed_run: SeedRun, conditions: dict[str, Any], stacked_with: int) -> None:
+    def _write_first_status(self, conditions: dict[str, Any], stacked_with: int) -> None:
         """Write what is known before the first step of this process."""
-        config, directory, state = self.config, self.directory, seed_run.checkpoint
+        config, run, directory = self.config, self.run, self.directory
         if not (directory.path / "config.yaml").exists():
-            directory.write_config(as_yaml(config, seed_run.seed))
+            directory.write_config(as_yaml(config, run.seed))
         (directory.path / "traceback.txt").unlink(missing_ok=True)
         before = directory.status()
-        wandb_id = before.get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}")
-        exact, resumed = True, []
-        if state:
-            as_before = before.get("conditions") == conditions and conditions["device"] == "cpu"
-            exact = before.get("exact_resume", True) and as_before
-            resumed = [*before.get("resumed", []), state["step"]]
+        exact, started, resumed = True, now(), []
+        if run.checkpoint:
+            same_conditions = before.get("conditions") == conditions and conditions["device"] == "cpu"
+            exact = before.get("exact_resume", True) and same_conditions
+            started, resumed = before.get("started", started), [*before.get("resumed", []), run.step()]
         if not exact:
             print(f"{directory.name}: resumed on a GPU or under other conditions; not bit for bit the same run")
         fingerprint = build.data_fingerprint(config)
@@ -93,7 +81,7 @@ class Recorder:
             name=directory.name,
             variant=config.variant,
             experiment=config.experiment,
-            seed=seed_run.seed,
+            seed=run.seed,
             group=f"{config.variant}-{group_hash(config, fingerprint)}",
             protocol=PROTOCOL,
             data_fingerprint=fingerprint,
@@ -103,34 +91,41 @@ class Recorder:
             state="running",
             error=None,
             pid=os.getpid(),
-            step=seed_run.step(),
+            step=run.step(),
             steps=config.training.total_steps,
-            started=before.get("started", now()) if state else now(),
+            started=started,
             resumed=resumed,
-            wandb_id=wandb_id,
+            wandb_id=before.get("wandb_id", f"{directory.name}-{os.urandom(3).hex()}"),
         )
 
-    def save(self, state: dict[str, Any], probes: dict[str, np.ndarray], ending: dict[str, Any]) -> None:
-        """Make rows, checkpoint, probes and status durable, in this order, then hand the rows to W&B.
+    def save(self, state: dict[str, Any], probes: dict[str, np.ndarray], final: dict[str, float] | None) -> None:
+        """Make rows, checkpoint, probes and status durable, in this order. Then hand the rows to W&B.
 
         Args:
-            state: of the checkpoint.
-            probes: the arrays of probes.npz.
-            ending: what status.json says of the end of a run that has come to it.
+            state: What the checkpoint holds.
+            probes: The arrays of probes.npz.
+            final: The results, if the run has finished.
         """
-        if self.directory.ended():
+        run, directory = self.run, self.directory
+        if directory.ended():
             return
-        self.directory.append_rows(self.member.rows[self.rows_written :])
-        self.rows_written = len(self.member.rows)
-        own = {"run": self.directory.name, "files": self.directory.digests()}
-        checkpoint.save(self.directory.checkpoint, state | own)
+        directory.append_rows(run.rows[self.rows_written :])
+        self.rows_written = len(run.rows)
+        checkpoint.save(directory.checkpoint, state | {"run": directory.name, "files": directory.digests()})
         if probes:
-            self.directory.write_probes(probes)
-        self.directory.update(step=state["step"], seconds=round(state["seconds"], 2), **ending)
-        self.mirror.sync(mirrored.rows(self.member.rows, probes))
+            directory.write_probes(probes)
+        ending: dict[str, Any] = {}
+        if run.diverged_at is not None:
+            ending = {"state": "diverged", "diverged_at": run.diverged_at, "ended": now()}
+        elif final:
+            ending = {"state": "finished", "final": final, "ended": now()}
+            if state["step"] < self.config.training.total_steps:
+                ending["stopped"] = "at chance"
+        directory.update(step=state["step"], seconds=round(state["seconds"], 2), **ending)
+        self.mirror.sync(mirrored.rows(run.rows, probes))
 
     def outcome(self) -> Outcome:
-        """How the run ended; a complete record is published if it is to be."""
+        """Return how the run ended. A complete record is published if the configuration asks for it."""
         name, status = self.directory.name, self.directory.status()
         if not self.directory.ended():
             self.directory.update(state="interrupted")
@@ -147,3 +142,7 @@ class Recorder:
         message += f" with {as_typed(choices.items())}" if choices else ""
         message += f"; record in {record}" + (f"; {likeness}" if likeness else "")
         return Outcome(name, status["state"], f"{name}: {message}")
+
+    def close(self, exit_code: int) -> None:
+        """Tell W&B that no more rows will come, and how the run ended. This does not wait."""
+        self.mirror.close(mirrored.end(self.directory, exit_code))

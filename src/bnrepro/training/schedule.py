@@ -1,16 +1,51 @@
-"""At which steps a run is looked at, and at which rate it learns."""
+"""When a run is evaluated and probed, when it ends, and at which rate it learns."""
 
 import math
 from collections.abc import Callable
+from typing import Any
+
+from bnrepro.config.schema import Config
+from bnrepro.records.outcome import chance_bound
 
 
 def milestones(total: int, every: int, log_points_per_decade: int) -> list[int]:
-    """Log-spaced steps from 1 below ``every``, its multiples up to ``total``, and ``total``: sorted."""
+    """Return, sorted, the multiples of ``every`` up to ``total``, log-spaced steps below ``every``, and ``total``."""
     early, k = set(), 0
     while (step := round(10 ** (k / log_points_per_decade))) < min(every, total):
         early.add(step)
         k += 1
     return sorted(early | set(range(every, total + 1, every)) | {total})
+
+
+class Schedule:
+    """The steps after which a run is evaluated (``looks``), those after which it is also probed, and its end.
+
+    Args:
+        config: The configuration of the run.
+        classes: The number of classes.
+        held_out: The number of images that the run is evaluated on.
+    """
+
+    def __init__(self, config: Config, classes: int, held_out: int):
+        evaluation, probe, training = config.evaluation, config.probe, config.training
+        self.steps = training.total_steps
+        self.probe_steps: list[int] = []
+        if probe.name != "none" or probe.instruments:
+            self.probe_steps = milestones(self.steps, probe.every, probe.log_points_per_decade)
+        evaluation_steps = milestones(self.steps, evaluation.every, evaluation.log_points_per_decade)
+        self.looks = {*evaluation_steps, *self.probe_steps}
+        self.prefix = "tune" if config.data.split == "tune" else "val"
+        self.chance = chance_bound(classes, held_out)
+        self.chance_step = None  # the look at which a run ends that has always been at chance
+        if training.stop_at_chance:
+            self.chance_step = min(look for look in self.looks if look >= training.stop_at_chance * self.steps)
+
+    def ends_at(self, step: int, rows: list[dict[str, Any]]) -> bool:
+        """Whether the look after ``step`` steps is the last one, given the rows of metrics.csv so far."""
+        if step == self.steps:
+            return True
+        earlier = [row[f"{self.prefix}/top1"] for row in rows if row["step"] < step]
+        return step == self.chance_step and all(top1 < self.chance for top1 in earlier)
 
 
 def constant(lr: float) -> Callable[[int], float]:
@@ -19,5 +54,5 @@ def constant(lr: float) -> Callable[[int], float]:
 
 
 def exponential(lr: float, factor: float, every: float) -> Callable[[int], float]:
-    """GoogLeNet's schedule: times ``factor`` after each ``every`` steps; step 0 has ``lr`` itself."""
-    return lambda step: lr * factor ** math.floor(step / every + 1e-9)  # 30 / 10.000000000000002 is three times
+    """GoogLeNet's schedule: the rate is multiplied by ``factor`` after every ``every`` steps."""
+    return lambda step: lr * factor ** math.floor(step / every + 1e-9)  # 30 / 10.000000000000002 counts as three

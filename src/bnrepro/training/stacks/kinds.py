@@ -13,52 +13,55 @@ from bnrepro.training.validation import DIGITS
 
 
 class Kind(NamedTuple):
-    """Of runs that can be in one stack: what they share, and how those that normalise do it (empty for the others)."""
+    """What runs of one stack have in common, and how they normalise (empty for runs without normalisers)."""
 
     shared: str
     norm: str
 
 
 def kind(config: Config) -> Kind:
-    """Runs of equal kind can be in one stack, and those without normalisers in any that shares the rest.
+    """Runs of equal kind can be in one stack. A run without normalisers can be in any stack that shares the rest.
 
     Raises:
-        UserError: the run cannot be in any.
+        UserError: The run cannot be in any stack.
     """
-    training = config.training
-    reason = ""
-    if config.model.name in DIGITS or config.model.aux:
-        reason = "networks of the digits, or auxiliary heads"
-    elif config.optimizer.name != "sgd" or config.evaluation.statistics != "moving_average":
-        reason = "other optimisers than SGD, or curves of population statistics"
-    elif training.precision == "bfloat16" or (training.compile, training.replicas) != ("none", Training().replicas):
-        reason = "bfloat16, compiled networks, or replicas"
-    elif config.probe.instruments:
-        reason = "instruments"
-    elif config.norm.name not in ("none", "bn") or config.norm.placement != "before" or not config.norm.affine:
-        reason = "normalisers other than bn before the nonlinearity"
-    elif config.model.nonlinearity not in ("relu", "sigmoid"):
-        reason = "other nonlinearities than ReLU and sigmoid"
-    if reason:
-        raise UserError(f"hydra/launcher=gpu_stacks does not train {reason}; use hydra/launcher=joblib")
-    model = replace(config.model, dropout=0.0, lrn=False, lrn_alpha=0.0, nonlinearity="")
-    data = replace(config.data, shuffle="", split="")
-    own = config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches
-    last = config.norm.last  # of per-activation normalisers there is one a position, of biases one a channel
-    norm = "" if config.norm.name == "none" else repr(config.norm)
-    return Kind(repr((config.device, model, data, own, last)), norm)
+    model, norm, training = config.model, config.norm, config.training
+    moving_average = config.evaluation.statistics == "moving_average"
+    unusual_norm = norm.name not in ("none", "bn") or norm.placement != "before" or not norm.affine
+    one_process = (training.compile, training.replicas) == ("none", Training().replicas)
+    refused = {
+        "networks of the digits, or auxiliary heads": model.name in DIGITS or model.aux,
+        "other optimisers than SGD, or curves of population statistics": config.optimizer.name != "sgd"
+        or not moving_average,
+        "bfloat16, compiled networks, or replicas": training.precision == "bfloat16" or not one_process,
+        "instruments": config.probe.instruments,
+        "normalisers other than bn before the nonlinearity": unusual_norm,
+        "other nonlinearities than ReLU and sigmoid": model.nonlinearity not in ("relu", "sigmoid"),
+    }
+    for reason, applies in refused.items():
+        if applies:
+            raise UserError(f"hydra/launcher=gpu_stacks does not train {reason}; use hydra/launcher=joblib")
+    # A per-activation normaliser has one value per position where a bias has one per channel, hence ``norm.last``.
+    shared = (
+        config.device,
+        replace(model, dropout=0.0, lrn=False, lrn_alpha=0.0, nonlinearity=""),
+        replace(config.data, shuffle="", split=""),
+        (config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches),
+        norm.last,
+    )
+    return Kind(repr(shared), "" if norm.name == "none" else repr(norm))
 
 
 class DataSets:
-    """The data sets of runs, each kept once."""
+    """The data sets of runs. Each is loaded once, and those that differ in order or distortions share their images."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, tuple] = {}
         self._sets: dict[str, ResidentImages] = {}
-        self._first: dict[str, ResidentImages] = {}  # of those that share their images
+        self._parts: dict[str, tuple] = {}  # what was read from disk, by images
+        self._first: dict[str, ResidentImages] = {}  # the set whose images the others share, by images
 
     def of(self, config: Config) -> ResidentImages:
-        """A run's data set; those that differ in order or distortions alone share their images."""
+        """Return the data set of a run."""
         key = repr((config.data, config.augment, config.training.batch_size, config.device))
         if key not in self._sets:
             images = repr(replace(config.data, shuffle=""))
@@ -66,8 +69,8 @@ class DataSets:
                 self._parts[images] = load.parts(config.data)
             if isinstance(self._parts[images][0], Encoded):
                 raise UserError("hydra/launcher=gpu_stacks needs images that fit into memory; use joblib")
-            made = self._sets[key] = load.batches(config, self._parts[images], build.device(config))
-            first = self._first.setdefault(images, made)
-            made.train_images, made.train_labels = first.train_images, first.train_labels
-            made.eval_images, made.eval_labels = first.eval_images, first.eval_labels
+            own = self._sets[key] = load.batches(config, self._parts[images], build.device(config))
+            first = self._first.setdefault(images, own)
+            own.train_images, own.train_labels = first.train_images, first.train_labels
+            own.eval_images, own.eval_labels = first.eval_images, first.eval_labels
         return self._sets[key]

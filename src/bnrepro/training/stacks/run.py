@@ -1,90 +1,128 @@
-"""One run of a stack: its network's configuration, its schedule, its curve and its record."""
+"""One run of a stack: its network, its schedule, its curve, its probe and its record."""
 
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from bnrepro.config.schema import Config
+from bnrepro.data import load
 from bnrepro.data.resident import ResidentImages
+from bnrepro.models.stacked_images import stacked_name
 from bnrepro.probes.layers import LayerProbe
-from bnrepro.records.outcome import chance_bound
 from bnrepro.training import build
-from bnrepro.training.loop import Member
+from bnrepro.training.loop import make_row
 from bnrepro.training.recorder import Recorder, SeedRun
-from bnrepro.training.schedule import milestones
+from bnrepro.training.schedule import Schedule
+from bnrepro.training.sgd import decayed
+
+State = dict[str, Tensor]
 
 
-@dataclass
 class StackedRun:
-    """Args:
-    config: of the run.
-    command: what was typed for it.
-    seed_run: the run, locked.
-    data: its data set.
+    """A run with what it does not share with the others of its stack.
+
+    Args:
+        config: The configuration of the run.
+        command: The command as it was typed.
+        seed_run: The run, locked.
+        data: Its data set.
     """
 
-    config: Config
-    command: str
-    seed_run: SeedRun
-    data: ResidentImages
-    over: bool = False  # finished, or diverged
-    final: dict[str, float] = field(default_factory=dict)
-    recorder: Recorder | None = None
+    def __init__(self, config: Config, command: str, seed_run: SeedRun, data: ResidentImages):
+        self.config, self.command, self.seed_run, self.data = config, command, seed_run, data
+        self.schedule, self.rate = Schedule(config, data.classes, data.held_out), build.rate(config)
+        self.network = build.network(config, [seed_run.seed], torch.device("cpu"), data.classes)
+        probe_steps = self.schedule.probe_steps
+        self.probe = LayerProbe(self.network, self.network, [], probe_steps) if probe_steps else None
+        self.measurements: list[tuple[int, Future]] = []  # of the probe, by step
+        self.losses: list[Tensor] = []  # since the last row
+        self.over = False  # whether the run has finished or diverged
+        self.recorder: Recorder | None = None
 
-    def __post_init__(self) -> None:
-        config = self.config
-        self.member = Member(self.seed_run.seed)
-        self.rate, self.steps = build.rate(config), config.training.total_steps
-        evaluation, probe = config.evaluation, config.probe
-        self.probe_steps = (
-            [] if probe.name == "none" else milestones(self.steps, probe.every, probe.log_points_per_decade)
-        )
-        self.looks = {
-            *milestones(self.steps, evaluation.every, evaluation.log_points_per_decade),
-            *self.probe_steps,
-        }
-        self.prefix = "tune" if config.data.split == "tune" else "val"
-        self.losses: list[torch.Tensor] = []  # since the last row
-        self.network = build.network(config, [self.member.seed], torch.device("cpu"), self.data.classes)
-        self.probe = LayerProbe(self.network, self.network, [], self.probe_steps) if self.probe_steps else None
-        self.measured: list[tuple[int, Future]] = []  # what the probe measures at a step, as it comes in
+    def start(self, conditions: dict[str, Any], stacked_with: int) -> None:
+        """Begin the record."""
+        self.recorder = Recorder(self.config, self.command, self.seed_run, conditions, stacked_with)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what a checkpoint holds of the run beside its network."""
-        self.losses, self.member.diverged_at = [state["losses"]], state["diverged_at"]
+        """Restore what a checkpoint holds of the run beside its network."""
+        self.losses, self.seed_run.diverged_at = [state["losses"]], state["diverged_at"]
         if self.probe:
             self.probe.restore([state["probe"][0]])
 
-    def collect(self) -> None:
-        """Wait for what the probe has been asked to measure, and keep it."""
-        for step, future in self.measured:
-            self.probe.taken.append(step)
-            for view, values in future.result().items():
-                self.probe.keep(view, torch.from_numpy(values)[None])
-        self.measured = []
+    def momentum_slots(self, stacked: dict[str, nn.Parameter]) -> dict[str, str]:
+        """For each entry of the optimiser's state of a run alone, the name of its parameter in the stack."""
+        names = {id(parameter): stacked_name(name, stacked) for name, parameter in self.network.named_parameters()}
+        in_order = [p for group in decayed(self.network, self.config.optimizer.l2) for p in group["params"]]
+        return {f"{index}.momentum_buffer": names[id(p)] for index, p in enumerate(in_order)}
+
+    def add_losses(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
+        """Add the losses (n,) of the n steps up to ``step``, and note whether the network has diverged."""
+        if not self.over and self.seed_run.diverged_at is None:
+            self.losses.append(losses)
+            self.seed_run.check(losses, parameters_finite, step)
 
     def add_row(self, step: int, seconds: float, values: dict[str, float]) -> None:
-        """Add an evaluation after so many steps to the curve."""
-        mean = torch.cat(self.losses).mean().item()
+        """Add an evaluation after ``step`` steps to the curve."""
+        train_loss = torch.cat(self.losses).mean().item()
         self.losses = []
-        row = {
-            "step": step,
-            "epoch": round(step / self.data.steps_per_epoch, 4),
-            "seconds": round(seconds, 2),
-            "lr": self.rate(step - 1),
-            "train/loss": float(f"{mean:.6g}"),
-        }
-        self.member.rows.append(row | {f"{self.prefix}/{name}": float(f"{v:.6g}") for name, v in values.items()})
+        columns = {f"{self.schedule.prefix}/{name}": value for name, value in values.items()}
+        row = make_row(step, step / self.data.steps_per_epoch, seconds, self.rate(step - 1), train_loss, columns)
+        self.seed_run.rows.append(row)
 
-    def ends_at(self, step: int) -> bool:
-        """Whether the run ends with the evaluation after so many steps: it is over, or the network stays at chance."""
-        share = self.config.training.stop_at_chance
-        if step == self.steps:
-            return True
-        if not share or step != min(look for look in self.looks if look >= share * self.steps):
-            return False
-        chance = chance_bound(self.data.classes, self.data.held_out)
-        earlier = [row[f"{self.prefix}/top1"] for row in self.member.rows if row["step"] < step]
-        return all(top1 < chance for top1 in earlier)
+    def measure(self, step: int, state: dict[str, np.ndarray], batches: list[np.ndarray], processors: Executor) -> None:
+        """Have a processor measure inside the network, whose state is given, while training goes on."""
+        task = self.config, self.data.classes, state, batches, step
+        self.measurements.append((step, processors.submit(_percentiles, *task)))
+
+    def save(self, state: dict[str, Any], final: dict[str, float] | None = None) -> None:
+        """Save the run. A run that has its final results, or has diverged, is over.
+
+        Args:
+            state: The part of the checkpoint that the stack knows.
+            final: The results, if the run has finished.
+        """
+        run = self.seed_run
+        state |= {"rows": len(run.rows), "diverged_at": run.diverged_at}
+        state["losses"] = torch.cat(self.losses) if self.losses else torch.zeros(0)
+        if final:
+            state["classes"] = load.classes(self.config.data)
+        arrays = {}
+        if self.probe:
+            for step, future in self.measurements:
+                self.probe.taken.append(step)
+                for view, values in future.result().items():
+                    self.probe.keep(view, torch.from_numpy(values)[None])
+            self.measurements = []
+            state["probe"] = [self.probe.state(0)]
+            arrays = self.probe.record(0)
+        self.recorder.save(state, arrays, final)
+        self.over = final is not None or run.diverged_at is not None
+        if self.over:
+            run.outcome = self.recorder.outcome()
+            print(run.outcome.message, flush=True)
+
+
+_configs: dict[str, Config] = {}  # by the key of `_network`
+
+
+@lru_cache(maxsize=4)
+def _network(key: str, classes: int) -> nn.Module:
+    return build.network(_configs[key], [0], torch.device("cpu"), classes)
+
+
+def _percentiles(
+    config: Config, classes: int, state: dict[str, np.ndarray], batches: list[np.ndarray], step: int
+) -> dict[str, np.ndarray]:
+    """Return the values of `LayerProbe` at one step by view. This runs in a process of its own."""
+    torch.set_num_threads(1)
+    key = repr((config.model, config.norm, config.data.pixels))
+    _configs[key] = config
+    network = _network(key, classes)
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
+    probe = LayerProbe(network, network, [torch.from_numpy(batch) for batch in batches], [step])
+    probe.look(step)
+    return {view: values[0].numpy() for view, (values,) in probe.values.items()}

@@ -1,0 +1,95 @@
+"""The training step of a stack, which is one CUDA graph on a GPU."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.data.resident import CHUNK
+from bnrepro.training.stacks.descent import Descent
+from bnrepro.training.stacks.run import StackedRun
+from bnrepro.training.stacks.streams import Streams
+
+WARM_UP = 3  # steps before a graph is captured; their effects are undone
+
+
+class StackedStep:
+    """Trains all networks of a stack, step by step. The losses and the rates of the steps lie on the device.
+
+    Args:
+        model: The stack of networks.
+        runs: One run per network.
+    """
+
+    def __init__(self, model: nn.Module, runs: list[StackedRun]):
+        self.model, self.runs = model, runs
+        device = runs[0].data.device
+        l2, momentum = [run.config.optimizer.l2 for run in runs], runs[0].config.optimizer.momentum
+        self.descent = Descent(model, l2, momentum)
+        self.streams = Streams([run.data for run in runs], [run.seed_run.seed for run in runs])
+        longest = max(look for run in runs for look in run.schedule.looks)
+        self.rates = torch.zeros(CHUNK, len(runs), device=device)
+        self.losses = torch.zeros(longest, len(runs), device=device)
+        self.pending = torch.zeros(1, dtype=torch.int64, device=device)  # the number of losses since the last look
+        self.stream = torch.cuda.Stream() if device.type == "cuda" else None
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def on_stream(self) -> AbstractContextManager:
+        """A context in which GPU work is queued on the stream of this stack."""
+        return torch.cuda.stream(self.stream) if self.stream else nullcontext()
+
+    def capture(self, step: int) -> None:
+        """Capture a step as a graph, on a GPU. What the warm-up changes is restored."""
+        if not self.stream:
+            return
+        self._load_chunk(step)
+        changing = [self.descent.values, self.descent.velocity, self.pending, self.streams.step, *self.model.buffers()]
+        before = [values.clone() for values in changing]
+        graph = torch.cuda.CUDAGraph()
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            for _ in range(WARM_UP):
+                self._train_one()
+        torch.cuda.synchronize()
+        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+            self._train_one()
+        for values, earlier in zip(changing, before, strict=True):
+            values.copy_(earlier)
+        torch.cuda.synchronize()
+        self.graph = graph
+
+    def train(self, step: int, until: int) -> None:
+        """Train from ``step`` to ``until``, both in one chunk of steps."""
+        if self.streams.chunk != step // CHUNK:
+            self._load_chunk(step)
+        for _ in range(until - step):
+            if self.graph:
+                self.graph.replay()
+            else:
+                self._train_one()
+
+    def _train_one(self) -> None:
+        rate = self.rates.index_select(0, self.streams.step)[0]
+        images, labels = self.streams.batch()
+        loss = F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+        self.descent.step(loss.sum(), rate)
+        self.losses.index_copy_(0, self.pending, loss.detach()[None])
+        self.pending.add_(1)
+        self.streams.step.add_(1)
+
+    def _load_chunk(self, step: int) -> None:
+        """Load the batches and the rates of the chunk of steps that the next step belongs to."""
+        chunk, position = divmod(step, CHUNK)
+        self.streams.load(chunk)
+        self.streams.step.fill_(position)
+        steps = range(chunk * CHUNK, (chunk + 1) * CHUNK)
+        rates = torch.tensor([[0.0 if run.over else run.rate(step) for run in self.runs] for step in steps])
+        self.rates.copy_(rates.pin_memory() if self.stream else rates, non_blocking=True)
+
+    def take_losses(self) -> tuple[Tensor, list[bool]]:
+        """Fetch the losses since the last call, (steps, S), and whether each network's parameters are finite."""
+        losses = self.losses[: int(self.pending)].cpu()
+        self.pending.zero_()
+        finite = [torch.isfinite(parameter.flatten(1)).all(1) for parameter in self.model.parameters()]
+        return losses, torch.stack(finite).all(0).tolist()
