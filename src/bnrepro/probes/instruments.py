@@ -1,8 +1,7 @@
 """Instruments: what the paper's claims need measured inside a network while it trains, one number per layer and look.
 
-An instrument is a function of a `Scene`; it gives arrays (L,) by the name of the quantity, one value per site (see
-`sites`), and leaves the network as it found it. The network is in training mode. ``probe.instruments=[gradients,...]``
-chooses them for any run.
+An instrument is a function of a `Scene`. It gives arrays (L,) by the name of the quantity, one value per site (`sites`),
+and leaves the network as it was. The network is in training mode. ``probe.instruments=[gradients,...]`` chooses them.
 """
 
 from collections.abc import Callable
@@ -20,32 +19,24 @@ from bnrepro.probes.scene import Quantities, Scene
 from bnrepro.probes.sites import sites
 
 INSTRUMENTS: dict[str, Callable[[Scene], Quantities]] = {
-    function.__name__: function
-    for function in (
-        gradients,
-        weights,
-        moments,
-        saturation,
-        linearity,
-        gaussianity,
-        shift,
-        amplification,
-        jacobian,
-        batch_noise,
+    instrument.__name__: instrument
+    for instrument in (
+        *(gradients, weights, moments, saturation, linearity),
+        *(gaussianity, shift, amplification, jacobian, batch_noise),
     )
 }
-SEED = 0  # of the training mini-batches that every run is looked at with
+SEED = 0  # of the training mini-batches that every run is measured with
 
 
 class InstrumentProbe(Probe):
     """Float32 arrays (T, L) by ``instrument/quantity``: a number for each look and site.
 
     Args:
-        task: one network and its batches, see `bnrepro.training.tasks`.
-        names: keys of `INSTRUMENTS`.
-        batches: how many training mini-batches to look at.
-        rate: the learning rate of a step.
-        steps: the steps at which to look.
+        task: One network and its batches (`bnrepro.training.tasks`).
+        names: Keys of `INSTRUMENTS`.
+        batches: The number of training mini-batches to measure with.
+        rate: Gives the learning rate of a step.
+        steps: The steps at which to look.
     """
 
     def __init__(self, task: Any, names: list[str], batches: int, rate: Callable[[int], float], steps: list[int]):

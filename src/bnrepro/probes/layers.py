@@ -1,9 +1,10 @@
-"""The percentiles of Fig. 1(b, c) for every layer of a convolutional network: pooled, and of a few channels.
+"""The percentiles of Fig. 1(b, c) for every layer of a convolutional network.
 
-For each nonlinearity, in the order of the network: the percentiles of its input over all channels, positions and
-images of the probe set (unit -1), and of `CHANNELS` fixed channels alone. Two views, both in training mode, where each
-batch is normalised by its own statistics: ``training``, the input of the nonlinearity, and ``before``, W u before it
-is normalised. Without a normaliser the two are one; with normalisers after the nonlinearity there is no ``before``.
+For each nonlinearity, in the order of the network, there are the percentiles of its input over all channels, positions
+and images of the probe set (unit -1), and those of `CHANNELS` fixed channels. There are two views, both in training
+mode, where each batch is normalised by its own statistics: ``training`` is the input of the nonlinearity, and
+``before`` is W u before it is normalised. Without a normaliser the two are equal. With normalisers after the
+nonlinearity there is no ``before``.
 """
 
 import math
@@ -21,17 +22,17 @@ from bnrepro.probes.probe import Probe, inputs_of, percentiles_of
 
 CHANNELS = 4
 POOLED = -1
-ENOUGH = 2**18  # values that a percentile is taken of, about
+ENOUGH = 2**18  # roughly the number of values that a percentile is taken of
 
 
 class LayerProbe(Probe):
     """Percentiles of every `ConvUnit`, (T, U, 3) per view.
 
     Args:
-        model: the network.
-        forward: calls it as training does, so that a mixed precision is the same.
-        batches: the probe set, mini-batches (N, C, H, W) that are the same at every step.
-        steps: the steps at which to look.
+        model: The network.
+        forward: Calls the network as training does, so that a mixed precision is the same.
+        batches: The probe set, mini-batches (N, C, H, W) that are the same at every step.
+        steps: The steps at which to look.
     """
 
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Any], batches: list[Tensor], steps: list[int]):
@@ -55,15 +56,15 @@ class LayerProbe(Probe):
             self.keep(view, torch.stack([percentiles_of(values) for values in units])[None].cpu())
 
     def _sample(self, x: Tensor) -> list[Tensor]:
-        """What is kept of a batch (N, C, H, W): values of all channels together, then of each chosen channel."""
+        """A sample of the values of a batch (N, C, H, W): of all channels together, then of each fixed channel."""
         share = ENOUGH // len(self.batches)
-        chosen = [x, *(x[:, channel] for channel in _channels(x.shape[1]))]
-        return [values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float() for values in chosen]
+        units = [x, *(x[:, channel] for channel in _channels(x.shape[1]))]
+        return [values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float() for values in units]
 
     def record(self, k: int) -> dict[str, np.ndarray]:
         """steps (T,), layers and units (U,), layer_names (L,), percentiles (T, U, 3) per view.
 
-        ``layers`` indexes ``layer_names``; ``units`` are channels, -1 for all of the layer's together.
+        ``layers`` indexes ``layer_names``. ``units`` are channels, or -1 for all channels of the layer together.
         """
         units = [[POOLED, *_channels(unit.conv.out_channels)] for unit in self.layers.values()]
         return {
@@ -76,12 +77,12 @@ class LayerProbe(Probe):
 
 
 def _channels(count: int) -> list[int]:
-    """Evenly spaced channels of a layer."""
+    """The evenly spaced fixed channels of a layer with ``count`` channels."""
     return [k * count // CHANNELS for k in range(CHANNELS)]
 
 
 def _stride(count: int, enough: int, grid: torch.Size) -> int:
-    """Every so many-th value is taken: about ``enough`` of them, and from every row and column of the map alike."""
+    """The stride that samples about ``enough`` of ``count`` values, from every row and column of the map alike."""
     stride = -(-count // enough)
     while stride > 1 and any(math.gcd(stride, size) > 1 for size in grid):
         stride += 1

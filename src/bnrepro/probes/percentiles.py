@@ -1,8 +1,8 @@
 """Fig. 1(b, c): the 15th, 50th and 85th percentiles of every nonlinearity's input, over a fixed set of images.
 
-Three views of the same units: ``training``, the input of the nonlinearity in the training network N_BN^tr, where
-each batch of the probe set is normalised by its own statistics; ``inference``, the same input in evaluation mode; and
-``before``, W u in training mode before it is normalised. Without a normaliser the three are one; with normalisers
+There are three views of the same units. ``training`` is the input of the nonlinearity in the training network N_BN^tr,
+where the statistics of each batch of the probe set normalise it. ``inference`` is the same input in evaluation mode.
+``before`` is W u in training mode before it is normalised. Without a normaliser the three are equal. With normalisers
 after the nonlinearity its input is W u + b, and there is no ``before``.
 """
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from bnrepro.models.placement import normalises
 from bnrepro.probes.probe import Probe, inputs_of, percentiles_of
 
-VIEWS = {"training": "percentiles", "inference": "percentiles_inference", "before": "percentiles_before"}  # and arrays
+VIEWS = {"training": "percentiles", "inference": "percentiles_inference", "before": "percentiles_before"}  # arrays
 
 
 class PercentileProbe(Probe):
     """Percentiles of every unit of an `MLP`'s S networks, (T, U, 3) per view and network.
 
     Args:
-        model: its ``hidden`` layers name their nonlinearity, and their normaliser where there is one.
+        model: Its ``hidden`` layers name their nonlinearity, and their normaliser where there is one.
         images: (B, N, inputs), B probe batches of N images, the same at every step.
-        steps: the steps at which to look.
+        steps: The steps at which to look.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, steps: list[int]):
@@ -41,15 +41,16 @@ class PercentileProbe(Probe):
         self.model.eval()
 
     def _pass(self, views: dict[str, str]) -> None:
-        """Keep the percentiles of the inputs of each view's modules, (S, U, 3) with all layers' units in order."""
-        layers = range(len(self.model.hidden))
-        modules = {(view, k): getattr(self.model.hidden[k], name) for view, name in views.items() for k in layers}
+        """Keep for each view the percentiles (S, U, 3) of the inputs of the named modules, layer after layer."""
+        modules = {
+            (view, k): getattr(layer, n) for view, n in views.items() for k, layer in enumerate(self.model.hidden)
+        }
         with inputs_of(modules, lambda x: x) as inputs:
             for batch in self.images:
                 self.model(batch.float().expand(self.model.stack, -1, -1))
         for view in views:
-            own = [percentiles_of(torch.cat(inputs[view, k], dim=-1)) for k in layers]  # each of (S, C, B*N)
-            self.keep(view, torch.cat(own, dim=1))
+            layers = [inputs[view, k] for k in range(len(self.model.hidden))]  # one tensor (S, C, N) per batch
+            self.keep(view, torch.cat([percentiles_of(torch.cat(batches, dim=-1)) for batches in layers], dim=1))
 
     def record(self, k: int) -> dict[str, np.ndarray]:
         """steps (T,), layers (1 is the first hidden one) and units (U,), percentiles (T, U, 3) per view."""

@@ -1,7 +1,7 @@
-"""What all probes share: they measure at some steps of training; checkpoint and record keep what they measure."""
+"""What all probes share: they measure at some steps of training, and checkpoint and record keep what they measure."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,10 +13,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Probe:
-    """Measures at the given steps, in a subclass's ``look``.
+    """Measures S networks, which stand side by side, at the given steps. A subclass has ``look`` and ``record``.
 
-    ``taken`` are the steps so far at which it has, and ``values`` holds by name one tensor per such step, (S, ...),
-    where S networks are side by side.
+    Attributes:
+        taken: The steps at which it has measured so far.
+        values: By name, one tensor (S, ...) per step of ``taken``.
     """
 
     def __init__(self, steps: list[int]):
@@ -25,10 +26,10 @@ class Probe:
         self.values: dict[str, list[Tensor]] = {}
 
     def __call__(self, step: int) -> None:
-        """Look, if the step is one to look at.
+        """Measure if the step is one of those given.
 
-        Call it last inside `population_statistics` or `moving_average`, which put back what a look moves: its passes
-        are in training mode. The network is in evaluation mode before and after.
+        Call it last inside `population_statistics` or `moving_average`: its passes are in training mode, and these put
+        back the moving averages. The network is in evaluation mode before and after.
         """
         if step in self.steps and step not in self.taken:
             self.taken.append(step)
@@ -39,7 +40,7 @@ class Probe:
         raise NotImplementedError
 
     def keep(self, name: str, values: Tensor) -> None:
-        """Add one look's values (S, ...)."""
+        """Add the values (S, ...) of one look."""
         self.values.setdefault(name, []).append(values)
 
     def series(self, k: int) -> dict[str, np.ndarray]:
@@ -56,28 +57,24 @@ class Probe:
         return {"taken": list(self.taken), **values}
 
     def restore(self, states: list[dict[str, Any]]) -> None:
-        """Take up the parts that `state` gave, one per network."""
+        """Restore what `state` gave, one state per network."""
         self.taken = list(states[0]["taken"])
-        names = [name for name in states[0] if name != "taken" and states[0][name]]
-        self.values = {
-            name: [torch.stack(look) for look in zip(*(state[name] for state in states), strict=True)] for name in names
-        }
+        self.values = {}
+        for name in states[0]:
+            if name != "taken":
+                looks = zip(*(state[name] for state in states), strict=True)
+                self.values[name] = [torch.stack(networks) for networks in looks]
 
 
 @contextmanager
-def inputs_of(modules: Mapping[Key, nn.Module], of_input: Callable[[Tensor], Any]) -> Iterator[dict[Key, list[Any]]]:
-    """Inside, each pass through the network adds what ``of_input`` gives of each module's input to its list."""
-    caught: dict[Key, list[Any]] = {key: [] for key in modules}
-
-    def catcher(key: Key) -> Callable:
-        return lambda module, args: caught[key].append(of_input(args[0]))
-
-    hooks = [module.register_forward_pre_hook(catcher(key)) for key, module in modules.items()]
-    try:
-        yield caught
-    finally:
-        for hook in hooks:
-            hook.remove()
+def inputs_of(modules: Mapping[Key, nn.Module], transform: Callable[[Tensor], Any]) -> Iterator[dict[Key, list[Any]]]:
+    """Inside, each pass through the network appends each module's transformed input to the module's list."""
+    inputs: dict[Key, list[Any]] = {key: [] for key in modules}
+    with ExitStack() as hooks:
+        for key, module in modules.items():
+            hook = lambda module, args, key=key: inputs[key].append(transform(args[0]))  # noqa: E731
+            hooks.enter_context(module.register_forward_pre_hook(hook))
+        yield inputs
 
 
 def percentiles_of(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What an instrument is shown: a network in training mode and the fixed mini-batches that it is looked at with."""
+"""What an instrument is given: a network in training mode, and the fixed mini-batches that it measures with."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one valu
 
 @dataclass
 class Scene:
-    """A network and the fixed training mini-batches that it is looked at with.
+    """A network with its sites and the mini-batches to measure with.
 
     Args:
-        model: in training mode.
-        loss: images and labels to a loss of each network, as training computes it.
-        predict: images to logits.
-        batches: images and labels, the same at every look.
-        rate: the learning rate at this step.
+        model: In training mode.
+        loss: From images and labels to each network's loss, as training computes it.
+        predict: From images to logits.
+        batches: Images and labels of training mini-batches, the same at every look.
+        rate: The learning rate at this step.
     """
 
     model: nn.Module
@@ -35,7 +35,7 @@ class Scene:
         self.sites = sites(self.model)
 
     def first_pass(self) -> tuple[dict[str, Activations], Tensor]:
-        """The first batch's activations by the site's name, with their graph, and its loss."""
+        """The activations of the first batch, by the site's name and with their graph, and its loss."""
         with watched(self.sites) as activations:
             loss = self.loss(*self.batches[0])
         return activations, loss
@@ -43,10 +43,10 @@ class Scene:
     def activations(self) -> dict[str, list[Activations]]:
         """Each site's activations by its name, one element per batch."""
         by_site: dict[str, list[Activations]] = {site.name: [] for site in self.sites}
-        with torch.no_grad(), watched(self.sites) as of_batch:
+        with torch.no_grad(), watched(self.sites) as latest:
             for images, labels in self.batches:
                 self.loss(images, labels)
-                for name, activations in of_batch.items():
+                for name, activations in latest.items():
                     by_site[name].append(activations)
         return by_site
 

@@ -30,16 +30,17 @@ def digest(value: Any, sha: Any = None) -> str:
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values to ``path``; a crash leaves the old checkpoint or the new one, never half."""
+    """Write tensors and plain values to ``path``. A crash leaves the old checkpoint or the new one, whole."""
     buffer = io.BytesIO()  # torch's own writer turns a full disk into an internal error
     torch.save(state | {"digest": digest(state)}, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path, run: str) -> dict[str, Any] | None:
-    """The checkpoint of the named run, or None when there is none yet.
+    """Return the checkpoint of the named run, or None if there is none yet.
 
-    One that is corrupt, or belongs to another run, is a `UserError`; nothing is deleted.
+    Raises:
+        UserError: The checkpoint is corrupt or belongs to another run. Nothing is deleted.
     """
     if not path.exists():
         return None

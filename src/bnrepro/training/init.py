@@ -11,34 +11,16 @@ from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.stacked import StackedLinear
 
-NORMALISERS = (BatchNorm, GroupNorm)
-
-
-def _std(init: Init, weight: Tensor) -> float:
-    """The standard deviation for a weight (out, in, ...).
-
-    ``gaussian``: ``init.std`` (Sec. 4.1's "small random Gaussian"; caffe's 0.01). ``he``: sqrt(2 / fan in), as
-    tf-slim's variance scaling. ``xavier``: caffe's sqrt(1 / fan in). The last two times ``init.gain``; the paper gives
-    none. Weights of convolutions, (out, in, height, width), times ``init.conv_gain`` in all three.
-    """
-    fan_in = weight[0].numel()
-    std = {
-        "gaussian": init.std,
-        "he": init.gain * math.sqrt(2 / fan_in),
-        "xavier": init.gain * math.sqrt(1 / fan_in),
-    }[init.name]
-    return std * init.conv_gain if weight.ndim == 4 else std
-
 
 @torch.no_grad()
 def initialise(model: nn.Module, init: Init, seeds: list[int]) -> None:
-    """Every weight normal with mean 0, biases 0; gamma keeps its 1, and beta is ``init.beta``.
+    """Every weight is normal with mean 0, biases are 0, gamma keeps its 1, and beta is ``init.beta``.
 
-    A seed's draws are the same in every arm and only their scale differs: network k of a stack draws from seed k's own
-    stream, layer by layer; the layers of a convolutional network have a stream each, by name.
+    A seed's draws are the same in every arm, and only their scale differs. Network k of a stack draws layer by layer
+    from the stream of seed k. Each layer of a convolutional network has a stream of its own, by name.
     """
     for layer in model.modules():
-        if isinstance(layer, NORMALISERS) and layer.bias is not None:
+        if isinstance(layer, BatchNorm | GroupNorm) and layer.bias is not None:
             layer.bias.fill_(init.beta)
     for k, seed in enumerate(seeds):
         generator = torch_rng(seed, "init")
@@ -52,4 +34,18 @@ def initialise(model: nn.Module, init: Init, seeds: list[int]) -> None:
 
 
 def _fill(weight: Tensor, init: Init, generator: torch.Generator) -> None:
-    weight.copy_(_std(init, weight) * torch.empty(weight.shape).normal_(generator=generator))
+    """Draw a weight (out, in, ...).
+
+    The standard deviation is ``init.std`` for ``gaussian`` (Sec. 4.1's "small random Gaussian"; caffe's 0.01),
+    sqrt(2 / fan in) for ``he`` (tf-slim's variance scaling), and sqrt(1 / fan in) for ``xavier`` (caffe's). The paper
+    gives none. ``init.gain`` multiplies the last two, and ``init.conv_gain`` those of convolutions.
+    """
+    fan_in = weight[0].numel()
+    std = {
+        "gaussian": init.std,
+        "he": init.gain * math.sqrt(2 / fan_in),
+        "xavier": init.gain * math.sqrt(1 / fan_in),
+    }[init.name]
+    if weight.ndim == 4:
+        std *= init.conv_gain
+    weight.copy_(std * torch.empty(weight.shape).normal_(generator=generator))

@@ -21,7 +21,7 @@ class _Rate(ProgressColumn):
 
 
 def clock(seconds: float | None) -> str:
-    """Minutes and seconds, ``1:05``; nothing for None."""
+    """Minutes and seconds, ``1:05``; an empty string for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(int(seconds), 60)
@@ -29,13 +29,13 @@ def clock(seconds: float | None) -> str:
 
 
 def line(title: str, rows: Rows, total: int, rate: float) -> str:
-    """How far networks are that train side by side, with the mean of their values.
+    """How far the networks of a stack are, with the mean of their values.
 
     Args:
-        title: of the runs.
-        rows: each network's latest evaluation.
-        total: steps of the run.
-        rate: steps per second.
+        title: Names the runs.
+        rows: Each network's latest evaluation.
+        total: The number of steps of the run.
+        rate: Steps per second.
     """
     step = rows[0]["step"]
     means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -48,17 +48,14 @@ def line(title: str, rows: Rows, total: int, rate: float) -> str:
 
 
 class StepProgress:
-    """A context with ``tick(steps_done)``.
-
-    On a terminal it draws a bar on standard error. Elsewhere it prints a line per new evaluation, and at most one per
-    `PERIOD`.
+    """A context that shows how many steps are done: by a bar on a terminal, and elsewhere by a line per `PERIOD`.
 
     Args:
-        title: of what is in progress.
-        total: steps.
-        start: steps that were done before.
-        shown: whether this process is to show anything.
-        latest: gives each network's latest evaluation, or none yet.
+        title: Of what is in progress.
+        total: The number of steps.
+        start: The number of steps that were done before.
+        shown: Whether this process shows anything.
+        latest: Gives each network's latest evaluation, which a line shows.
     """
 
     def __init__(self, title: str, total: int, start: int, shown: bool = True, latest: Callable[[], Rows] = list):
@@ -66,19 +63,12 @@ class StepProgress:
         self.title, self.total, self.start, self.latest = title, total, start, latest
         self._prints_lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
         self._began = self._last_line = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not (shown and console.is_terminal),
-        )
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
+        self._progress = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
         self._task = self._progress.add_task(title, total=total, completed=start)
 
     def tick(self, steps_done: int) -> None:
-        """Show how many steps are done."""
+        """Show how many steps are done. A line is printed only for a new evaluation, and not for the last one."""
         self._progress.update(self._task, completed=steps_done)
         now = time.monotonic()
         if not self._prints_lines or now - self._last_line < PERIOD or steps_done == self.total:

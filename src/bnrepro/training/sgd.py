@@ -1,4 +1,4 @@
-"""`torch.optim.SGD` with a shorter way through its plainest case, L2 where it belongs, and no wait for a compiler."""
+"""`torch.optim.SGD` with a faster step for its plainest case, L2 on weights alone, and no import of the compiler."""
 
 import inspect
 from typing import Any
@@ -10,10 +10,10 @@ from bnrepro.models.stacked import StackedLinear
 
 
 def spare_the_compiler() -> None:
-    """Let the plainest `SGD` train without an import of torch's compiler, over a second of a run's start.
+    """Keep optimisers from importing torch's compiler, which would add over a second to the start of a run.
 
-    Four methods of optimisers are wrapped so that compiled programs leave them out, and the wrapper imports the
-    compiler the first time, unless it finds here what it would get from there. Nothing compiles an optimiser here.
+    PyTorch wraps four methods so that compiled programs leave them out. The wrapper imports the compiler to find the
+    method that it is to call, unless that method is stored here. Nothing compiles an optimiser in this repository.
     """
     for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
         method = inspect.unwrap(getattr(torch.optim.Optimizer, name))
@@ -21,26 +21,26 @@ def spare_the_compiler() -> None:
 
 
 def decayed(model: nn.Module, l2: float) -> list[dict[str, Any]]:
-    """Parameter groups with L2 (lambda/2 |w|^2) on weights alone: none on biases, nor on what a normaliser learns."""
+    """Parameter groups with L2 (lambda/2 |w|^2) on the weights of layers, and not on biases or normalisers."""
     layers = (module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d | StackedLinear))
-    weights = {id(layer.weight) for layer in layers}
-    with_l2 = [parameter for parameter in model.parameters() if l2 and id(parameter) in weights]
-    without = [parameter for parameter in model.parameters() if not l2 or id(parameter) not in weights]
-    groups = [{"params": with_l2, "weight_decay": l2}, {"params": without, "weight_decay": 0.0}]
+    weights = {id(layer.weight) for layer in layers} if l2 else set()
+    groups = [
+        {"params": [p for p in model.parameters() if id(p) in weights], "weight_decay": l2},
+        {"params": [p for p in model.parameters() if id(p) not in weights], "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
 
 
 class SGD(torch.optim.SGD):
-    """Stochastic gradient descent; without momentum and weight decay a step is one fused p -= lr * grad.
+    """Stochastic gradient descent whose step without momentum and weight decay is one fused p -= lr * grad.
 
-    The result is the same to the bit. What is saved is PyTorch's bookkeeping, a twentieth of a step of the MNIST net.
+    The result is the same to the bit. PyTorch's bookkeeping would take a twentieth of a step of the MNIST network.
     """
 
     @torch.no_grad()
     def step(self, closure=None):
         """Take one step."""
-        plain = closure is None and all(g["momentum"] == g["weight_decay"] == 0 for g in self.param_groups)
-        if not plain:
+        if closure is not None or any(g["momentum"] or g["weight_decay"] for g in self.param_groups):
             return super().step(closure)
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
