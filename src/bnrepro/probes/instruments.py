@@ -1,7 +1,8 @@
 """Instruments: what the paper's claims need measured inside a network while it trains, one number per layer and look.
 
-An instrument is a function of a `Scene`. It gives arrays (L,) by the name of the quantity, one value per site (`sites`),
-and leaves the network as it was. The network is in training mode. ``probe.instruments=[gradients,...]`` chooses them.
+An instrument is a function of a `Scene`. It gives arrays (L,) by the name of the quantity, with one value per site
+(`sites`), and leaves the network, which is in training mode, as it was. ``probe.instruments=[gradients,...]`` chooses
+instruments for any run.
 """
 
 from collections.abc import Callable
