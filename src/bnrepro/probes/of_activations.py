@@ -1,4 +1,4 @@
-"""Instruments that look at weights and activations: norms, spread, saturation, linearity, shape, noise of the batch."""
+"""Instruments of weights and activations: norms, spread, saturation, linearity, shape, and noise of the batch."""
 
 import math
 
@@ -10,9 +10,9 @@ from bnrepro.models.mlp import MLP
 from bnrepro.probes.scene import Quantities, Scene, each, slope_at
 from bnrepro.probes.sites import Activations, by_feature
 
-SATURATED = 0.05  # a derivative of the nonlinearity below this; a sigmoid's is 0.25 at most
-NEAR_ZERO = 0.01  # of a unit's standard deviation
-ROUNDS = 20  # of `batch_noise`: how often an image is shown among others
+SATURATED = 0.05  # the derivative of a saturated nonlinearity is below this; a sigmoid's is at most 0.25
+NEAR_ZERO = 0.01  # in standard deviations of a unit
+ROUNDS = 20  # how often `batch_noise` shows an image among others
 
 
 def weights(scene: Scene) -> Quantities:
@@ -21,7 +21,7 @@ def weights(scene: Scene) -> Quantities:
 
 
 def moments(scene: Scene) -> Quantities:
-    """Standard deviation of W u and of x: over the values of each unit, root mean square over units."""
+    """Standard deviation of W u and of x over the values of each unit, as a root mean square over units."""
     activations = scene.activations()
     return {
         name: each(_by_unit(activations[site.name], name).var(1).mean().sqrt() for site in scene.sites)
@@ -50,7 +50,7 @@ def saturation(scene: Scene) -> Quantities:
 
 
 def linearity(scene: Scene) -> Quantities:
-    """Of the nonlinearity at x: the share of |x| < 2, and R^2 of the best straight line through g(x)."""
+    """The share of x with |x| < 2, and R^2 of the best straight line through g(x)."""
     activations, inside, fit = scene.activations(), [], []
     for site in scene.sites:
         x = _flat_x(activations[site.name]).double()
@@ -61,10 +61,10 @@ def linearity(scene: Scene) -> Quantities:
 
 
 def gaussianity(scene: Scene) -> Quantities:
-    """How far from a Gaussian, of W u and of the layer's input u: means over units.
+    """How far W u and the layer's input u are from Gaussian, as means over the units that vary.
 
-    |skewness|, |excess kurtosis|, negentropy by Hyvarinen's approximation (1998, with log cosh), and the share of
-    values within `NEAR_ZERO` standard deviations of zero (a Gaussian has 0.8 %). Units that do not vary are left out.
+    There are four measures: |skewness|, |excess kurtosis|, negentropy by Hyvarinen's approximation (1998, with log
+    cosh), and the share of values within `NEAR_ZERO` standard deviations of zero, which is 0.8 % for a Gaussian.
     """
     activations, quantities = scene.activations(), {}
     for name in ("affine", "u"):
@@ -93,10 +93,10 @@ def _shape(values: Tensor) -> list[float]:
 
 
 def batch_noise(scene: Scene) -> Quantities:
-    """How much an image's logits depend on the others in its batch: one number, at the first site.
+    """How much an image's logits depend on the other images in its batch: one number, at the first site.
 
-    An image is shown `ROUNDS` times, each time among others; the variance of its logits over rounds, over their
-    variance over images. 0 without BN, or with one image for all. Noise that a normaliser draws counts, too.
+    An image is shown `ROUNDS` times, each time among other images. The number is the variance of its logits over
+    rounds, divided by their variance over images. It is 0 without BN. Noise that a normaliser draws counts too.
     """
     images = torch.cat([_by_image(scene.model, batch) for batch, _ in scene.batches])
     size = len(_by_image(scene.model, scene.batches[0][0]))

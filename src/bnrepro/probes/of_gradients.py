@@ -1,4 +1,4 @@
-"""Instruments that go backward through the network, or move its weights: gradients, shift, amplification, Jacobians."""
+"""Instruments that use gradients or move the weights: gradients, covariate shift, amplification, Jacobians."""
 
 import math
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from bnrepro.models.placement import normalises
 from bnrepro.probes.scene import Quantities, Scene, each, slope_at
 from bnrepro.probes.sites import by_feature, loss_gradients, watched
 
-RELATIVE_STEP = 0.01  # of `amplification`: every weight moves by this share of its norm
-MOST_SITES = 8  # of `shift`, which passes through the network once a site
+RELATIVE_STEP = 0.01  # `amplification` moves every weight by this share of its norm
+MOST_SITES = 8  # `shift` measures at most so many sites, because each takes a pass through the network
 
 
 def gradients(scene: Scene) -> Quantities:
-    """Norm of the loss's gradient to W, the same over the norm of W, and the root mean square of that to x."""
+    """Norm of the loss's gradient to W, that norm over the norm of W, and root mean square of the gradient to x."""
     activations, loss = scene.first_pass()
     weights = [site.weight for site in scene.sites]
     inputs = [activations[site.name].x for site in scene.sites]
@@ -36,8 +36,8 @@ def gradients(scene: Scene) -> Quantities:
 
 
 @contextmanager
-def _put_back(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
-    """The parameters' values; inside, under ``no_grad``, they may be changed in place, and are put back at the end."""
+def _restored(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Give the parameters' values. Inside, under ``no_grad``, they may be changed in place; the end restores them."""
     values = [parameter.clone() for parameter in parameters]
     try:
         yield values
@@ -47,10 +47,11 @@ def _put_back(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def shift(scene: Scene) -> Quantities:
-    """Internal covariate shift as Santurkar et al. 2018 define it: ||G - G'||, the same over ||G||, and their cosine.
+    """Internal covariate shift as Santurkar et al. 2018 define it: ||G - G'||, ||G - G'|| / ||G||, and their cosine.
 
-    G is the gradient to a layer's weights, G' the same after all *earlier* layers took their step of plain gradient
-    descent at the current rate, on the same batch. On at most `MOST_SITES` sites, evenly spaced; nan elsewhere.
+    G is the gradient to a layer's weights. G' is that gradient after all *earlier* layers took their step of plain
+    gradient descent at the current rate, on the same batch. Only `MOST_SITES` evenly spaced sites are measured; the
+    others are nan.
     """
     images, labels = scene.batches[0]
     parameters = [parameter for parameter in scene.model.parameters() if parameter.requires_grad]
@@ -59,7 +60,7 @@ def shift(scene: Scene) -> Quantities:
     count = len(scene.sites)
     measured = {k * count // MOST_SITES for k in range(MOST_SITES)} if count > MOST_SITES else range(count)
     quantities = {name: np.full(count, math.nan) for name in ("difference", "relative", "cosine")}
-    with torch.no_grad(), _put_back(parameters) as values:
+    with torch.no_grad(), _restored(parameters) as values:
         for k in sorted(measured):
             weight = scene.sites[k].weight
             own = position[id(weight)]
@@ -75,13 +76,13 @@ def shift(scene: Scene) -> Quantities:
 
 
 def amplification(scene: Scene) -> Quantities:
-    """How far x moves, over its norm, when every W takes a step down its gradient of `RELATIVE_STEP` of its norm."""
+    """||change of x|| / ||x|| when every W moves down its gradient by `RELATIVE_STEP` of its norm."""
     norm = torch.linalg.vector_norm
     activations, loss = scene.first_pass()
     before = {name: own.x.detach().clone() for name, own in activations.items()}
     weights = [site.weight for site in scene.sites]
     steps = loss_gradients(loss, weights)
-    with torch.no_grad(), _put_back(weights), watched(scene.sites) as moved:
+    with torch.no_grad(), _restored(weights), watched(scene.sites) as moved:
         for weight, step in zip(weights, steps, strict=True):
             if norm(step) > 0:
                 weight -= RELATIVE_STEP * norm(weight) * step / norm(step)
@@ -93,10 +94,10 @@ def amplification(scene: Scene) -> Quantities:
 def jacobian(scene: Scene) -> Quantities:
     """Singular values of the map from one layer's normalised activations to the next's, at single examples.
 
-    With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma with the batch's own statistics held fixed;
-    without, x -> W g(x) + b. The 10th, 50th and 90th percentile over singular values and 60 examples; nan for the
-    first layer, which has no layer before it. For networks of dense layers without noise
-    and with normalisers before the nonlinearity.
+    With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma, with the batch's own statistics held fixed.
+    Without BN it is x -> W g(x) + b. The quantities are the 10th, 50th and 90th percentile over singular values and 60
+    examples, and nan for the first layer. Networks must have dense layers, no noise, and normalisers before the
+    nonlinearity.
     """
     if not isinstance(scene.model, MLP) or scene.model.stack > 1:
         raise UserError("probe.instruments: jacobian is for a single multilayer perceptron")

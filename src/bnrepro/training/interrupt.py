@@ -1,6 +1,6 @@
 """How a process is asked to stop: by a signal, or by the end of its parent.
 
-scripts/train.py imports this before all that takes long, so it needs the standard library alone.
+scripts/train.py imports this module before all others, so it needs the standard library alone.
 """
 
 import os
@@ -14,19 +14,19 @@ EARLY = "interrupted before anything began; run the same command to start"
 
 
 def end_early(signum: int, frame: FrameType | None) -> None:
-    """End this process with one line; an exception while modules are imported would end in a traceback, or in none."""
+    """End this process with one line. An exception during imports would end it with a traceback, or be swallowed."""
     print(EARLY, file=sys.stderr, flush=True)
     os._exit(128 + signum)
 
 
 def hear_early() -> None:
-    """Until `begin`, SIGINT ends this process with one line, unless it is ignored."""
+    """Let SIGINT end this process with one line until `begin` is called, unless SIGINT is ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, end_early)
 
 
 def begin() -> None:
-    """From here on there is something to save or to let go of, so SIGINT raises KeyboardInterrupt again."""
+    """Let SIGINT raise KeyboardInterrupt again, because from now on there are locks to release and runs to save."""
     if signal.getsignal(signal.SIGINT) is end_early:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,29 +34,29 @@ def begin() -> None:
 class StopRequest:
     """A context in which SIGINT, SIGTERM and SIGUSR1 ask the loop to save and stop.
 
-    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once. A sweep sends SIGUSR1, which
-    never does, because a user may have asked before. A signal that is ignored stays ignored, and in a thread other than
-    the main one all are left alone.
+    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once. SIGUSR1 never does, because a
+    sweep sends it after a user may have asked. A signal that is ignored stays ignored. Outside the main thread, where
+    Python allows no handlers, nothing is changed.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._old: dict[int, object] = {}
+        self._old_handlers: dict[int, object] = {}
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         self._restore(signal.SIGINT, signal.SIGTERM)
 
     def _restore(self, *signals: int) -> None:
-        for signum in self._old.keys() & set(signals):
-            signal.signal(signum, self._old.pop(signum))
+        for signum in self._old_handlers.keys() & set(signals):
+            signal.signal(signum, self._old_handlers.pop(signum))
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            heard = [signum for signum in self.SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
-            self._old = {signum: signal.signal(signum, self._request) for signum in heard}
+            handled = [signum for signum in self.SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+            self._old_handlers = {signum: signal.signal(signum, self._request) for signum in handled}
         return self
 
     def __exit__(self, *_) -> None:
@@ -64,7 +64,7 @@ class StopRequest:
 
 
 def follow_parent(parent: int, seconds: float = 0.5) -> None:
-    """Send this process SIGUSR1 once ``parent`` is no longer its parent, watching from a background thread."""
+    """Send this process SIGUSR1 once ``parent`` is no longer its parent. A background thread watches for that."""
 
     def watch() -> None:
         while os.getppid() == parent:

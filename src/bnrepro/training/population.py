@@ -1,4 +1,4 @@
-"""Population statistics (Alg. 2, lines 8-10) in place of the moving average, for as long as they are needed."""
+"""Contexts in which a network has population statistics (Alg. 2, lines 8-10), or corrected moving averages."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    """Every batch normaliser in the network, found by class."""
+    """Every batch normaliser in the network."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[list[_BatchNorm]]:
-    """At the end, moving averages, their momentum and the training mode are what they were before."""
+def _restored(model: nn.Module) -> Iterator[list[_BatchNorm]]:
+    """Give the batch normalisers. At the end, restore their buffers and momentum, and the network's mode."""
     norms = batch_norms(model)
     before = [({name: b.clone() for name, b in norm.named_buffers()}, norm.momentum) for norm in norms]
     was_training = model.training
@@ -36,10 +36,10 @@ def population_statistics(
 ) -> Iterator[None]:
     """Inside, the network is in evaluation mode with E[x] = E_B[mu_B] and Var[x] = m/(m-1) E_B[sigma_B^2].
 
-    The averages are over the given training mini-batches, passed through the network in training mode with its weights
-    frozen; by ``forward``, if calling the network itself is not how it trains.
+    The averages are over the given training mini-batches, which pass through the network in training mode with its
+    weights frozen. ``forward`` calls the network as training does, if not by calling ``model`` itself.
     """
-    with _untouched(model) as norms:
+    with _restored(model) as norms:
         if norms:
             model.train()
             for norm in norms:
@@ -56,19 +56,23 @@ def population_statistics(
 def moving_average(
     model: nn.Module, mean: Callable[[Tensor], Tensor] = lambda own: own, negligible: float = 0.0
 ) -> Iterator[None]:
-    """Inside, the network is in evaluation mode with its moving averages, corrected for where they began.
+    """Inside, the network is in evaluation mode with its moving averages, corrected for their initial values.
 
-    After t steps with decay d the averages still hold d^t of their first values (mean 0, variance 1). Without that
-    share, and scaled up by 1 / (1 - d^t), they are averages over the mini-batches so far. ``mean`` gives the mean of a
-    buffer over replicas, each of which had its own mini-batches. A d^t of ``negligible`` or less is not corrected for.
+    After t steps with decay d the averages still hold d^t of their initial values (mean 0, variance 1). Without that
+    share, and scaled up by 1 / (1 - d^t), they are averages over the mini-batches so far.
+
+    Args:
+        model: The network.
+        mean: Gives the mean of a buffer over replicas, each of which had its own mini-batches.
+        negligible: A d^t of this size or less is not corrected for.
     """
-    with _untouched(model) as norms:
+    with _restored(model) as norms:
         for norm in norms:
             norm.running_mean.copy_(mean(norm.running_mean))
             norm.running_var.copy_(mean(norm.running_var))
-            left = (1 - norm.momentum) ** int(norm.num_batches_tracked)
-            if negligible < left < 1:
-                norm.running_mean.div_(1 - left)
-                norm.running_var.sub_(left).div_(1 - left).clamp_(min=0)
+            share = (1 - norm.momentum) ** int(norm.num_batches_tracked)
+            if negligible < share < 1:
+                norm.running_mean.div_(1 - share)
+                norm.running_var.sub_(share).div_(1 - share).clamp_(min=0)
         model.eval()
         yield

@@ -1,4 +1,4 @@
-"""What of a configuration does not fit together, said in one line before anything is trained."""
+"""Checks that the values of a configuration fit together, before anything is trained."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -12,31 +12,32 @@ from bnrepro.layers import norm_options
 
 OF_IMAGES = ("figure2", "figure2_tuning", "figure4")  # figures of Inception
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
-SHARED_NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")  # the others are options of some
+# Every normaliser has these keys; the others are options of some normalisers.
+SHARED_NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")
 TRAINING_DIGITS = {"full": 60_000, "tune": 50_000}  # by data.split
 
 
 def typed(composed: DictConfig) -> Config:
-    """The composed Hydra configuration as typed objects, resolved and checked.
+    """Return the composed Hydra configuration as typed objects, resolved and checked.
 
     Raises:
-        UserError: a value of the wrong type, an unknown key, a value outside its choices or range, or two values that
-            contradict each other.
+        UserError: A value has the wrong type, lies outside its choices or range, or contradicts another one, or a key
+            is unknown.
     """
     config = structured(Config, composed)
     check_device(config.device)
-    if config.experiment:  # each names its variant and its figure
+    if config.experiment:  # every experiment names its variant and its figure
         check_name("variant", config.variant)
         for part in config.figure.split("/"):
             check_name("figure", part)
     check_name("scale.name", config.scale["name"])
-    for message in chain(_contradictions(config), _ignored(config), _batches_that_do_not_fit(config)):
+    for message in chain(_contradictions(config), _options_without_effect(config), _too_many_batches(config)):
         raise UserError(f"configuration: {message}")
     return config
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """Values of which one excludes the other."""
+    """Messages on values that exclude each other."""
     name, hidden = config.model.name, config.model.hidden
     if name in DIGITS and config.data.name != "mnist":
         yield f"model={name} is for MNIST; data.name={config.data.name} needs inception"
@@ -56,14 +57,14 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"seeds={config.seeds} names a seed twice"
 
 
-def _ignored(config: Config) -> Iterator[str]:
-    """Options that a network or normaliser does not have: they would be in the record and change nothing."""
+def _options_without_effect(config: Config) -> Iterator[str]:
+    """Messages on options that would be in the record and change nothing."""
     name, norm, training = config.model.name, config.norm, config.training
     if name in DIGITS:
         for key in ("precision", "compile", "replicas", "stop_at_chance"):
-            usual = getattr(Training(), key)
-            if getattr(training, key) != usual:
-                yield f"model={name} has no training.{key}; leave it at {usual}"
+            default = getattr(Training(), key)
+            if getattr(training, key) != default:
+                yield f"model={name} has no training.{key}; leave it at {default}"
         if config.model.nonlinearity == "leaky_relu":
             yield f"model={name} has no leaky_relu; take sigmoid or relu"
         if config.init.conv_gain != 1:
@@ -76,7 +77,7 @@ def _ignored(config: Config) -> Iterator[str]:
         yield "norm=none has no beta; leave init.beta at 0"
     if norm.last and name != "inception":
         yield f"norm.last is for model=inception, not {name}"
-    used = [used for used in (norm.name, norm.last) if used]
+    used = [name for name in (norm.name, norm.last) if name]
     if norm.placement != "before" and used == ["none"]:
         yield "norm=none has no norm.placement; leave it at before"
     defaults = vars(Norm())
@@ -87,8 +88,8 @@ def _ignored(config: Config) -> Iterator[str]:
         yield f"optimizer={config.optimizer.name} has no momentum; leave it at 0"
 
 
-def _batches_that_do_not_fit(config: Config) -> Iterator[str]:
-    """Alg. 2 and the probe take different images in each of their mini-batches, which have to be there."""
+def _too_many_batches(config: Config) -> Iterator[str]:
+    """Messages on Alg. 2 and the probe, whose mini-batches of digits must hold different images."""
     if config.model.name not in DIGITS:
         return
     size, images = config.training.batch_size, TRAINING_DIGITS[config.data.split]

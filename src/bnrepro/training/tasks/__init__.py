@@ -1,7 +1,14 @@
-"""What a session trains, one class per family of experiments: its network, its batches, its loss, how it is judged.
+"""What a session trains, one class per family of experiments: its networks, batches, loss and evaluation.
 
-A task offers ``model``, ``stack`` (S networks side by side), ``steps_per_epoch``, ``batch(seeds, step)``,
-``prepare(seeds, step)`` before a step, ``loss(images, labels)`` (S,), ``predict(images)``, ``evaluate()`` of values
-(S,), ``population(batches)`` (training mini-batches for Alg. 2; 0 means a whole epoch) and ``probe(steps)``. What
-``batch`` gives and what ``prepare`` seeds are functions of their arguments alone: resuming needs no memory of them.
+A task has ``model``, ``stack`` (S networks side by side) and ``steps_per_epoch``, and these methods:
+
+batch(seeds, step)      images and labels of a step
+prepare(seeds, step)    seeds the random numbers of a step
+loss(images, labels)    the loss of each network, (S,)
+predict(images)         the output of the networks, in the precision of training
+evaluate()              loss and accuracies on the held-out images, each (S,)
+population(batches)     training mini-batches for Alg. 2; 0 means a whole epoch
+probe(steps)            the probe that goes with the networks
+
+``batch`` and ``prepare`` are functions of their arguments alone, so a resumed run needs no memory of them.
 """

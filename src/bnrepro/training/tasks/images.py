@@ -15,13 +15,16 @@ from bnrepro.training.accuracy import accuracy_of
 
 
 class ImageClassification:
-    """See `bnrepro.training.tasks`; S is 1.
+    """The task (`bnrepro.training.tasks`) with S = 1.
 
     Args:
-        model: images (N, 3, H, W) to logits (N, classes), in training mode also a list of auxiliary logits.
-        forward: what the training step calls: the model, compiled, or distributed over replicas.
-        precision: ``bfloat16`` computes convolutions and products in it, normalisers and the loss in float32.
-        rank: which replica this is; each drops out units of its own.
+        model: From images (N, 3, H, W) to logits (N, classes), and in training mode also a list of auxiliary logits.
+        forward: What the training step calls: the model, or the model compiled or distributed over replicas.
+        data: Gives the batches.
+        aux_weight: The weight of the auxiliary heads' losses.
+        precision: With ``bfloat16`` only convolutions and products use it; normalisers and the loss use float32.
+        probe_batches: The number of mini-batches that the probe measures with.
+        rank: The rank of this replica. Each replica drops out other units.
     """
 
     stack = 1
@@ -47,17 +50,17 @@ class ImageClassification:
         return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
 
     def batch(self, seeds: list[int], step: int) -> tuple[Tensor, Tensor]:
-        """A step's images and labels."""
+        """Images and labels of a step."""
         (seed,) = seeds
         return self.data.batch(seed, step)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """Dropout's masks and normalisers' noise are functions of seed and step: resuming needs no memory of them."""
+        """Seed dropout's masks and normalisers' noise, which are functions of seed and step."""
         (seed,) = seeds
         torch.manual_seed(torch_seed(seed, "dropout", step, *([self.rank] if self.rank else [])))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy, with the auxiliary heads' added at their weight; (1,)."""
+        """Mean cross-entropy plus the weighted ones of the auxiliary heads, (1,)."""
         with self._autocast():
             output = self.forward(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, [])
@@ -67,7 +70,7 @@ class ImageClassification:
         return loss[None]
 
     def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """The network's output, in the precision of training and the mode it is in."""
+        """The network's output in its present mode and in the precision of training."""
         with self._autocast():
             return self.model(images)
 
@@ -80,12 +83,12 @@ class ImageClassification:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Fixed training mini-batches, augmented as in training; what normalisers draw on them is fixed as well."""
+        """Fixed training mini-batches, augmented as in training. What normalisers draw on them is fixed too."""
         if self.draws:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
 
     def probe(self, steps: list[int]) -> LayerProbe:
-        """Every nonlinearity's input, pooled over a layer, and of four fixed channels."""
+        """Measures every nonlinearity's input, pooled over a layer and in four fixed channels."""
         batches = list(self.data.fixed_batches(self.probe_batches, "probe"))
         return LayerProbe(self.model, self.predict, batches, steps)

@@ -16,7 +16,7 @@ CHUNK = 1000  # images per forward pass of an evaluation
 
 
 class StackedMNIST:
-    """See `bnrepro.training.tasks`."""
+    """The task (`bnrepro.training.tasks`) of Figure 1."""
 
     def __init__(self, model: MLP, data: MNIST, probe_batches: int):
         self.model, self.data, self.probe_batches = model, data, probe_batches
@@ -24,7 +24,7 @@ class StackedMNIST:
         self.draws = draws(model)
 
     def prepare(self, seeds: list[int], step: int) -> None:
-        """What normalisers draw is a function of seed and step; such networks are not stacked."""
+        """Seed what normalisers draw, a function of seed and step. Networks that draw are not stacked."""
         if self.draws:
             (seed,) = seeds
             torch.manual_seed(torch_seed(seed, "noise", step))
@@ -34,7 +34,7 @@ class StackedMNIST:
         return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits."""
+        """Logits (S, classes, N) of images (S, inputs, N)."""
         return self.model(images)
 
     @torch.no_grad()
@@ -47,12 +47,12 @@ class StackedMNIST:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Fixed training mini-batches; what normalisers draw on them is fixed as well."""
+        """Fixed training mini-batches. What normalisers draw on them is fixed too."""
         if self.draws:
             seed_population()
         for images in self.data.fixed_batches(batches, "population"):
             yield images.float().expand(self.stack, -1, -1)
 
     def probe(self, steps: list[int]) -> PercentileProbe:
-        """Every sigmoid's input."""
+        """Measures every nonlinearity's input."""
         return PercentileProbe(self.model, self.data.fixed_batches(self.probe_batches, "probe"), steps)
