@@ -1,7 +1,7 @@
 """One run of a stack: its network, its schedule, its curve, its probe and its record."""
 
+import pickle
 from concurrent.futures import Executor, Future
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,10 @@ class StackedRun:
         row = make_row(step, step / self.data.steps_per_epoch, seconds, self.rate(step - 1), train_loss, columns)
         self.seed_run.rows.append(row)
 
-    def measure(self, step: int, state: dict[str, np.ndarray], batches: list[np.ndarray], processors: Executor) -> None:
+    def measure(self, step: int, state: State, batches: list[np.ndarray], processors: Executor) -> None:
         """Have a processor measure inside the network, whose state is given, while training goes on."""
-        task = self.config, self.data.classes, state, batches, step
-        self.measurements.append((step, processors.submit(_percentiles, *task)))
+        self.network.load_state_dict(state)
+        self.measurements.append((step, processors.submit(_percentiles, pickle.dumps(self.network), batches, step)))
 
     def save(self, state: dict[str, Any], final: dict[str, float] | None = None) -> None:
         """Save the run. A run that has its final results, or has diverged, is over.
@@ -106,23 +106,10 @@ class StackedRun:
             print(run.outcome.message, flush=True)
 
 
-_configs: dict[str, Config] = {}  # by the key of `_network`
-
-
-@lru_cache(maxsize=4)
-def _network(key: str, classes: int) -> nn.Module:
-    return build.network(_configs[key], [0], torch.device("cpu"), classes)
-
-
-def _percentiles(
-    config: Config, classes: int, state: dict[str, np.ndarray], batches: list[np.ndarray], step: int
-) -> dict[str, np.ndarray]:
+def _percentiles(pickled_network: bytes, batches: list[np.ndarray], step: int) -> dict[str, np.ndarray]:
     """Return the values of `LayerProbe` at one step by view. This runs in a process of its own."""
     torch.set_num_threads(1)
-    key = repr((config.model, config.norm, config.data.pixels))
-    _configs[key] = config
-    network = _network(key, classes)
-    network.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
+    network = pickle.loads(pickled_network)
     probe = LayerProbe(network, network, [torch.from_numpy(batch) for batch in batches], [step])
     probe.look(step)
     return {view: values[0].numpy() for view, (values,) in probe.values.items()}

@@ -84,10 +84,10 @@ class Stack:
         if ending:
             by_population, statistics = evaluate_by_population(self.model, self.runs)
         for k, run in ending:
-            results, names = averaged[k], set()
+            results, names = averaged[k], []
             if batch_norms(run.network):
                 results = by_population[k] | {f"{name}_moving_average": value for name, value in averaged[k].items()}
-                names = run.network.state_dict().keys() & statistics.keys()
+                names = [name for name in run.network.state_dict() if name in statistics]
             final = {f"{run.schedule.prefix}/{name}": value for name, value in results.items()}
             run.save(self._state(k, run) | {"statistics": own_state(statistics, k, names)}, final)
         if time.monotonic() - self.saved > self.runs[0].config.checkpoint_seconds:
@@ -105,8 +105,7 @@ class Stack:
         if id(run.data) not in self.probe_batches:
             batches = run.data.fixed_batches(run.config.probe.batches, "probe")
             self.probe_batches[id(run.data)] = [batch.cpu().numpy() for batch in batches]
-        state = {name: values.numpy() for name, values in self._state(k, run)["model"].items()}
-        run.measure(self.step, state, self.probe_batches[id(run.data)], self.processors)
+        run.measure(self.step, self._state(k, run)["model"], self.probe_batches[id(run.data)], self.processors)
 
     def _state(self, k: int, run: StackedRun) -> dict[str, Any]:
         """Network k's part of a checkpoint, in the shapes that it would have alone."""
