@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from bnrepro.data.augment import Augmentation
-from bnrepro.data.encoded import Collection
 from bnrepro.data.imagenet import of_collection
+from bnrepro.data.parts import Collection
 from bnrepro.data.stream import StreamedImages
 
 WNIDS = ("n01440764", "n02119789", "n12998815")

@@ -15,7 +15,7 @@ from bnrepro.cli import report
 from bnrepro.config.completion import endings
 from bnrepro.config.overrides import USUAL_NAMES, check, keys
 from bnrepro.config.schema import Config
-from bnrepro.data.idx import read_idx
+from bnrepro.data.mnist import FILES, read_idx
 from bnrepro.errors import UserError
 from conftest import CONFIGS, ROOT, config_of
 
@@ -139,23 +139,18 @@ def test_data_with_another_checksum(door, mnist_copy):
 
 
 def test_data_that_is_not_what_it_says(tmp_path):
-    path = tmp_path / "labels.gz"
-    content = gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
-    path.write_bytes(gzip.compress(b"\0\0\x0d" + content[3:]))
-    with pytest.raises(UserError, match="magic number"):
-        read_idx(path, 1)
-    path.write_bytes((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes()[:2000])
-    with pytest.raises(UserError, match="truncated or not gzip"):
-        read_idx(path, 1)
-    path.write_bytes(b"not gzip at all")
-    with pytest.raises(UserError, match="truncated or not gzip"):
-        read_idx(path, 1)
-    path.write_bytes(gzip.compress(content[:-1]))
-    with pytest.raises(UserError, match="its header says 10000"):
-        read_idx(path, 1)
-    path.write_bytes(gzip.compress(content[:6]))
-    with pytest.raises(UserError, match="ends inside its header"):
-        read_idx(path, 1)
+    name = "t10k-labels-idx1-ubyte.gz"
+    packed, path = (MNIST / name).read_bytes(), tmp_path / name
+    content = gzip.decompress(packed)
+    for bad, message in (
+        (gzip.compress(b"\0\0\x0d" + content[3:]), "has contents of checksum"),
+        (gzip.compress(content[:6]), "has contents of checksum"),
+        (packed[:2000], "truncated or not gzip"),
+        (b"not gzip at all", "truncated or not gzip"),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(UserError, match=message):
+            read_idx(path, *FILES[name])
 
 
 def test_prepare_data_takes_and_verifies(door, tmp_path, mnist_copy):

@@ -119,7 +119,7 @@ def test_a_folder_of_pictures_is_scored(runs, digits, tmp_path, capsys):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images[k] if k % 2 else 255 - images[k]).save(path)
     ask(f"runs=[{of(runs, 'bn')}]", f"images={tmp_path / 'pictures'}", f"out={tmp_path}", "crops=1")
-    assert "20 of 40 pictures are dark on light" in capsys.readouterr().out
+    assert "20 of 40 pictures are dark on light" in capsys.readouterr().err
     right = int(next(csv.DictReader((tmp_path / "subsets.csv").open()))["top1"])
     network = trained(of(runs, "bn"), CPU).network
     with torch.no_grad():

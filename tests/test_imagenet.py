@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from bnrepro.config.schema import Data
-from bnrepro.data import contents, load
+from bnrepro.data import imagenet, load
 from bnrepro.data.imagenet import of_collection, scan
 from bnrepro.errors import UserError
 from fake_imagenet import TRAIN, WNIDS, jpeg, val_files, write
@@ -54,8 +54,8 @@ def test_a_data_set_is_known_by_what_is_in_its_files(root, monkeypatch):
     """One other image is another data set; what has not changed is read once."""
     before = scan(root).fingerprint
     read = []
-    digest = contents._digest
-    monkeypatch.setattr(contents, "_digest", lambda paths: read.append(paths[0].parent.name) or digest(paths))
+    digest = imagenet._digest
+    monkeypatch.setattr(imagenet, "_digest", lambda paths: read.append(paths[0].parent.name) or digest(paths))
     assert scan(root).fingerprint == before and not read
     victim = root / "train" / WNIDS[1] / f"{WNIDS[1]}_2.JPEG"
     kept = victim.read_bytes()

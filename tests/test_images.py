@@ -3,9 +3,7 @@
 import io
 import json
 import tarfile
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config.seeding import numpy_rng
-from bnrepro.data import augment, prepare_tiny_imagenet, tiny_imagenet
+from bnrepro.data import augment, tiny_imagenet
 from bnrepro.data.archives import fetch, unpack
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.order import Order
@@ -50,11 +48,9 @@ class AnyDigest(str):
 @pytest.fixture
 def small(monkeypatch) -> None:
     """Tiny-ImageNet's layout with 8 classes of 10 training images and 2 validation images, whatever is in them."""
-    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", AnyDigest())
-    for module in (tiny_imagenet, prepare_tiny_imagenet):
-        monkeypatch.setattr(module, "CLASSES", 8, raising=False)
-        monkeypatch.setattr(module, "TRAIN_PER_CLASS", 10)
-        monkeypatch.setattr(module, "VAL_PER_CLASS", 2, raising=False)
+    monkeypatch.setattr(tiny_imagenet, "DIGEST", AnyDigest())
+    monkeypatch.setattr(tiny_imagenet, "CLASSES", 8)
+    monkeypatch.setattr(tiny_imagenet, "PER_CLASS", {"train": 10, "val": 2})
 
 
 def layout(root: Path) -> Path:
@@ -79,7 +75,7 @@ def layout(root: Path) -> Path:
 
 def test_prepared_from_a_folder(small, tmp_path):
     source, root = layout(tmp_path / "source"), tmp_path / "root"
-    said = prepare_tiny_imagenet.prepare(root, source)
+    said = tiny_imagenet.prepare(root, source)
     assert "80 training and 16 validation images, 8 classes (91 rgb, 5 grey)" in said
     told = tiny_imagenet.index(root)
     assert told["wnids"] == sorted(told["wnids"]) and told["names"][3] == "thing n00000003"
@@ -89,12 +85,12 @@ def test_prepared_from_a_folder(small, tmp_path):
     decoded = Image.open(source / "train" / "n00000002" / "images" / "n00000002_3.JPEG").convert("RGB")
     np.testing.assert_array_equal(images[23], np.asarray(decoded).transpose(2, 0, 1))
     assert (images[1][0] == images[1][1]).all()  # grey
-    assert "prepared before" in prepare_tiny_imagenet.prepare(root, source)
+    assert "prepared before" in tiny_imagenet.prepare(root, source)
 
 
 def test_classes_are_evenly_spaced_and_the_split_is_of_training_images_alone(small, tmp_path):
     root = tmp_path / "root"
-    prepare_tiny_imagenet.prepare(root, layout(tmp_path / "source"))
+    tiny_imagenet.prepare(root, layout(tmp_path / "source"))
     (whole, _), _ = tiny_imagenet.load(root, 0, "full")
     (images, labels), _ = tiny_imagenet.load(root, 2, "full")
     np.testing.assert_array_equal(images, np.concatenate([whole[:10], whole[40:50]]))
@@ -124,17 +120,19 @@ def test_prepared_from_archives(small, tmp_path, kind):
                 for path in files[part::3]:
                     archive.add(path, Path("tiny-imagenet-200") / path.relative_to(source))
     given = packed / "tiny-imagenet-200.zip" if kind == "zip" else packed
-    assert "80 training" in prepare_tiny_imagenet.prepare(root, given)
+    assert "80 training" in tiny_imagenet.prepare(root, given)
     victim = next(root.glob("train/*/images/*"))
     victim.unlink()
-    with pytest.raises(UserError, match=f"not {victim.parts[-3]} has 9"):  # what was taken before is left out
-        prepare_tiny_imagenet.prepare(root, given)
-    assert "80 training" in prepare_tiny_imagenet.prepare(root, given, repair=True) and victim.exists()
+    assert "prepared before" in tiny_imagenet.prepare(root, given)
+    (root / "decoded" / "index.json").unlink()
+    with pytest.raises(UserError, match=f"class {victim.parts[-3]} has 9 images"):  # an archive is taken once
+        tiny_imagenet.prepare(root, given)
+    assert "80 training" in tiny_imagenet.prepare(root, given, repair=True) and victim.exists()
     missing = tmp_path / "half"
     if kind != "zip":
         (packed / "part-1.tar.xz").unlink()
         with pytest.raises(UserError, match="all of its parts"):
-            prepare_tiny_imagenet.prepare(missing, packed)
+            tiny_imagenet.prepare(missing, packed)
 
 
 def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, capsys):
@@ -143,28 +141,33 @@ def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, ca
     sound = victim.read_bytes()
     victim.write_bytes(sound[:200])
     with pytest.raises(UserError, match=r"1 of 96 files cannot be decoded; .*--repair"):
-        prepare_tiny_imagenet.prepare(root, source)
+        tiny_imagenet.prepare(root, source)
     assert str(root / victim.relative_to(source)) in capsys.readouterr().out
     victim.write_bytes(sound)
-    assert "80 training" in prepare_tiny_imagenet.prepare(root, source, repair=True)
+    assert "80 training" in tiny_imagenet.prepare(root, source, repair=True)
 
 
 def test_other_files_than_the_official_ones_are_refused(small, tmp_path, monkeypatch):
     """Of the right names and number, and of the sizes that decode: one image is another."""
     source, root = layout(tmp_path / "source"), tmp_path / "root"
-    prepare_tiny_imagenet.prepare(root, source)
+    tiny_imagenet.prepare(root, source)
     official = tiny_imagenet.index(root)["fingerprint"]
-    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", official + 48 * "0")
-    assert "prepared before" in prepare_tiny_imagenet.prepare(root, source)
+    monkeypatch.setattr(tiny_imagenet, "DIGEST", official + 48 * "0")
+    assert "prepared before" in tiny_imagenet.prepare(root, source)
     (source / "train" / "n00000005" / "images" / "n00000005_4.JPEG").write_bytes(jpeg(photograph(1)))
     other = tmp_path / "other"
     for repair in (False, True):
         with pytest.raises(UserError, match=rf"not the official files .*not {official}.*--repair"):
-            prepare_tiny_imagenet.prepare(other, source, repair)
+            tiny_imagenet.prepare(other, source, repair)
     assert not (other / "decoded" / "index.json").exists()
-    monkeypatch.setattr(prepare_tiny_imagenet, "DIGEST", 64 * "0")
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_imagenet, "DIGEST", 64 * "0")
+        with pytest.raises(UserError, match="not the official files"):
+            tiny_imagenet.prepare(root, source)
     with pytest.raises(UserError, match="not the official files"):
-        prepare_tiny_imagenet.prepare(root, source)
+        tiny_imagenet.prepare(root, source, repair=True)
+    with pytest.raises(UserError, match="no prepared Tiny-ImageNet"):  # its arrays are now those of the other files
+        tiny_imagenet.index(root)
 
 
 def test_the_official_digest_is_the_fingerprint_in_committed_ids():
@@ -172,43 +175,27 @@ def test_the_official_digest_is_the_fingerprint_in_committed_ids():
     assert len(tiny_imagenet.DIGEST) == 64 and tiny_imagenet.DIGEST.startswith(status["data_fingerprint"])
 
 
-class Unreliable(BaseHTTPRequestHandler):
-    """Sends 1,000 bytes of the 3,000 that it announces; asked to go on, the rest; after that says 416."""
-
-    content = bytes(range(250)) * 12
-
-    def do_GET(self) -> None:
-        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
-        self.send_response(416 if begin == 3000 else 206 if begin else 200)
-        self.send_header("Content-Length", str(3000 - begin))
-        self.end_headers()
-        self.wfile.write(self.content[begin:] if begin else self.content[:1000])
-
-    def log_message(self, *arguments) -> None:
-        pass
-
-
-def test_a_download_goes_on_where_it_was_lost(tmp_path):
-    server = HTTPServer(("127.0.0.1", 0), Unreliable)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address, target = f"http://127.0.0.1:{server.server_port}/set.zip", tmp_path / "data" / "set.zip"
-    with pytest.raises(UserError, match="lost at 1,000 bytes; run again to go on"):
-        fetch(address, target)
-    assert fetch(address, target).read_bytes() == Unreliable.content
-    target.rename(target.with_name("set.zip.part"))  # killed before its last rename
-    assert fetch(address, target).read_bytes() == Unreliable.content
-    server.shutdown()
-    server.server_close()
+def test_a_download_is_complete_or_not_there(tmp_path):
+    target = tmp_path / "data" / "set.zip"
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as archive:
+        archive.writestr("file", "content")
+    fetch((tmp_path / "whole.zip").as_uri(), target)
+    assert target.read_bytes() == (tmp_path / "whole.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(target.read_bytes()[:-10])
+    target.unlink()
+    with pytest.raises(UserError, match=r"incomplete or no zip archive; run again, or give --source"):
+        fetch((tmp_path / "cut.zip").as_uri(), target)
     with pytest.raises(UserError, match="cannot be fetched"):
-        fetch(f"http://127.0.0.1:{server.server_port}/other.zip", tmp_path / "other.zip")
+        fetch((tmp_path / "nowhere.zip").as_uri(), target)
+    assert not any(target.parent.iterdir())
 
 
 def test_what_is_wrong_with_a_source_is_said(small, tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        prepare_tiny_imagenet.prepare(tmp_path / "root", tmp_path / "nowhere")
+        tiny_imagenet.prepare(tmp_path / "root", tmp_path / "nowhere")
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match="cannot be unpacked"):
-        prepare_tiny_imagenet.prepare(tmp_path / "root", tmp_path / "broken.zip")
+        tiny_imagenet.prepare(tmp_path / "root", tmp_path / "broken.zip")
     with tarfile.open(tmp_path / "unsafe.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
     with pytest.raises(UserError, match="outside the destination"):

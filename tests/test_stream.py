@@ -85,6 +85,6 @@ def test_the_configuration_leads_to_streamed_images(root):
     config = Config()
     config.data.name, config.data.root, config.data.pixels, config.data.workers = "imagenet", str(root), PIXELS, 0
     config.data.images_per_class, config.training.batch_size, config.augment.name = 2, 3, "googlenet"
-    data = load.images(config, CPU, (0, 1))
+    data = load.batches(config, load.parts(config.data), CPU)
     assert isinstance(data, StreamedImages) and data.steps_per_epoch == 2 and data.classes == 3
     assert load.fingerprint(config.data) == scan(root).fingerprint

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bnrepro.data import inputs
+from bnrepro.data.mnist import FLOOR, input_transform
 from bnrepro.errors import UserError
 from bnrepro.training import build, checkpoint
 from bnrepro.training.validation import typed
@@ -22,19 +22,19 @@ def images(count: int = 400) -> torch.Tensor:
 
 def test_standardised_inputs_have_mean_0_and_a_variance_short_of_1_by_the_floor():
     x = images()
-    y = inputs.transform("standardised", x)(x).double()
+    y = input_transform("standardised", x)(x).double()
     variance = x.double().var(0, unbiased=False)
     torch.testing.assert_close(y.mean(0), torch.zeros(6).double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(y.var(0, unbiased=False), variance / (variance + inputs.FLOOR), atol=1e-6, rtol=0)
+    torch.testing.assert_close(y.var(0, unbiased=False), variance / (variance + FLOOR), atol=1e-6, rtol=0)
     assert y.var(0, unbiased=False)[0] > 0.95 and (y[:, 5] == 0).all()
 
 
 def test_whitened_inputs_are_uncorrelated_and_turned_as_little_as_can_be():
     x = images()
-    prepare = inputs.transform("whitened", x)
+    prepare = input_transform("whitened", x)
     y = prepare(x).double()
     covariance = torch.cov(x.double().T, correction=0)
-    expected = covariance @ torch.linalg.inv(covariance + inputs.FLOOR * torch.eye(6, dtype=torch.double))
+    expected = covariance @ torch.linalg.inv(covariance + FLOOR * torch.eye(6, dtype=torch.double))
     torch.testing.assert_close(torch.cov(y.T, correction=0), expected, atol=1e-5, rtol=0)
     assert abs(torch.corrcoef(x.double().T)[0, 1]) > 0.8 > 0.25 > abs(torch.corrcoef(y[:, :5].T)[0, 1])
     zero, steps = prepare(torch.zeros(1, 6)), torch.eye(6)
@@ -48,7 +48,7 @@ def test_held_out_images_are_prepared_by_the_training_images():
         for kind in ("raw", "standardised")
     )
     x = raw.train_images.double()
-    scale = (x.var(0, unbiased=False) + inputs.FLOOR).rsqrt()
+    scale = (x.var(0, unbiased=False) + FLOOR).rsqrt()
     expected = ((raw.eval_images[:5].double() - x.mean(0)) * scale).float()
     torch.testing.assert_close(white.eval_images[:5], expected)
     shown, labels = white.batch([0], 0)

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from bnrepro.cli.mistakes import exit_status
-from bnrepro.data import mnist, prepare_imagenet, prepare_tiny_imagenet
+from bnrepro.data import mnist, prepare_imagenet, tiny_imagenet
 
 PREPARE = {
     "mnist": lambda options: mnist.prepare(options.root, options.source),
-    "tiny_imagenet": lambda options: prepare_tiny_imagenet.prepare(options.root, options.source, options.repair),
+    "tiny_imagenet": lambda options: tiny_imagenet.prepare(options.root, options.source, options.repair),
     "imagenet": lambda options: prepare_imagenet.prepare(
         options.root, options.source, options.repair, options.cache, options.side
     ),

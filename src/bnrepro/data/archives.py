@@ -1,62 +1,67 @@
-"""Taking a data set from wherever a user has it: an address, an archive, a folder, or a folder of archives."""
+"""A data set taken from an address, an archive, a folder, or a folder of archives."""
 
 import os
 import shutil
 import tarfile
-import urllib.error
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Callable
 from lzma import LZMAError
 from pathlib import Path, PurePath
 
 from bnrepro.errors import UserError
+from bnrepro.records.files import write_atomically
 
 SUFFIXES = tuple(suffix for _, suffixes, _ in shutil.get_unpack_formats() for suffix in suffixes)
-MARKS = ".unpacked"  # a folder of the data set that remembers which archives were unpacked to their end
+UNPACKED = ".unpacked"  # a folder below the data set's root, with a mark for each archive that has been taken
 
 
-def fetch(address: str, target: Path) -> Path:
-    """Download to ``target`` unless it is there; an interrupted download goes on where it stopped."""
-    if target.exists():
-        return target
-    partial = target.with_name(f"{target.name}.part")
+def fetch(address: str, target: Path) -> None:
+    """Download a zip archive."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-    again = "run again to go on, or give --source ARCHIVE_OR_FOLDER"
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            goes_on = answer.status == 206
-            expected = (have if goes_on else 0) + int(answer.headers.get("Content-Length", 0))
-            with open(partial, "ab" if goes_on else "wb") as file:
-                shutil.copyfileobj(answer, file)
-        if partial.stat().st_size < expected:
-            raise UserError(f"{address}: the connection was lost at {partial.stat().st_size:,} bytes; {again}")
-    except urllib.error.HTTPError as error:
-        if not (have and error.code == 416):  # nothing is left to send: it was complete before
-            raise UserError(f"{address} cannot be fetched ({error}); {again}") from None
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            write_atomically(target, lambda file: shutil.copyfileobj(answer, file))
     except OSError as error:
-        raise UserError(f"{address} cannot be fetched ({error}); {again}") from None
-    partial.rename(target)
-    return target
+        raise UserError(f"{address} cannot be fetched ({error}); run again, or give --source") from None
+    if not zipfile.is_zipfile(target):
+        target.unlink()
+        raise UserError(f"{address}: the download is incomplete or no zip archive; run again, or give --source")
 
 
-def archives(source: Path) -> list[Path]:
-    """The archives of a source: the file itself, or those directly in a folder, by name; none in a plain folder."""
-    if source.is_dir():
-        return sorted(path for path in source.iterdir() if path.is_file() and path.name.endswith(SUFFIXES))
+def take(source: Path, root: Path, place: Callable[[PurePath], PurePath | None], again: bool = False) -> None:
+    """Put the files of a source in their places below ``root``, over any files that are there.
+
+    Files are linked if the file system allows it, and copied otherwise. Archives that have been taken are left out.
+
+    Args:
+        source: an archive, or a folder with archives and files.
+        root: the folder of the data set.
+        place: maps the path of a file in the source to its path below ``root``, or to None if it is not needed.
+        again: take all archives again.
+    """
     if not source.exists():
         raise UserError(f"--source {source} does not exist")
-    if not source.name.endswith(SUFFIXES):
+    if not source.is_dir() and not source.name.endswith(SUFFIXES):
         raise UserError(f"--source {source} is neither a folder nor one of {', '.join(SUFFIXES)}")
-    return [source]
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        mark = root / UNPACKED / f"{path.name}.{path.stat().st_size}"
+        if path.is_file() and path.name.endswith(SUFFIXES) and (again or not mark.exists()):
+            folder = root / UNPACKED / "files"
+            shutil.rmtree(folder, ignore_errors=True)  # of an interrupted call
+            unpack(path, folder)
+            _link_files(folder, root, place)
+            shutil.rmtree(folder)
+            mark.touch()
+    if source.is_dir():
+        _link_files(source, root, place)
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive, and each tar in it into a folder of its name; nothing is written outside ``folder``.
+    """Unpack an archive, and each tar in it into a folder of its name. Nothing is written outside ``folder``.
 
-    A tar that would write outside is refused; of a zip, such members are left out.
+    A tar with a member outside ``folder`` is refused. Such members of a zip are left out.
     """
     try:
         shutil.unpack_archive(archive, folder, **({} if archive.suffix == ".zip" else {"filter": "data"}))
@@ -67,40 +72,13 @@ def unpack(archive: Path, folder: Path) -> None:
         raise UserError(f"{archive} cannot be unpacked ({error}); fetch it again") from None
 
 
-def take(source: Path, root: Path, place: Callable[[PurePath], PurePath | None], replace: bool = False) -> None:
-    """Put the files of a source where they belong below ``root``.
-
-    An archive that was taken to its end before is left out. Files are linked where the file system allows it, else
-    copied.
-
-    Args:
-        source: an archive, or a folder with archives and files.
-        root: where the data set goes.
-        place: the place below ``root`` of a file, by its path in the source; None if the file is not needed.
-        replace: take also the archives and the files that were taken before.
-    """
-    for archive in archives(source):
-        mark = root / MARKS / f"{archive.name}.{archive.stat().st_size}"
-        if replace or not mark.exists():
-            folder = root / MARKS / "files"
-            shutil.rmtree(folder, ignore_errors=True)  # what an interrupted call left
-            unpack(archive, folder)
-            _link_files(folder, root, place, replace)
-            shutil.rmtree(folder)
-            mark.touch()
-    if source.is_dir():
-        _link_files(source, root, place, replace)
-
-
-def _link_files(folder: Path, root: Path, place: Callable[[PurePath], PurePath | None], replace: bool) -> None:
+def _link_files(folder: Path, root: Path, place: Callable[[PurePath], PurePath | None]) -> None:
     for directory, _, names in os.walk(folder):
         for path in (Path(directory, name) for name in names):
-            placed = place(path.relative_to(folder))
-            if placed is None:
+            relative = place(path.relative_to(folder))
+            if relative is None or ((root / relative).exists() and path.samefile(root / relative)):
                 continue
-            target = root / placed
-            if target.exists() and (not replace or path.samefile(target)):
-                continue
+            target = root / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             try:

@@ -1,7 +1,6 @@
 """GoogLeNet's augmentation: crops of 8-100 % of the area, mirror images, photometric distortions.
 
-Random numbers are drawn with numpy; everything that touches pixels is a batched tensor operation that runs where the
-images are.
+Random numbers are drawn with numpy. Pixels are changed by batched tensor operations on the device of the images.
 """
 
 import math
@@ -15,20 +14,20 @@ from torch import Tensor
 
 from bnrepro.config.schema import Augment
 
-ATTEMPTS = 10  # of drawing a crop that fits, as torchvision's RandomResizedCrop
+ATTEMPTS = 10  # to draw a crop that fits into the image, as torchvision's RandomResizedCrop
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
-BRIGHTNESS, SATURATION = 32 / 255, 0.5  # at strength 1: tf-slim's fast mode; the paper gives no amounts
-CENTRE = 0.875  # evaluation: the centre crop's share of the shorter side (256 -> 224)
+BRIGHTNESS, SATURATION = 32 / 255, 0.5  # at strength 1, as tf-slim's fast mode; the paper gives no amounts
+CENTRE = 0.875  # share of the shorter side that the centre crop of an evaluation takes (224 of 256)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a training image goes through.
+    """The bounds of the random changes to a training image.
 
     Args:
-        area: share of the image's area that a crop takes, smallest and largest.
-        aspect: its width over its height, smallest and largest.
-        flip: mirror every other image.
+        area: smallest and largest share of the image's area that a crop takes.
+        aspect: smallest and largest width over height of a crop.
+        flip: whether half of the images are mirrored.
         colour: strength of the photometric distortions.
     """
 
@@ -39,7 +38,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, options: Augment) -> "Augmentation":
-        """From the configuration; ``none`` shows the whole image as it is."""
+        """Read the configuration; ``none`` shows the whole image unchanged."""
         if options.name == "none":
             return cls((1.0, 1.0), (1.0, 1.0), flip=False, colour=0.0)
         return cls(tuple(options.area), tuple(options.aspect), options.flip, options.colour)
@@ -49,8 +48,11 @@ class Augmentation:
 class Draws:
     """The random numbers of n images.
 
-    ``boxes`` (n, 4): top, left, height, width in pixels; ``flips`` (n,): mirrored or not; ``brightness`` (n,): added to
-    pixels in [0, 1]; ``saturation`` (n,): 1 leaves an image as it is, 0 makes it grey.
+    Args:
+        boxes: (n, 4), top, left, height and width of the crop in pixels.
+        flips: (n,), whether the crop is mirrored.
+        brightness: (n,), added to pixels in [0, 1].
+        saturation: (n,); 1 leaves the colours as they are, 0 makes the image grey.
     """
 
     boxes: np.ndarray
@@ -62,10 +64,10 @@ class Draws:
 def draw_boxes(
     rng: np.random.Generator, sizes: np.ndarray, area: tuple[float, float], aspect: tuple[float, float]
 ) -> np.ndarray:
-    """Random crops with torchvision's rule: area uniform, log aspect uniform, 10 attempts, else a centre crop.
+    """Draw a crop of each image by torchvision's rule: area uniform, log aspect uniform, up to 10 attempts.
 
-    Of images of ``sizes`` (n, 2), heights and widths; (n, 4) integers: top, left, height, width. For ``area`` and
-    ``aspect`` see `Augmentation`.
+    If no attempt fits, the crop is the largest centre crop of an allowed aspect. ``sizes`` (n, 2) are the heights and
+    widths of the images; the result (n, 4) holds top, left, height and width as integers.
     """
     n = len(sizes)
     height, width = sizes[:, :1], sizes[:, 1:]
@@ -75,7 +77,6 @@ def draw_boxes(
     fits = (w >= 1) & (h >= 1) & (w <= width) & (h <= height)
     first = fits.argmax(1)
     rows = np.arange(n)
-    # No attempt fits: the largest centre crop whose aspect is allowed.
     clipped = np.clip(sizes[:, 1] / sizes[:, 0], *aspect)
     centred = ~fits.any(1)
     w = np.where(centred, np.minimum(sizes[:, 1], np.rint(sizes[:, 0] * clipped)), w[rows, first])
@@ -86,7 +87,7 @@ def draw_boxes(
 
 
 def draw(rng: np.random.Generator, sizes: np.ndarray, options: Augmentation) -> Draws:
-    """Everything random about n images of the given (n, 2) heights and widths."""
+    """Draw all random numbers of n images of the given heights and widths (n, 2)."""
     n = len(sizes)
     boxes = draw_boxes(rng, sizes, options.area, options.aspect)
     flips = (rng.random(n) < 0.5) & options.flip
@@ -96,7 +97,7 @@ def draw(rng: np.random.Generator, sizes: np.ndarray, options: Augmentation) -> 
 
 
 def centre_boxes(sizes: np.ndarray, share: float = CENTRE) -> np.ndarray:
-    """The centre squares of a share of the shorter side, (n, 4)."""
+    """Return the centre squares (n, 4) with a share of the shorter side."""
     side = np.rint(sizes.min(1) * share)
     corner = (sizes - side[:, None]) // 2
     return np.column_stack([corner, side, side]).astype(np.int64)
@@ -119,11 +120,11 @@ KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
 def resampling(
     start: Tensor, length: Tensor, source: int, out: int, flips: Tensor | None = None, kernel: str = "bilinear"
 ) -> Tensor:
-    """Matrices (n, out, source) that take the stretch [start, start + length) of a row of pixels to ``out`` pixels.
+    """Return matrices (n, out, source) that resize the pixels [start, start + length) of a row to ``out`` pixels.
 
-    Antialiased, as Pillow and torchvision resize: a kernel as wide as an output pixel (a source pixel when enlarging),
-    cut off at the ends of the stretch and normalised. A pixel belongs to the stretch if its centre does. ``flips`` (n,)
-    mirrors.
+    They are antialiased in the way of Pillow and torchvision: the kernel is as wide as an output pixel, or as a source
+    pixel when it enlarges, it ends at the ends of the interval, and its weights sum to 1. A pixel is in the interval if
+    its centre is. ``flips`` (n,) says which rows to mirror.
     """
     start, length = start.float()[:, None, None], length.float()[:, None, None]
     scale = length / out
@@ -137,7 +138,7 @@ def resampling(
 
 
 def crop_and_resize(images: Tensor, boxes: Tensor, out: int, flips: Tensor | None = None) -> Tensor:
-    """Crops of (n, C, H, W) pixels, resized to (n, C, out, out) floats on the same scale; boxes (n, 4)."""
+    """Crop images (n, C, H, W) to boxes (n, 4), and resize them to floats (n, C, out, out) on the same scale."""
     top, left, height, width = boxes.unbind(1)
     down = resampling(top, height, images.shape[2], out)
     across = resampling(left, width, images.shape[3], out, flips)
@@ -147,9 +148,9 @@ def crop_and_resize(images: Tensor, boxes: Tensor, out: int, flips: Tensor | Non
 
 
 def resized(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """A crop of an (H, W, 3) uint8 image, resized to (3, *size) uint8; box: top, left, height, width.
+    """Crop an image (H, W, 3) uint8 to a box (top, left, height, width), and resize it to (3, *size) uint8.
 
-    The rule is that of `crop_and_resize`, rounded to bytes. Four times as fast as Pillow's on a processor with AVX2.
+    The rule is that of `crop_and_resize`, rounded to bytes.
     """
     top, left, height, width = map(int, box)
     pixels = torch.from_numpy(np.require(image, requirements="W"))  # Pillow's arrays are read-only
@@ -163,12 +164,12 @@ def _luma(device: torch.device) -> Tensor:
 
 
 def distort(images: Tensor, brightness: Tensor, saturation: Tensor) -> Tensor:
-    """Brightness and saturation of (n, 3, H, W) in [0, 1]; they commute, and the result is cut off at 0 and 1."""
+    """Change the brightness and saturation of images (n, 3, H, W) in [0, 1]; the result is clamped to [0, 1]."""
     grey = torch.einsum("nchw,c->nhw", images, _luma(images.device))[:, None]
     factor = saturation[:, None, None, None]
     return (factor * images + (1 - factor) * grey + brightness[:, None, None, None]).clamp(0, 1)
 
 
 def finish(images: Tensor) -> Tensor:
-    """Pixels in [0, 1] to the network's [-1, 1], channels last in memory; the given ones are overwritten."""
+    """Map pixels in [0, 1] to the network's [-1, 1], in place, and lay them out with channels last."""
     return images.mul_(2).sub_(1).contiguous(memory_format=torch.channels_last)

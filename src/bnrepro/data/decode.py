@@ -1,22 +1,17 @@
-"""Image files as RGB bytes, whatever is in them: grey, CMYK, 16 bits, turned by EXIF, or not a JPEG at all."""
+"""Image files decoded to RGB bytes: JPEG, PNG and others; grey, CMYK or 16 bits; rotated by EXIF."""
 
 import io
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-UNREADABLE = (
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    zlib.error,
-)
+# UnidentifiedImageError is an OSError.
+UNREADABLE = (Image.DecompressionBombError, OSError, ValueError, SyntaxError, struct.error, zlib.error)
 JPEG = b"\xff\xd8"
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 
@@ -25,52 +20,43 @@ class CorruptImage(Exception):
     """An image that cannot be decoded; the message says why."""
 
 
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """Open an image with Pillow; any failure to read it is a `CorruptImage`."""
+    try:
+        yield Image.open(io.BytesIO(content))
+    except UNREADABLE as error:
+        raise CorruptImage(str(error).partition("\n")[0]) from None
+
+
 def kind(content: bytes) -> str:
-    """What is unusual about an image file: ``rgb`` for nothing, ``grey``, ``cmyk``, ``16 bit``, ``rotated``, ``other``.
-
-    Raises `CorruptImage` if its header cannot be read.
-    """
-    try:
-        image = Image.open(io.BytesIO(content))
-        turned = image.getexif().get(ORIENTATION, 1) != 1
-    except UNREADABLE as error:
-        raise CorruptImage(str(error).splitlines()[0]) from None
-    if image.mode.startswith("I"):
-        return "16 bit"
-    if turned:
-        return "rotated"
-    return {"RGB": "rgb", "L": "grey", "1": "grey", "CMYK": "cmyk"}.get(image.mode, "other")
-
-
-def _with_pillow(content: bytes) -> np.ndarray:
-    try:
-        image = Image.open(io.BytesIO(content))
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):  # Pillow's own conversion cuts off at 255 instead of scaling
-            wide = np.asarray(image, np.int64)
-            return np.repeat((wide >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
-        return np.asarray(image.convert("RGB"))
-    except UNREADABLE as error:
-        raise CorruptImage(str(error).splitlines()[0]) from None
-
-
-def _upright(content: bytes) -> bool:
-    """Whether a JPEG needs no turning; only files with an EXIF block, wherever it is, are looked at closely."""
-    if b"Exif\x00\x00" not in content:
-        return True
-    return Image.open(io.BytesIO(content)).getexif().get(ORIENTATION, 1) == 1
+    """Return ``rgb`` for an ordinary image file, or ``grey``, ``cmyk``, ``16 bit``, ``rotated`` or ``other``."""
+    with _opened(content) as image:
+        if image.mode.startswith("I"):
+            return "16 bit"
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            return "rotated"
+        return {"RGB": "rgb", "L": "grey", "1": "grey", "CMYK": "cmyk"}.get(image.mode, "other")
 
 
 def decode(content: bytes) -> np.ndarray:
-    """The image as (H, W, 3) uint8, upright, grey repeated, CMYK converted, 16 bits scaled down.
+    """Return the image as (H, W, 3) uint8: upright, grey repeated, CMYK converted, 16 bits scaled down.
 
-    Raises `CorruptImage` if it is truncated or no image.
+    Raises:
+        CorruptImage: the file is truncated or no image.
     """
-    if content[:2] == JPEG:
+    if content.startswith(JPEG):
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(content)
-            if height * width <= 2 * Image.MAX_IMAGE_PIXELS and _upright(content):  # Pillow's own limit
+            small = height * width <= 2 * Image.MAX_IMAGE_PIXELS  # Pillow's own limit
+            # Only a file with an EXIF block can be rotated.
+            if small and (b"Exif\x00\x00" not in content or kind(content) != "rotated"):
                 return simplejpeg.decode_jpeg(content, "RGB")
-        except UNREADABLE:  # CMYK, or a fault that Pillow names better
+        except (*UNREADABLE, CorruptImage):  # it is CMYK, or it has a fault that Pillow names better
             pass
-    return _with_pillow(content)
+    with _opened(content) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits instead of scaling them
+            high_bytes = (np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            return np.repeat(high_bytes[..., None], 3, axis=2)
+        return np.asarray(image.convert("RGB"))

@@ -1,53 +1,53 @@
-"""A prepared copy of ImageNet: smaller images in few large files, made once and read at random.
+"""A prepared copy of ImageNet: smaller images in few large files, made once and read in any order.
 
-The shorter side is reduced to 320 pixels and the image encoded as JPEG of quality 90 with half the colour resolution;
-one that is no larger is copied as it is. Measured on photographs of 500 x 375 for 224-pixel training with crops of
-8-100 % of the area, ImageNet's 1.33 million images:
+The shorter side is reduced to 320 pixels, and the image is encoded as JPEG of quality 90 with half the colour
+resolution. An image that is no larger is copied as it is. Measured on photographs of 500 x 375 for training at 224
+pixels with crops of 8-100 % of the area; the total is for ImageNet's 1.33 million images:
 
-    shorter side    total     decoding    crops enlarged on a side
+    shorter side    total     decoding    crops that are enlarged
     original        151 GB    1.1 ms      34 %
-    384              75 GB    0.6 ms      37 %    (most photographs are smaller and would only be encoded anew)
+    384              75 GB    0.6 ms      37 %
     320              55 GB    0.46 ms     52 %
     256              37 GB    0.33 ms     82 %
-    256, raw        357 GB    0           82 %
 
-Quality 95 without loss of colour resolution adds 80 % to the size and 70 % to the decoding for 0.6 dB.
-
-``train-00000.tar``, ..., ``val-00000.tar``, ... hold 1,024 images each, sorted by class, as <wnid>/<name>.jpg; the
-index tells where each image lies, so that readers seek and do not unpack. An interrupted preparation goes on with the
-shard that it was at; shards are the same bytes however often they are made.
+``train-00000.tar``, ..., ``val-00000.tar``, ... hold 1,024 images each, sorted by class, as <wnid>/<name>.jpg. The
+index gives the place of each image in its tar, so that nothing has to be unpacked. An interrupted preparation goes on
+with the first tar that is missing, and a tar has the same bytes however often it is made.
 """
 
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import simplejpeg
+import torch
+from rich.progress import track
 
 from bnrepro.data.augment import resized
 from bnrepro.data.decode import JPEG, CorruptImage, decode, kind
-from bnrepro.data.encoded import Collection, Encoded
-from bnrepro.data.processes import each
+from bnrepro.data.parts import Collection, Encoded
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_atomically, write_json
 
-INDEX = "bnrepro-cache.json"  # without shards while the cache is being made
+INDEX = "bnrepro-cache.json"  # has no shards while the cache is being made
 SIDE, QUALITY, COLOUR = 320, 90, "420"  # our choice, see above
 SHARD_IMAGES = 1024
 PARTS = ("train", "val")
 
 
 def is_cache(root: Path) -> bool:
-    """Whether a folder holds a cache, finished or not."""
+    """Return whether a folder holds a cache, finished or not."""
     return (root / INDEX).is_file()
 
 
 def opened(root: Path) -> Collection:
-    """The cache in a folder, after a look at the sizes of its shards."""
+    """Return the cache in a folder, after a check of the sizes of its shards."""
     index = read_json(root / INDEX)
     if not index["shards"]:
         raise UserError(f"the cache {root} is unfinished; run prepare_data.py imagenet --cache {root} again to go on")
@@ -55,8 +55,9 @@ def opened(root: Path) -> Collection:
         path = root / shard["file"]
         if not path.is_file() or path.stat().st_size != shard["bytes"]:
             raise UserError(f"{path} is missing or damaged; run prepare_data.py imagenet --cache {root} --repair")
-    parts = (_part(root, index, part) for part in PARTS)
-    return Collection(index["wnids"], index["names"], *parts, index["fingerprint"])
+    return Collection(
+        index["wnids"], index["names"], *(_part(root, index, part) for part in PARTS), index["fingerprint"]
+    )
 
 
 def _part(root: Path, index: dict[str, Any], part: str) -> Encoded:
@@ -67,15 +68,18 @@ def _part(root: Path, index: dict[str, Any], part: str) -> Encoded:
     return Encoded(root, names, np.repeat(np.arange(len(counts)), counts), np.column_stack([offsets, lengths]))
 
 
-def reduced(content: bytes, side: int) -> bytes:
-    """An encoded image with its shorter side reduced to ``side`` pixels, as JPEG.
+def each(work: Callable[[Any], Any], jobs: Sequence[Any], title: str) -> Iterator[Any]:
+    """Yield ``work`` of each job in order, computed on all cores with a progress bar."""
+    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from track(pool.map(work, jobs), title, len(jobs), transient=True)
 
-    A plain JPEG that is no larger stays as it is.
-    """
+
+def reduced(content: bytes, side: int) -> bytes:
+    """Reduce the shorter side of an encoded image to ``side`` pixels; a plain JPEG that is no larger stays as it is."""
     image = decode(content)
     height, width = image.shape[:2]
     scale = side / min(height, width)
-    if scale >= 1 and content[:2] == JPEG and kind(content) == "rgb":
+    if scale >= 1 and content.startswith(JPEG) and kind(content) == "rgb":
         return content
     if scale < 1:
         size = round(height * scale), round(width * scale)
@@ -84,7 +88,7 @@ def reduced(content: bytes, side: int) -> bytes:
 
 
 class Shard(NamedTuple):
-    """A shard to write: its part of the data set, its path, its images and their names in the archive."""
+    """A tar to write: the part of the data set it belongs to, its path, its images and their names in it."""
 
     part: str
     path: Path
@@ -99,17 +103,17 @@ def _shards(whole: Collection, out: Path) -> list[Shard]:
         for number, start in enumerate(range(0, len(images.labels), SHARD_IMAGES)):
             index = np.arange(start, min(start + SHARD_IMAGES, len(images.labels)))
             names = [f"{whole.wnids[images.labels[k]]}/{images.path(k).stem}.jpg" for k in index]
-            some = images.only(index, images.labels[index])
-            shards.append(Shard(part, out / f"{part}-{number:05d}.tar", some, names))
+            own_images = images.subset(index, images.labels[index])
+            shards.append(Shard(part, out / f"{part}-{number:05d}.tar", own_images, names))
     return shards
 
 
 def _make(shard: Shard, side: int) -> dict[str, Any]:
-    """Write a shard unless it is there; what the index has to know of it."""
-    members = _members(shard.path)
-    if [member.name for member in members] != shard.names:
+    """Write a shard if it is missing, and return its entry in the index."""
+    if not shard.path.exists():
         write_atomically(shard.path, partial(_write, shard=shard, side=side))
-        members = _members(shard.path)
+    with tarfile.open(shard.path) as tar:
+        members = tar.getmembers()
     return {
         "part": shard.part,
         "file": shard.path.name,
@@ -120,22 +124,13 @@ def _make(shard: Shard, side: int) -> dict[str, Any]:
     }
 
 
-def _members(path: Path) -> list[tarfile.TarInfo]:
-    """What a shard holds; nothing if it is not there or cannot be read."""
-    try:
-        with tarfile.open(path) as tar:
-            return tar.getmembers()
-    except (OSError, tarfile.TarError):
-        return []
-
-
 def _write(file: IO[bytes], shard: Shard, side: int) -> None:
     with tarfile.open(fileobj=file, mode="w") as tar:
         for k, name in enumerate(shard.names):
             try:
                 content = reduced(shard.images.read(k), side)
             except CorruptImage as error:
-                remedy = "mend it first with prepare_data.py imagenet --repair"
+                remedy = "repair it first with prepare_data.py imagenet --repair"
                 raise UserError(f"{shard.images.name(k)} cannot be decoded ({error}); {remedy}") from None
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -150,15 +145,15 @@ def _sha256(path: Path) -> str:
 
 
 def _damaged(out: Path) -> list[Path]:
-    """The shards of a finished cache that are missing or have another checksum."""
+    """Return the shards of a cache that are missing or have another checksum than its index says."""
     shards = read_json(out / INDEX)["shards"]
     paths = [out / shard["file"] for shard in shards]
-    sums = each(_sha256, paths, f"verifying {out}")
-    return [path for path, shard, checksum in zip(paths, shards, sums, strict=True) if shard["sha256"] != checksum]
+    checksums = each(_sha256, paths, f"verifying {out}")
+    return [path for path, shard, checksum in zip(paths, shards, checksums, strict=True) if shard["sha256"] != checksum]
 
 
 def verify_cache(out: Path) -> str:
-    """One line on what a finished cache holds, after a check of all its checksums."""
+    """Check all checksums of a finished cache, and return a summary in one line."""
     whole = opened(out)
     if damaged := _damaged(out):
         raise UserError(f"{damaged[0]} is damaged ({len(damaged)} such); run again with --root ORIGINALS --repair")
@@ -169,22 +164,21 @@ def verify_cache(out: Path) -> str:
 
 
 def prepare_cache(whole: Collection, out: Path, side: int = SIDE, repair: bool = False) -> str:
-    """Write a data set's cache, or verify the one that is there; one line on what there is.
+    """Write the cache of a data set, or verify the one that is there, and return a summary in one line.
 
     Args:
         whole: the original images.
         out: the folder of the cache.
-        side: pixels that the shorter side is reduced to.
+        side: the shorter side of the smaller images in pixels.
         repair: make damaged shards again.
     """
-    # A cache is known by its images and by what was done to them.
     changes = f"{whole.fingerprint} {side} {QUALITY} {COLOUR}"
     fingerprint = hashlib.sha256(changes.encode()).hexdigest()[:16]
     if is_cache(out):
-        before = read_json(out / INDEX)
-        if before["fingerprint"] != fingerprint:
+        index = read_json(out / INDEX)
+        if index["fingerprint"] != fingerprint:
             raise UserError(f"{out} holds the cache of other images or of another --side; give another folder")
-        if before["shards"] and not repair:
+        if index["shards"] and not repair:
             return verify_cache(out)
         for path in _damaged(out):
             path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The data set that a configuration names.
 
-Its module in this package has that name, and three functions of the configuration's ``data``: ``fingerprint``,
-``classes`` and ``parts``, which give what the functions of these names here do (docs/add-a-data-set.md).
+Its module in this package has that name and three functions of the configuration's ``data``: ``fingerprint``,
+``classes`` and ``parts``. They return what the functions of these names here return (docs/add-a-data-set.md).
 """
 
 import importlib
@@ -11,8 +11,7 @@ import torch
 
 from bnrepro.config.schema import Config, Data
 from bnrepro.data.augment import Augmentation
-from bnrepro.data.encoded import Encoded
-from bnrepro.data.parts import Labelled, first_of_each_class
+from bnrepro.data.parts import Encoded, Labelled, first_of_each_class
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 
@@ -22,32 +21,27 @@ def _module(options: Data) -> ModuleType:
 
 
 def fingerprint(options: Data) -> str:
-    """What identifies the data set's contents; a part of every run's identity."""
+    """Return what identifies the contents of the data set; it is a part of every run's identity."""
     return _module(options).fingerprint(options)
 
 
 def classes(options: Data) -> list[list[str]]:
-    """Of each class, in the order of the labels, its identifier (a wnid, a digit) and its name in words."""
+    """Return the identifier (a wnid or a digit) and the name in words of each class, in the order of the labels."""
     return _module(options).classes(options)
 
 
 def parts(options: Data) -> tuple[Labelled, Labelled] | tuple[Encoded, Encoded]:
-    """Training images and those to evaluate on: (M, 3, H, H) uint8 where they fit into memory, else encoded."""
+    """Return the images to train on and to evaluate on: (M, 3, H, H) uint8 if they fit into memory, else encoded."""
     both = _module(options).parts(options)
     if options.images_per_class:
         return tuple(first_of_each_class(part, options.images_per_class) for part in both)
     return both
 
 
-def images(config: Config, device: torch.device, replica: tuple[int, int]) -> ResidentImages | StreamedImages:
-    """Batches for a convolutional network; ``replica`` is its rank and how many there are."""
-    return batches(config, parts(config.data), device, replica)
-
-
 def batches(
     config: Config, both: tuple, device: torch.device, replica: tuple[int, int] = (0, 1)
 ) -> ResidentImages | StreamedImages:
-    """Batches of what `parts` gave."""
+    """Return the batches of the images that `parts` returned; ``replica`` is the rank and the number of replicas."""
     options, size = config.data, config.training.batch_size
     shared = (*both, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
     if isinstance(both[0], Encoded):

@@ -1,4 +1,4 @@
-"""Which training images a step sees: a function of seed and step alone."""
+"""The training images of each step, as a function of seed and step alone."""
 
 from functools import lru_cache
 
@@ -9,14 +9,14 @@ from bnrepro.errors import UserError
 
 
 class Order:
-    """Mini-batches of indices; an epoch's last, smaller batch is dropped.
+    """Mini-batches of indices; the last, smaller batch of an epoch is dropped.
 
     Args:
-        images: how many there are.
-        batch_size: images a step, over all replicas.
-        shuffle: ``full`` draws a new order for each epoch. ``shards`` is what the paper's baseline had before change 6
-            of Sec. 4.2.1: images were dealt to shards once, shards are read in a fixed order and from front to back, so
-            that the same examples meet in a mini-batch in every epoch (which order is the seed's).
+        images: the number of images.
+        batch_size: images per step over all replicas.
+        shuffle: ``full`` draws a new order for each epoch. ``shards`` draws one order per seed and keeps it, so that
+            the same examples meet in a mini-batch in every epoch. This is the paper's baseline before change 6 of Sec.
+            4.2.1, where images were dealt to shards once and shards were read from front to back in a fixed order.
     """
 
     def __init__(self, images: int, batch_size: int, shuffle: str):
@@ -30,7 +30,7 @@ class Order:
         return numpy_rng(seed, "order", epoch).permutation(self.images)
 
     def __call__(self, seed: int, step: int) -> np.ndarray:
-        """The indices of a step's images (steps from 0), (batch_size,)."""
+        """Return the indices (batch_size,) of the images of a step (from 0)."""
         epoch, position = divmod(step, self.steps_per_epoch)
         order = self._epoch(seed, epoch if self.shuffle == "full" else 0)
         return order[position * self.batch_size : (position + 1) * self.batch_size]

@@ -1,11 +1,13 @@
-"""Parts of a data set: which of its classes, and which images to evaluate on."""
+"""Labelled images, in memory or encoded in files, and the choice of classes and splits from them."""
 
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from bnrepro.config.seeding import numpy_rng
-from bnrepro.data.encoded import Encoded
 from bnrepro.errors import UserError
 
 HELD_OUT_SHARE = 0.1  # of each class's training images, set aside by split="tune"; our choice
@@ -17,16 +19,67 @@ class Labelled(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
 
-    def only(self, index: np.ndarray, labels: np.ndarray) -> "Labelled":
-        """The images of an index, with other labels."""
+    def subset(self, index: np.ndarray, labels: np.ndarray) -> "Labelled":
+        """Return the images of an index with new labels."""
         return Labelled(self.images[index], labels)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """M images that stay encoded until a batch needs them, each in its own file or many in one file.
+
+    Everything is in arrays, because worker processes share arrays instead of copying them.
+
+    Args:
+        folder: the folder that holds the files.
+        names: (M,) bytes, the path of each image's file relative to the folder.
+        labels: (M,) int64.
+        spans: (M, 2), the first byte and the length of each image in its file, or None if it fills the file.
+    """
+
+    folder: Path
+    names: np.ndarray
+    labels: np.ndarray
+    spans: np.ndarray | None = None
+
+    def path(self, k: int) -> Path:
+        """Return the file that holds image k."""
+        return self.folder / os.fsdecode(self.names[k])
+
+    def read(self, k: int) -> bytes:
+        """Return the encoded image k."""
+        if self.spans is None:
+            return self.path(k).read_bytes()
+        start, length = map(int, self.spans[k])
+        with open(self.path(k), "rb", buffering=0) as file:
+            return os.pread(file.fileno(), length, start)
+
+    def name(self, k: int) -> str:
+        """Return the name of image k for messages."""
+        return str(self.path(k)) + ("" if self.spans is None else f" at byte {self.spans[k][0]}")
+
+    def subset(self, index: np.ndarray, labels: np.ndarray) -> "Encoded":
+        """Return the images of an index with new labels."""
+        spans = None if self.spans is None else self.spans[index]
+        return replace(self, names=self.names[index], labels=labels, spans=spans)
 
 
 Part = TypeVar("Part", Labelled, Encoded)
 
 
+@dataclass(frozen=True)
+class Collection:
+    """A data set of encoded images. ``wnids`` and ``names`` describe the classes in the order of their labels."""
+
+    wnids: list[str]
+    names: list[str]
+    train: Encoded
+    val: Encoded
+    fingerprint: str
+
+
 def chosen_classes(classes: int, total: int) -> list[int]:
-    """Evenly spaced classes: every 4th of 200 for 50; all of them for 0."""
+    """Return evenly spaced classes, such as every 4th of 200 for 50; 0 stands for all classes."""
     if classes > total:
         raise UserError(f"data.classes={classes}, but the data set has {total}")
     classes = classes or total
@@ -34,39 +87,40 @@ def chosen_classes(classes: int, total: int) -> list[int]:
 
 
 def split(train: Part, val: Part | None, classes: list[int], purpose: str) -> tuple[Part, Part]:
-    """Training images and those to evaluate on, of some classes, with labels from 0.
+    """Return the images to train on and the images to evaluate on, both with labels from 0.
 
     Args:
         train: training images, sorted by class.
-        val: validation images, sorted by class; None evaluates on a fixed random tenth of each class's training images
-            instead, which are then not trained on.
-        classes: which ones.
-        purpose: of the random stream that chooses this tenth.
+        val: validation images, sorted by class. If it is None, a fixed random tenth of each class's training images
+            is held out for evaluation.
+        classes: the classes to keep.
+        purpose: the name of the random stream that chooses the tenth.
     """
     if val is not None:
-        return tuple(_relabelled(part, [_of_class(part, k) for k in classes]) for part in (train, val))
+        return tuple(_by_class(part, [_of_class(part, k) for k in classes]) for part in (train, val))
     kept, held_out = [], []
-    for k in classes:  # by class of the whole data set, so that a class is split alike however many are chosen
+    for k in classes:
+        # k is the label in the whole data set, so the split of a class does not depend on the other chosen classes.
         order = numpy_rng(0, purpose, k).permutation(_of_class(train, k))
         count = max(1, int(len(order) * HELD_OUT_SHARE))
         if len(order) == count:
             raise UserError(f"data.split=tune: class {k} has one training image; two are needed")
         held_out.append(np.sort(order[:count]))
         kept.append(np.sort(order[count:]))
-    return _relabelled(train, kept), _relabelled(train, held_out)
+    return _by_class(train, kept), _by_class(train, held_out)
 
 
 def _of_class(part: Part, k: int) -> np.ndarray:
     return np.arange(*np.searchsorted(part.labels, [k, k + 1]))
 
 
-def _relabelled(part: Part, by_class: list[np.ndarray]) -> Part:
-    labels = np.repeat(np.arange(len(by_class)), [len(index) for index in by_class])
-    return part.only(np.concatenate(by_class), labels)
+def _by_class(part: Part, indices: list[np.ndarray]) -> Part:
+    labels = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
+    return part.subset(np.concatenate(indices), labels)
 
 
 def first_of_each_class(part: Part, count: int) -> Part:
-    """The first so many images of each class."""
+    """Return the first ``count`` images of each class."""
     labels = part.labels
     index = np.sort(np.concatenate([np.flatnonzero(labels == k)[:count] for k in np.unique(labels)]))
-    return part.only(index, labels[index])
+    return part.subset(index, labels[index])

@@ -1,8 +1,9 @@
-"""Whole images to ask a trained network about: the held-out part of its data set, or any folder."""
+"""Whole images for a trained network: the held-out part of its data set, or any image files."""
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ from PIL import Image
 from bnrepro.config.schema import Data
 from bnrepro.data import load
 from bnrepro.data.decode import CorruptImage, decode
-from bnrepro.data.encoded import Encoded
-from bnrepro.data.mnist import EDGE, WIDTH
+from bnrepro.data.mnist import WIDTH, as_pictures
+from bnrepro.data.parts import Encoded
 from bnrepro.errors import UserError
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-MIDDLE = 127  # of 255
 
 
 @dataclass(frozen=True)
@@ -25,58 +25,44 @@ class Pictures:
 
     Args:
         images: (M, 3, H, H) uint8, or encoded.
-        labels: (M,) int64; None where they are unknown.
-        fingerprint: of the whole set; empty where nothing is kept of it.
-        digits: whether to show each image as MNIST has its digits, see `as_digit`.
+        labels: (M,) int64, or None if they are unknown.
+        fingerprint: identifies the images; it is empty if no predictions are kept for them.
+        files: the files of the images, if they come from files.
     """
 
     images: np.ndarray | Encoded
     labels: np.ndarray | None
     fingerprint: str = ""
-    digits: bool = False
-    inverted: set[int] = field(default_factory=set)  # digits shown so far that are dark on light
+    files: Encoded | None = None
 
     def __len__(self) -> int:
         return len(self.images.labels if isinstance(self.images, Encoded) else self.images)
 
     def image(self, k: int) -> np.ndarray:
-        """Image k, (H, W, 3) uint8."""
-        image = self._decoded(k)
-        if not self.digits:
-            return image
-        digit, inverted = as_digit(image)
-        if inverted:
-            self.inverted.add(k)
-        return np.repeat(np.pad(digit, EDGE)[..., None], 3, axis=2)
-
-    def _decoded(self, k: int) -> np.ndarray:
-        if not isinstance(self.images, Encoded):
-            return self.images[k].transpose(1, 2, 0)
-        try:
-            return decode(self.images.read(k))
-        except (CorruptImage, OSError) as error:
-            raise UserError(f"{self.name(k)} cannot be decoded ({error}); take it out or replace it") from None
+        """Return image k, (H, W, 3) uint8."""
+        return _decoded(self.images, k) if isinstance(self.images, Encoded) else self.images[k].transpose(1, 2, 0)
 
     def name(self, k: int) -> str:
-        """What to call image k."""
-        return self.images.name(k) if isinstance(self.images, Encoded) else f"image {k}"
+        """Return the name of image k."""
+        return self.files.name(k) if self.files else f"image {k}"
 
-    def remark(self) -> str:
-        """What was done to digits that are not white on black; empty if all are."""
-        if not self.inverted:
-            return ""
-        count = f"{len(self.inverted)} of {len(self)} pictures are dark on light, and were inverted"
-        return f"{count}: MNIST's digits are white on black"
+
+def _decoded(files: Encoded, k: int) -> np.ndarray:
+    try:
+        return decode(files.read(k))
+    except (CorruptImage, OSError) as error:
+        raise UserError(f"{files.name(k)} cannot be decoded ({error}); take it out or replace it") from None
 
 
 def as_digit(picture: np.ndarray) -> tuple[np.ndarray, bool]:
-    """A picture (H, W, 3) uint8 as (28, 28) uint8, and whether it was dark on light, by its edge, and was inverted.
+    """Turn a picture (H, W, 3) uint8 into a digit (28, 28) uint8, and return whether it was inverted.
 
-    It is made grey, and square by what its edge is like; a picture of MNIST itself comes back as it is.
+    MNIST's digits are white on black, so a picture with a light edge is inverted. It is made grey, and square by
+    borders in the colour of its edge. A picture of MNIST itself stays as it is.
     """
     grey = np.asarray(Image.fromarray(picture).convert("L"))
     background = int(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
-    inverted = background > MIDDLE
+    inverted = background > 127
     if inverted:
         grey, background = 255 - grey, 255 - background
     height, width = grey.shape
@@ -88,31 +74,44 @@ def as_digit(picture: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def held_out(options: Data) -> Pictures:
-    """The images that a run with these options is judged on while it trains."""
+    """Return the images that a run with these options is evaluated on while it trains."""
     fingerprint = f"{load.fingerprint(options)}-{options.split}-{options.classes}-{options.images_per_class}"
     _, part = load.parts(options)
-    return Pictures(part if isinstance(part, Encoded) else part.images, part.labels, fingerprint)
+    if isinstance(part, Encoded):
+        return Pictures(part, part.labels, fingerprint, part)
+    return Pictures(part.images, part.labels, fingerprint)
+
+
+def _of_encoded(files: Encoded, labels: np.ndarray | None, fingerprint: str, digits: bool) -> Pictures:
+    """Return pictures of files. For a network of digits, decode them all, and say how many had to be inverted."""
+    if not digits:
+        return Pictures(files, labels, fingerprint, files)
+    images, inverted = zip(*(as_digit(_decoded(files, k)) for k in range(len(files.names))), strict=True)
+    if any(inverted):
+        count = f"{sum(inverted)} of {len(images)} pictures are dark on light, and were inverted"
+        print(f"{count}: MNIST's digits are white on black", file=sys.stderr)
+    return Pictures(as_pictures(np.stack(images)), labels, fingerprint, files)
 
 
 def of_files(paths: list[Path], digits: bool = False) -> Pictures:
-    """These image files, without labels."""
+    """Return the images in files, without labels."""
     for path in paths:
         if not path.is_file():
             raise UserError(f"no image {path}")
     names = np.array([os.fsencode(path.absolute()) for path in paths])
-    return Pictures(Encoded(Path("/"), names, np.zeros(len(paths), np.int64)), None, digits=digits)
+    return _of_encoded(Encoded(Path("/"), names, np.zeros(len(paths), np.int64)), None, "", digits)
 
 
 def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pictures:
-    """Every image below ``root``.
+    """Return every image below ``root``.
 
-    If each is in a folder for its class, named by the class's identifier or its name in words, they have labels;
-    otherwise none has.
+    The images have labels if each is in a folder that is named after its class, by identifier or by words. If none is,
+    they have none.
 
     Args:
-        root: where to look.
+        root: the folder.
         classes: (identifier, words) of each class that the network knows, in the order of its labels.
-        digits: see `Pictures`.
+        digits: whether to turn each image into a digit, see `as_digit`.
     """
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
@@ -126,4 +125,4 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
     names = [os.fsencode(path.relative_to(root)) for path in paths]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     fingerprint = hashlib.sha256(repr((names, contents)).encode()).hexdigest()[:16]
-    return Pictures(Encoded(root, np.array(names), np.zeros(len(paths), np.int64)), labels, fingerprint, digits)
+    return _of_encoded(Encoded(root, np.array(names), np.zeros(len(paths), np.int64)), labels, fingerprint, digits)

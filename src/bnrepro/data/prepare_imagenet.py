@@ -1,4 +1,4 @@
-"""Putting ImageNet in its place: taken from archives or folders, every file decoded and counted, repaired, cached."""
+"""The preparation of ImageNet: taken from archives or folders, every file decoded and counted, repaired, cached."""
 
 import re
 from collections import Counter
@@ -6,15 +6,12 @@ from pathlib import Path, PurePath
 
 from bnrepro.data.archives import take
 from bnrepro.data.decode import CorruptImage, decode, kind
-from bnrepro.data.encoded import Collection
-from bnrepro.data.imagenet import SUFFIXES, scan
-from bnrepro.data.imagenet_cache import SIDE, is_cache, prepare_cache, verify_cache
-from bnrepro.data.imagenet_labels import LABEL_FILES
-from bnrepro.data.processes import each
+from bnrepro.data.imagenet import GROUND_TRUTH, MAPPING, META, SOLUTION, SUFFIXES, scan
+from bnrepro.data.imagenet_cache import SIDE, each, is_cache, prepare_cache, verify_cache
 from bnrepro.errors import UserError
 
-CLASSES, IMAGES = 1000, {"train": 1_281_167, "val": 50_000}  # ILSVRC2012
-TOGETHER = 1000  # files that a process decodes at a time
+CLASSES, IMAGES = 1000, {"train": 1_281_167, "val": 50_000}  # of ILSVRC2012
+CHUNK = 1000  # files that a process decodes at a time
 WNID = re.compile(r"n\d{8}")
 WHERE = (
     "ImageNet needs an account at image-net.org: fetch ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
@@ -23,11 +20,12 @@ WHERE = (
 
 
 def place(path: PurePath) -> PurePath | None:
-    """Where a file of any usual archive or folder belongs below the root; None for what is not needed.
+    """Return the path below the root for a file of a usual archive or folder, or None if it is not needed.
 
-    Known are folders train/ and val/ at any depth, the official tar of a tar for each class, and flat official names.
+    The usual layouts are folders train/ and val/ at any depth, the official tar that holds a tar per class, and flat
+    folders with the official names.
     """
-    if path.name in LABEL_FILES:
+    if path.name in (GROUND_TRUTH, META, SOLUTION, MAPPING):
         return PurePath(path.name)
     if path.suffix.lower() not in SUFFIXES:
         return None
@@ -41,48 +39,34 @@ def place(path: PurePath) -> PurePath | None:
     return PurePath("train", wnid.group(), path.name) if wnid else None
 
 
-def _kinds(paths: list[Path]) -> tuple[Counter, dict[Path, str]]:
-    """How many of these files are of each kind, and why which cannot be decoded."""
-    kinds, faults = Counter(), {}
+def _kinds(paths: list[Path]) -> tuple[Counter, list[str]]:
+    """Decode files; return how many there are of each kind, and a line for each that is corrupt."""
+    kinds, faults = Counter(), []
     for path in paths:
         content = path.read_bytes()
         try:
             decode(content)
             kinds[kind(content)] += 1
         except CorruptImage as error:
-            faults[path] = str(error)
+            faults.append(f"cannot be decoded: {path} ({error})")
     return kinds, faults
 
 
-def _verify(whole: Collection) -> Counter:
-    """Decode every file: how many there are of each kind."""
-    paths = [part.path(k) for part in (whole.train, whole.val) for k in range(len(part.labels))]
-    chunks = [paths[start : start + TOGETHER] for start in range(0, len(paths), TOGETHER)]
-    kinds, faults = Counter(), {}
-    for chunk_kinds, chunk_faults in each(_kinds, chunks, "decoding every file"):
-        kinds += chunk_kinds
-        faults |= chunk_faults
-    for path, fault in faults.items():
-        print(f"cannot be decoded: {path} ({fault})")
-    if faults:
-        raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; give --source and --repair")
-    return kinds
-
-
 def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path | None = None, side: int = SIDE) -> str:
-    """Take, verify, repair and cache; a line each on what there is.
+    """Take, verify, repair and cache the data set, and return a summary in a line or two.
 
     Args:
-        root: where the data set is or goes; if it is a cache, that is verified.
-        source: an archive, a folder of archives, or a folder of the usual layout; None looks at what is there.
-        repair: take all files from the source again, and make damaged shards again.
-        cache: where a cache of smaller images goes; None for none.
-        side: pixels that the cache reduces the shorter side to.
+        root: the folder of the data set; if it is a cache, the cache is verified.
+        source: an archive, a folder of archives, or a folder of a usual layout. Without it the files in ``root`` are
+            verified.
+        repair: take all archives of the source again, and make damaged shards of the cache again.
+        cache: the folder of a cache to make, or None.
+        side: the shorter side of the images in the cache in pixels.
     """
     if is_cache(root):
         return verify_cache(root)
     if source is not None:
-        take(source, root, place, replace=repair)
+        take(source, root, place, again=repair)
     elif not (root / "train").is_dir():
         raise UserError(f"no ImageNet in {root}. {WHERE.format(root=root)}")
     whole = scan(root)
@@ -90,9 +74,18 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
     for part, expected in IMAGES.items():
         if len(whole.wnids) == CLASSES and counts[part] != expected:
             raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; give --source and --repair")
-    kinds = ", ".join(f"{count:,} {name}" for name, count in _verify(whole).most_common())
+    paths = [part.path(k) for part in (whole.train, whole.val) for k in range(len(part.labels))]
+    chunks = [paths[k : k + CHUNK] for k in range(0, len(paths), CHUNK)]
+    kinds, faults = Counter(), []
+    for chunk_kinds, chunk_faults in each(_kinds, chunks, "decoding every file"):
+        kinds += chunk_kinds
+        faults += chunk_faults
+    if faults:
+        print(*faults, sep="\n")
+        raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; give --source and --repair")
+    by_kind = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
     summary = (
         f"{root}: {counts['train']:,} training and {counts['val']:,} validation images, {len(whole.wnids)} classes "
-        f"({kinds})"
+        f"({by_kind})"
     )
     return summary if cache is None else f"{summary}\n{prepare_cache(whole, cache, side, repair)}"

@@ -88,7 +88,7 @@ def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) ->
     if of_digits(config):
         size = config.training.batch_size
         return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, device, options.inputs)
-    return load.images(config, device, (replicas.rank, replicas.count))
+    return load.batches(config, load.parts(config.data), device, (replicas.rank, replicas.count))
 
 
 def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:

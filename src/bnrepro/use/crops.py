@@ -1,4 +1,4 @@
-"""Which parts of an image a network gets: the centre, 10 crops, or GoogLeNet's 144."""
+"""The parts of an image that a network sees: the centre, 10 crops, or GoogLeNet's 144."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ KINDS = (1, 10, 144)
 
 
 class Crops(NamedTuple):
-    """K square crops of one image, each cut from the image resized to a frame of its own.
+    """K square crops of one image, each from a frame, which is the image resized.
 
-    ``frames`` (K, 2): the frame's height and width; ``boxes`` (K, 3): top, left and side in the frame's pixels;
-    ``mirrored`` (K,).
+    ``frames`` (K, 2) are the heights and widths of the frames; ``boxes`` (K, 3) are top, left and side in pixels of the
+    frame; ``mirrored`` is (K,).
     """
 
     frames: np.ndarray
@@ -24,61 +24,44 @@ class Crops(NamedTuple):
     mirrored: np.ndarray
 
 
-def _frame(height: int, width: int, shorter: int) -> tuple[int, int]:
-    """The size with that shorter side, the aspect kept to the pixel."""
-    if height <= width:
-        return shorter, round(width * shorter / height)
-    return round(height * shorter / width), shorter
-
-
-def _squares(height: int, width: int) -> list[tuple[int, int, int]]:
-    """Left, centre and right square of a landscape, top, centre and bottom of a portrait: (top, left, side)."""
-    side = min(height, width)
-    room = max(height, width) - side
-    along = [0, room // 2, room]
-    return [(0, k, side) if width >= height else (k, 0, side) for k in along]
-
-
-def _inside(square: tuple[int, int, int], crop: int) -> list[tuple[int, int, int]]:
-    """The square's four corners and its centre."""
-    top, left, side = square
-    room = side - crop
-    corners = [(top + down, left + across, crop) for down in (0, room) for across in (0, room)]
-    return [*corners, (top + room // 2, left + room // 2, crop)]
-
-
-def crops(kind: int, height: int, width: int, pixels: int, scales: tuple[float, ...] = SCALES) -> Crops:
-    """The crops of an image, all that there are, with the duplicates that a square image makes.
+def crops(kind: int, height: int, width: int, pixels: int) -> Crops:
+    """Return the crops of an image, with the duplicates that a square image has.
 
     Args:
-        kind: 1, the centre square of 0.875 of the shorter side; 10, the corners and the centre of the centre square at
-            a shorter side of pixels / 0.875, and their mirror images; 144, at each of four scales left, centre and
-            right (top, centre and bottom) square, of each its corners, its centre and the whole square resized, and
-            their mirror images (GoogLeNet, Sec. 7).
+        kind: 1 is the centre square of 0.875 of the shorter side. 10 are the corners and the centre of the centre
+            square, where the shorter side is pixels / 0.875, and their mirror images. 144 are, at each of four scales
+            and of each of the left, centre and right squares (of a portrait the top, centre and bottom squares), the
+            corners, the centre and the whole square resized, and their mirror images (GoogLeNet, Sec. 7).
         height: of the image.
         width: of the image.
-        pixels: width of what the network gets; 224 in the papers.
-        scales: shorter sides for 144, over ``pixels``.
+        pixels: width of the network's input; 224 in the papers.
     """
     if kind == 1:
         top, left, side, _ = centre_boxes(np.array([[height, width]]))[0]
         return Crops(np.array([[height, width]]), np.array([[top, left, side]]), np.zeros(1, bool))
     chosen = []
-    for shorter in [round(pixels / CENTRE)] if kind == 10 else [round(pixels * scale) for scale in scales]:
-        frame = _frame(height, width, shorter)
-        squares = _squares(*frame)
-        for square in squares[1:2] if kind == 10 else squares:
-            boxes = _inside(square, pixels) + ([square] if kind == 144 else [])
+    for side in [round(pixels / CENTRE)] if kind == 10 else [round(pixels * scale) for scale in SCALES]:
+        landscape = width >= height
+        longer = round(max(height, width) * side / min(height, width))
+        frame = (side, longer) if landscape else (longer, side)
+        room = longer - side
+        inner = side - pixels
+        for start in [room // 2] if kind == 10 else [0, room // 2, room]:
+            top, left = (0, start) if landscape else (start, 0)
+            boxes = [(top + down, left + across, pixels) for down in (0, inner) for across in (0, inner)]
+            boxes.append((top + inner // 2, left + inner // 2, pixels))
+            if kind == 144:
+                boxes.append((top, left, side))
             chosen += [(frame, box, mirrored) for box in boxes for mirrored in (False, True)]
     frames, boxes, mirrored = zip(*chosen, strict=True)
     return Crops(np.array(frames), np.array(boxes), np.array(mirrored))
 
 
 class Views(NamedTuple):
-    """The different crops among K, as parts of the original image, and each one's share of them.
+    """The different crops among K, as parts of the original image.
 
-    ``boxes`` (U, 4): top, left, height and width in the original's pixels, fractions included; ``mirrored`` (U,);
-    ``weights`` (U,), which sum to 1.
+    ``boxes`` (U, 4) are top, left, height and width in pixels of the original, with fractions; ``mirrored`` is (U,);
+    ``weights`` (U,) are the shares of the K crops, and sum to 1.
     """
 
     boxes: np.ndarray
@@ -87,7 +70,7 @@ class Views(NamedTuple):
 
 
 def views(every: Crops, height: int, width: int) -> Views:
-    """Each different crop once: a square image's three squares are one."""
+    """Return each different crop of an image once; the three squares of a square image are one."""
     rows = np.column_stack([every.frames, every.boxes, every.mirrored])
     rows, counts = np.unique(rows, axis=0, return_counts=True)
     factors = np.array([height, width]) / rows[:, :2]
@@ -97,18 +80,18 @@ def views(every: Crops, height: int, width: int) -> Views:
 
 
 def cut(images: Tensor, parts: Views, out: int, interpolation: str = "bilinear") -> Tensor:
-    """Every view of every image, (n, U, C, out, out) floats on the scale of the images (n, C, H, W), all of one size.
+    """Return every view of images (n, C, H, W) of one size as floats (n, U, C, out, out) on the same scale.
 
-    One resampling takes a view from the original's pixels to the network's: nothing is resized twice.
+    A view is resampled once, from the pixels of the original to those of the network.
     """
     n, channels, rows, columns = images.shape
     boxes = torch.from_numpy(parts.boxes).float().to(images.device)
     mirrored = torch.from_numpy(parts.mirrored).to(images.device)
-    # All images share a view's matrices, and many views the rows that they take.
-    spans, which = boxes[:, ::2].unique(dim=0, return_inverse=True)
+    # All images share the matrices of a view, and many views share the rows that they take.
+    spans, span_of = boxes[:, ::2].unique(dim=0, return_inverse=True)
     down = resampling(spans[:, 0], spans[:, 1], rows, out, kernel=interpolation)
     across = resampling(boxes[:, 1], boxes[:, 3], columns, out, mirrored, kernel=interpolation)
     low = down.reshape(-1, rows) @ images.float().permute(2, 0, 1, 3).reshape(rows, -1)
     low = low.view(len(spans), out, n * channels, columns).transpose(1, 2).reshape(len(spans), -1, columns)
-    cropped = [low[span] @ matrix.mT for span, matrix in zip(which.tolist(), across, strict=True)]
+    cropped = [low[span] @ matrix.mT for span, matrix in zip(span_of.tolist(), across, strict=True)]
     return torch.stack(cropped).view(len(cropped), n, channels, out, out).transpose(0, 1)

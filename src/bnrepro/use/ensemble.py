@@ -1,4 +1,4 @@
-"""Several networks' answers made one: Sec. 4.2.3's mean of probabilities, and what it is compared with."""
+"""The answers of several networks combined: the mean of their probabilities (Sec. 4.2.3), and two alternatives."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -8,16 +8,16 @@ import numpy as np
 from bnrepro.use.multicrop import Predictions
 
 METHODS = ("mean", "logits", "vote")
-ALL_SUBSETS_UP_TO = 12  # networks; of more, each alone and all together
+ALL_SUBSETS_UP_TO = 12  # networks; of more networks, only each alone and all together
 
 
 def combine(members: list[Predictions], method: str) -> np.ndarray:
-    """Scores (M, classes) of an ensemble; the highest is its answer.
+    """Return the scores (M, classes) of an ensemble; the class with the highest score is its answer.
 
     Args:
-        members: each network's predictions on the same images.
-        method: ``mean``, of probabilities (the paper's); ``logits``, their mean; ``vote``, the number of networks whose
-            answer it is, ties by the mean probability.
+        members: the predictions of each network about the same images.
+        method: ``mean`` of the probabilities (the paper's), the mean of the ``logits``, or ``vote``, the number of
+            networks with that answer, where the mean probability decides ties.
     """
     mean = np.mean([member.probabilities for member in members], axis=0, dtype=np.float64)
     if method == "mean":
@@ -27,32 +27,32 @@ def combine(members: list[Predictions], method: str) -> np.ndarray:
     votes = np.zeros_like(mean)
     for member in members:
         votes[np.arange(len(votes)), member.probabilities.argmax(1)] += 1
-    return votes + mean / 2  # a mean probability is at most 1: it never outweighs a vote
+    return votes + mean / 2  # a mean probability is at most 1, so that its half never outweighs a vote
 
 
 def subsets(count: int) -> Iterator[tuple[int, ...]]:
-    """Every choice of k of the networks, smallest first."""
+    """Yield every choice of the networks 0 to count - 1, smallest first."""
     for size in range(1, count + 1) if count <= ALL_SUBSETS_UP_TO else (1, count):
         yield from combinations(range(count), size)
 
 
 def rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The label's place among the classes by score, (M,) from 1; ties and NaN count against the network."""
-    own = scores[np.arange(len(labels)), labels]
-    return (~(scores < own[:, None])).sum(1)
+    """Return the rank (M,), from 1, of each image's label by score; ties and NaN count against the network."""
+    label_scores = scores[np.arange(len(labels)), labels]
+    return (~(scores < label_scores[:, None])).sum(1)
 
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> dict[str, object]:
-    """The expected calibration error and what a reliability diagram shows.
+    """Return the expected calibration error, and the values of a reliability diagram (Guo et al. 2017).
 
     Args:
         probabilities: (M, classes).
         labels: (M,).
-        bins: of equal width over [0, 1] (Guo et al. 2017).
+        bins: the number of bins of equal width over [0, 1].
 
     Returns:
         ``ece``: the mean over images of \\|accuracy - confidence\\| of their bin, as a fraction; ``images``,
-        ``confidence`` and ``accuracy`` of each bin (None where it is empty).
+        ``confidence`` and ``accuracy`` of each bin, None where it is empty.
     """
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)

@@ -1,7 +1,7 @@
-"""What ``scripts/evaluate.py`` does: trained networks, alone and as an ensemble, on images they were not trained on.
+"""The work of ``scripts/evaluate.py``: trained networks, alone and as an ensemble, on images they were not trained on.
 
-The files that it writes are those of `bnrepro.use.judged`; every network's probabilities stay in ``predictions/`` of
-its run.
+The files that it writes are those of `bnrepro.use.evaluation_files`. The probabilities of each network are kept in
+``predictions/`` of its run.
 """
 
 import shutil
@@ -20,14 +20,13 @@ from bnrepro.config.schema import Logger, one_of
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
 from bnrepro.data.augment import KERNELS
-from bnrepro.data.pictures import Pictures
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.records.named import named
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
 from bnrepro.training.progress import StepProgress
-from bnrepro.use import judged
+from bnrepro.use import evaluation_files
 from bnrepro.use.crops import KINDS
 from bnrepro.use.multicrop import Predictions, predictions
 from bnrepro.use.trained import STATISTICS, Trained, check_together, trained
@@ -39,11 +38,9 @@ class Evaluate:
 
     runs: list[str] | None = None  # runs by directory, name or pattern; null: Figure 4's six networks
     scale: Any = field(default_factory=dict)  # of those six; the config group
-    crops: Any = field(
-        default_factory=lambda: list(KINDS), metadata={"choices": KINDS}
-    )  # 1, 10 or 144, or a list of them
-    images: str | None = None  # a folder of images; null: those that the runs are judged on while they train
-    root: str | None = None  # of the runs' data set; null: where its scale expects it
+    crops: Any = field(default_factory=lambda: list(KINDS), metadata={"choices": KINDS})  # one of them, or a list
+    images: str | None = None  # a folder of images; null: the images that the runs are evaluated on while they train
+    root: str | None = None  # the folder of the runs' data set; null: the folder in their scale
     statistics: str = one_of(*STATISTICS, default="population")  # of batch normalisation
     interpolation: str = one_of(*KERNELS, default="bilinear")
     publish: bool = False  # copy the small files into results/figure4/<scale>
@@ -56,35 +53,37 @@ class Evaluate:
 
 
 def evaluate(composed: DictConfig, command: str) -> None:
-    """Evaluate by configs/evaluate.yaml with its overrides, print a table, and say where the rest is."""
+    """Evaluate as configs/evaluate.yaml and its overrides ask, and print a table."""
     options = _typed(composed)
     torch.set_num_threads(options.threads)
-    directories = named(options.runs, Path(options.runs_dir)) if options.runs else figure4_runs(options)
+    directories = named(options.runs, Path(options.runs_dir)) if options.runs else _figure4_runs(options)
     device = build.usable(options.device)
     networks = [trained(directory, device, options.statistics) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
-    kinds = _kinds(options, networks[0])
-    answers = {kind: _ask(options, directories, networks, pictures, kind) for kind in kinds}
-    if remark := pictures.remark():
-        print(remark)
-    out = Path(options.out) if options.out else _place(options, networks)
+    answers: dict[int, list[Predictions]] = {kind: [] for kind in _kinds(options, networks[0])}
+    for kind, members in answers.items():
+        for directory, network in zip(directories, networks, strict=True):
+            with StepProgress(f"{network.name}, {kind} crops", len(pictures), 0) as progress:
+                interpolation = options.interpolation
+                members.append(predictions(directory, network, pictures, kind, interpolation, progress.tick))
+    default_out = Path(options.runs_dir) / "evaluations" / _name(options, networks)
+    out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
     if pictures.labels is None:
-        path = judged.write_answers(out, networks[0].classes, pictures, answers)
+        path = evaluation_files.write_answers(out, networks[0].classes, pictures, answers)
         print(f"{len(pictures)} images without labels; the answers are in {path}")
         return
     request = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
-    info = judged.write(out, networks, pictures, answers, request)
-    print_table(info)
+    info = evaluation_files.write(out, networks, pictures, answers, request)
+    _print_table(info)
     files = [out / name for name in FIGURES["figure4"].files]
-    mirrored.evaluation(options.logger, Path(options.runs_dir), _place(options, networks).name, files, info)
+    mirrored.evaluation(options.logger, Path(options.runs_dir), default_out.name, files, info)
     if options.publish:
-        target = Path(options.results_dir) / "figure4" / options.scale
-        target.mkdir(parents=True, exist_ok=True)
-        for name in FIGURES["figure4"].files:
-            shutil.copyfile(out / name, target / name)
-        out = target
+        out = Path(options.results_dir) / "figure4" / options.scale
+        out.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            shutil.copyfile(path, out / path.name)
     print(f"written to {out}")
 
 
@@ -98,20 +97,19 @@ def _typed(composed: DictConfig) -> Evaluate:
     return options
 
 
-def figure4_runs(options: Evaluate) -> list[Path]:
-    """The directories of Figure 4's six networks at a scale."""
+def _figure4_runs(options: Evaluate) -> list[Path]:
+    """Return the directories of Figure 4's six networks at a scale."""
     runs: dict[str, list[Path]] = {member: [] for member in FIGURES["figure4"].needed}
     for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
         status = read_json(path)
-        of_scale = OmegaConf.load(path.parent / "config.yaml").scale.name == options.scale
-        if of_scale and status["state"] == "finished" and status["variant"] in runs:
+        scale = OmegaConf.load(path.parent / "config.yaml").scale.name
+        if scale == options.scale and status["state"] == "finished" and status["variant"] in runs:
             runs[status["variant"]].append(path.parent)
-    lacking = [member for member, paths in runs.items() if not paths]
-    if lacking:
-        names = ",".join(f"figure4/{member}" for member in lacking)
+    if missing := [member for member, paths in runs.items() if not paths]:
+        experiments = ",".join(f"figure4/{member}" for member in missing)
         raise UserError(
-            f"no trained {', '.join(lacking)} at scale {options.scale} in {options.runs_dir}; train them: "
-            f"python scripts/train.py -m hydra/launcher=joblib scale={options.scale} experiment={names}"
+            f"no trained {', '.join(missing)} at scale {options.scale} in {options.runs_dir}; train them: "
+            f"python scripts/train.py -m hydra/launcher=joblib scale={options.scale} experiment={experiments}"
         )
     for member, paths in runs.items():
         if len(paths) > 1:
@@ -119,16 +117,16 @@ def figure4_runs(options: Evaluate) -> list[Path]:
     return [paths[0] for paths in runs.values()]
 
 
-def _pictures(options: Evaluate, first: Trained) -> Pictures:
+def _pictures(options: Evaluate, first: Trained) -> data.Pictures:
     if options.images:
         return data.of_folder(Path(options.images), first.classes, first.of_digits)
-    own = first.config.data
-    own.root = options.root or (own.root if first.of_digits else first.config.scale["imagenet"]["root"])
-    return data.held_out(own)
+    run_data = first.config.data
+    run_data.root = options.root or (run_data.root if first.of_digits else first.config.scale["imagenet"]["root"])
+    return data.held_out(run_data)
 
 
 def _kinds(options: Evaluate, first: Trained) -> list[int]:
-    """How many crops each image is cut into; a digit is left whole."""
+    """Return the numbers of crops to evaluate with; networks of digits read whole digits."""
     if not first.of_digits or options.crops == [1]:
         return options.crops
     if options.crops != list(KINDS):
@@ -136,34 +134,22 @@ def _kinds(options: Evaluate, first: Trained) -> list[int]:
     return [1]
 
 
-def _ask(
-    options: Evaluate, directories: list[Path], networks: list[Trained], pictures: Pictures, kind: int
-) -> list[Predictions]:
-    answers = []
-    for directory, network in zip(directories, networks, strict=True):
-        with StepProgress(f"{network.name}, {kind} crops", len(pictures), 0) as progress:
-            tick = progress.tick
-            answers.append(predictions(directory, network, pictures, kind, options.interpolation, tick))
-    return answers
-
-
-def _place(options: Evaluate, networks: list[Trained]) -> Path:
+def _name(options: Evaluate, networks: list[Trained]) -> str:
     if options.runs is None:
         name = f"figure4-{options.scale}"
     elif len(networks) == 1:
         name = networks[0].name
     else:
         name = "ensemble-" + sha256(" ".join(sorted(network.name for network in networks)).encode()).hexdigest()[:8]
-    return Path(options.runs_dir) / "evaluations" / (name + (f"-{Path(options.images).name}" if options.images else ""))
+    return f"{name}-{Path(options.images).name}" if options.images else name
 
 
-def print_table(figures: dict[str, Any]) -> None:
-    """Each network alone and all together, top-1 and top-5 error."""
-    images = figures["images"]
+def _print_table(info: dict[str, Any]) -> None:
+    """Print the errors of each network alone and of all together."""
     table = Table("crops", "networks", "top-1 error", "top-5 error", box=None, header_style="bold")
-    for kind, method, chosen, size, top1, top5 in figures["rows"]:
+    for kind, method, chosen, size, *right in info["rows"]:
         alone = size == 1 and method == "mean"
-        if alone or size == len(figures["runs"]) > 1:
-            title = figures["runs"][int(chosen) - 1] if alone else f"all {size}, {method}"
-            table.add_row(str(kind), title, *(f"{100 * (1 - right / images):.2f} %" for right in (top1, top5)))
+        if alone or size == len(info["runs"]) > 1:
+            title = info["runs"][int(chosen) - 1] if alone else f"all {size}, {method}"
+            table.add_row(str(kind), title, *(f"{100 * (1 - count / info['images']):.2f} %" for count in right))
     Console(width=None if Console().is_terminal else 120).print(table)

@@ -1,4 +1,4 @@
-"""A trained network as a folder that timm loads, with nothing of the training side."""
+"""A trained network as a folder that timm loads without the training code."""
 
 import shutil
 from pathlib import Path
@@ -10,43 +10,32 @@ from bnrepro.models import registered
 from bnrepro.training.build import own_norm_options
 from bnrepro.use.trained import Trained, trained
 
+SHARED = ("nonlinearity", "width", "stem_reduction", "separable", "lrn", "lrn_alpha", "aux")  # of `config.model`
+
 
 def arguments(network: Trained) -> tuple[str, dict[str, object]]:
-    """The name and the options with which ``timm.create_model`` builds a run's network."""
+    """Return the name and the options with which ``timm.create_model`` builds a run's network."""
     model, norm = network.config.model, network.config.norm
+    norm_options = own_norm_options(network.config)
+    options = {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "norm_placement": norm.placement}
     if network.of_digits:
-        options = {"kind": model.name, "hidden": list(model.hidden), "nonlinearity": model.nonlinearity}
-        options |= {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "affine": norm.affine}
-        options |= {"norm_options": own_norm_options(network.config), "norm_placement": norm.placement}
+        options |= {"kind": model.name, "hidden": list(model.hidden), "nonlinearity": model.nonlinearity}
+        options |= {"affine": norm.affine, "norm_options": norm_options}
         return "mnist_digits", options | {"binarize_above": network.config.data.binarize_above}
-    name = ("" if norm.name == "none" else "bn_") + model.name
-    options = {
-        "norm": norm.name,
-        "norm_eps": norm.eps,
-        "ema_decay": norm.ema_decay,
-        "norm_placement": norm.placement,
-        "nonlinearity": model.nonlinearity,
-        "pixels": network.config.data.pixels,
-        "width": model.width,
-        "stem_reduction": model.stem_reduction,
-        "separable": model.separable,
-        "drop_rate": model.dropout,
-        "lrn": model.lrn,
-        "lrn_alpha": model.lrn_alpha,
-        "aux": model.aux,
-    }
-    own = own_norm_options(network.config)
+    options |= {name: getattr(model, name) for name in SHARED}
+    options |= {"drop_rate": model.dropout, "pixels": network.config.data.pixels}
     if norm.last:
-        own |= own_norm_options(network.config, norm.last)
-    if own:
-        options["norm_options"] = own
+        norm_options |= own_norm_options(network.config, norm.last)
+    if norm_options:
+        options["norm_options"] = norm_options
+    name = model.name if norm.name == "none" else f"bn_{model.name}"
     if model.name == "inception":
         return name, options | {"projection_4cd": model.projection_4cd, "last_norm": norm.last}
     return name, options | {"reduce_5a": model.reduce_5a}
 
 
 def export(run: Path, out: Path) -> None:
-    """Write ``out``/model.safetensors and timm's config.json, and beside them the run's own config and status."""
+    """Write model.safetensors and timm's config.json to ``out``, and the run's own config and status beside them."""
     network = trained(run, torch.device("cpu"))
     name, options = arguments(network)
     pixels = network.config.data.pixels

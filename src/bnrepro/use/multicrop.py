@@ -14,27 +14,32 @@ from bnrepro.records.files import write_atomically
 from bnrepro.use.crops import Views, crops, cut, views
 from bnrepro.use.trained import Trained
 
-TOGETHER = 2**20  # pixels that pass through the network together: 1024 images of 32 px, 20 of 224 px
+PIXELS_TOGETHER = 2**20  # pass through the network together: 1024 images of 32 px, 20 of 224 px
 
 
 class Predictions(NamedTuple):
-    """Of M images: ``probabilities`` and ``logits`` (M, classes), each the mean over crops, float32."""
+    """``probabilities`` and ``logits`` (M, classes) of M images, each the mean over crops, float32."""
 
     probabilities: np.ndarray
     logits: np.ndarray
 
 
-def _groups(pictures: Pictures, limit: Callable[[int, int], int]) -> Iterator[np.ndarray]:
-    """The images in order, (n, H, W, 3), neighbours of one size together, at most ``limit`` of that size."""
+def _groups(pictures: Pictures, kind: int, pixels: int, together: int) -> Iterator[tuple[np.ndarray, Views]]:
+    """Yield the images in order, as groups of neighbours of one size (n, H, W, 3), with the views of that size."""
     group: list[np.ndarray] = []
+    every, limit = None, 0  # views and largest number of images of the group
     for k in range(len(pictures)):
         image = pictures.image(k)
-        if group and (group[0].shape != image.shape or len(group) >= limit(*image.shape[:2])):
-            yield np.stack(group)
+        if group and (image.shape != group[0].shape or len(group) >= limit):
+            yield np.stack(group), every
             group = []
+        if not group:
+            height, width = image.shape[:2]
+            every = views(crops(kind, height, width, pixels), height, width)
+            limit = max(1, together // len(every.weights))
         group.append(image)
     if group:
-        yield np.stack(group)
+        yield np.stack(group), every
 
 
 def predict(
@@ -45,34 +50,28 @@ def predict(
     interpolation: str = "bilinear",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
-    """Ask a network about images.
+    """Return a network's predictions about images.
 
     Args:
-        network: images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes).
+        network: maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes).
         pictures: the images, of any sizes.
         kind: 1, 10 or 144 crops, see `crops`.
-        pixels: width of what the network gets.
-        interpolation: ``bilinear`` or ``bicubic``; both antialiased.
-        tick: gets the number of images that are done.
+        pixels: width of the network's input.
+        interpolation: ``bilinear`` or ``bicubic``; both are antialiased.
+        tick: is called with the number of images that are done.
     """
     probabilities, logits = [], []
-    done, most = 0, max(1, TOGETHER // pixels**2)
-
-    def limit(height: int, width: int) -> int:
-        return max(1, most // len(views(crops(kind, height, width, pixels), height, width).weights))
-
-    for group in _groups(pictures, limit):
-        height, width = group.shape[1:3]
-        every = views(crops(kind, height, width, pixels), height, width)
+    done, together = 0, max(1, PIXELS_TOGETHER // pixels**2)
+    for group, every in _groups(pictures, kind, pixels, together):
         images = torch.from_numpy(group).permute(0, 3, 1, 2)
         mean_probabilities, mean_logits = 0.0, 0.0
-        for start in range(0, len(every.weights), most):
-            some = Views(*(values[start : start + most] for values in every))
-            cropped = cut(images, some, pixels, interpolation).clamp_(0, 255).div_(255)
-            answers = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(some.weights), -1).cpu()
-            shares = torch.from_numpy(some.weights).float()[:, None]
-            mean_probabilities = mean_probabilities + (answers.softmax(2) * shares).sum(1)
-            mean_logits = mean_logits + (answers * shares).sum(1)
+        for start in range(0, len(every.weights), together):
+            chunk = Views(*(values[start : start + together] for values in every))
+            cropped = cut(images, chunk, pixels, interpolation).clamp_(0, 255).div_(255)
+            answers = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(chunk.weights), -1).cpu()
+            weights = torch.from_numpy(chunk.weights).float()[:, None]
+            mean_probabilities = mean_probabilities + (answers.softmax(2) * weights).sum(1)
+            mean_logits = mean_logits + (answers * weights).sum(1)
         probabilities.append(mean_probabilities)
         logits.append(mean_logits)
         done += len(group)
@@ -88,9 +87,9 @@ def predictions(
     interpolation: str,
     tick: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
-    """`predict` of a run's network, kept in the run's ``directory``, so that asking again costs nothing.
+    """Return the predictions of a run's network, and keep them in ``predictions/`` of the run's directory.
 
-    ``predictions/`` in it holds a file for each set of images, number of crops, and state of the network.
+    There is one file for each set of images, number of crops and state of the network, so each is computed once.
     """
     name = f"{pictures.fingerprint}-{kind}-{interpolation}-{network.digest[:16]}.npz"
     path = directory / "predictions" / name

@@ -3,10 +3,8 @@
 import glob
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 from omegaconf import OmegaConf
 
 from bnrepro.analysis.reading.load import Record, load_records
@@ -23,16 +21,13 @@ if TYPE_CHECKING:
 RESULTS = ROOT / "results"
 
 
-class Run:
-    """One run: in the runs directory with its network, or a committed record without.
+class Run(Record):
+    """One run, either in the runs directory with its network, or a committed record without it.
 
-    Args:
-        path: its directory.
+    ``path`` is its directory. ``status`` holds status.json: the state, the step, the provenance and, in ``final``, the
+    results. ``metrics`` are the rows of metrics.csv, one per evaluation, indexed by step. ``probes`` are the arrays of
+    probes.npz; the first axis of each belongs to ``probes["steps"]`` (T,).
     """
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._record = Record(path, read_json(path / "status.json"))
 
     def __repr__(self) -> str:
         return f"<Run {self.path}: {self.status['state']}>"
@@ -42,34 +37,19 @@ class Run:
         """``<variant>-s<seed>-<hash>``."""
         return self.path.name
 
-    @property
-    def status(self) -> dict[str, Any]:
-        """What status.json says: state, step, provenance, and in ``final`` the results."""
-        return self._record.status
-
     @cached_property
     def config(self) -> Config:
-        """The resolved configuration; folders of the machine that it ran on are not part of it."""
+        """The resolved configuration, without the folders of the machine that it ran on."""
         return structured(Config, OmegaConf.load(self.path / "config.yaml"))
 
-    @property
-    def metrics(self) -> pd.DataFrame:
-        """The rows of metrics.csv, one per evaluation, indexed by step."""
-        return self._record.metrics
-
-    @property
-    def probes(self) -> dict[str, np.ndarray]:
-        """The arrays of probes.npz; ``steps`` (T,) are those of their first axis."""
-        return self._record.probes
-
     def model(self) -> "nn.Module":
-        """The trained network on the CPU, in evaluation mode, with the population statistics of Alg. 2.
+        """Return the trained network on the CPU, in evaluation mode, with the population statistics of Alg. 2.
 
         It maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes). Figure 1's networks read pictures of
-        digits, white on black and 28 pixels wide; the network of vectors itself is ``model().network``.
+        digits, white on black and 28 pixels wide; ``model().network`` is the network of vectors inside.
 
         Raises:
-            UserError: the run has not finished, or this is a committed record, which has no checkpoint.
+            UserError: the run has not finished, or it is a committed record without a checkpoint.
         """
         if not (self.path / "checkpoint.pt").is_file():
             command = self.status["command"]
@@ -82,7 +62,7 @@ class Run:
 
 
 def load_run(run: str | Path) -> Run:
-    """The run of this directory, or of this name in the runs directory (``BNREPRO_RUNS``, or runs/) or under results/.
+    """Return the run of a directory, or of a name in the runs directory (``BNREPRO_RUNS``, or runs/) or under results/.
 
     Raises:
         UserError: there is no such run, or there are several.
@@ -94,11 +74,11 @@ def load_run(run: str | Path) -> Run:
         raise UserError(f"no run is called {run}; python scripts/status.py lists the runs")
     if len(paths) > 1 and glob.has_magic(str(run)):
         raise UserError(f"{run} names {len(paths)} runs; name one, such as {paths[0]}")
-    return Run(paths[0])
+    return Run(paths[0], read_json(paths[0] / "status.json"))
 
 
 def load_results(figure: str, scale: str) -> list[Run]:
-    """The committed runs of a figure, or of a set of claims such as ``claims/depth``, at a scale, by name.
+    """Return the committed runs of a figure, or of claims such as ``claims/depth``, at a scale, sorted by name.
 
     Raises:
         UserError: nothing is committed of it.
@@ -107,4 +87,4 @@ def load_results(figure: str, scale: str) -> list[Run]:
     if not folder.is_dir():
         known = sorted(path.parent.relative_to(RESULTS).as_posix() for path in RESULTS.glob("**/runs"))
         raise UserError(f"nothing is committed in results/{figure}/{scale}; {suggest(f'{figure}/{scale}', known)}")
-    return [Run(record.path) for record in load_records(folder)]
+    return [Run(record.path, record.status) for record in load_records(folder)]

@@ -1,4 +1,4 @@
-"""A trained network with other statistics in its normalisers: those of each mini-batch, or of another domain."""
+"""A trained network with other statistics in its normalisers: of each mini-batch, or of another domain."""
 
 import copy
 from pathlib import Path
@@ -22,26 +22,25 @@ CPU = torch.device("cpu")
 
 
 def shifted(images: Tensor) -> Tensor:
-    """Images in [-1, 1] of another domain: half the contrast about mid-grey, a quarter of the range brighter.
+    """Shift images in [-1, 1] to another domain, with half the contrast about mid-grey and brighter.
 
-    They come to lie in [0, 1], so that at these amounts the cut-off takes nothing away.
+    At these amounts the pixels come to lie in [0, 1], so that the clamp changes nothing.
     """
     return (CONTRAST * images + BRIGHTNESS).clamp(-1, 1)
 
 
 def mini_batches(count: int, size: int) -> list[Tensor]:
-    """Indices of ``count`` images in mini-batches of ``size``, in one random order, always the same.
+    """Split the indices of ``count`` images into mini-batches of ``size``, in a fixed random order.
 
-    No image is left out: those that do not fill a mini-batch join the one before, which then has up to
-    2 ``size`` - 1 images. Fewer than ``size`` images are one mini-batch.
+    Images that do not fill a mini-batch join the one before, which then has up to 2 ``size`` - 1 images.
     """
     order = torch.from_numpy(numpy_rng(0, "swapped statistics").permutation(count))
-    before = (max(1, count // size) - 1) * size
-    return [*(order[:before].split(size) if before else ()), order[before:]]
+    full = (max(1, count // size) - 1) * size  # images before the last mini-batch
+    return [*(order[:full].split(size) if full else ()), order[full:]]
 
 
 def by_mini_batch(network: nn.Module) -> nn.Module:
-    """A copy in which batch normalisers are in training mode, by each mini-batch's own statistics, and nothing else is.
+    """Return a copy whose batch normalisers use the statistics of each mini-batch, with everything else in evaluation.
 
     Dropout is off, and there are no auxiliary heads.
     """
@@ -53,7 +52,7 @@ def by_mini_batch(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def top1(network: nn.Module, images: Tensor, labels: Tensor, batches: list[Tensor]) -> float:
-    """Top-1 accuracy, a fraction, of a network in the mode it is in.
+    """Return the top-1 accuracy, a fraction, of a network in its present mode.
 
     ``batches`` are the indices, among ``images`` (M, 3, H, W), of those that pass through it together.
     """
@@ -62,16 +61,17 @@ def top1(network: nn.Module, images: Tensor, labels: Tensor, batches: list[Tenso
 
 
 def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> dict[str, float]:
-    """Top-1 accuracy, a fraction, by the statistics in the normalisers; the weights are the same, dropout is off.
+    """Return the top-1 accuracy, a fraction, for each choice of statistics in the normalisers.
 
-    ``population``: the stored ones. ``batch``: those of each of `mini_batches`. ``shifted``: the stored ones, on
-    `shifted` images. ``shifted_adapted``: on these, those of Alg. 2 over these, which takes no labels (AdaBN, Li et al.
-    2016, arXiv:1603.04779). ``adapted``: on the images as they are, those of Alg. 2 over them, for comparison.
+    ``population`` uses the stored statistics, and ``batch`` those of each of `mini_batches`. ``shifted`` uses the
+    stored ones on `shifted` images, and ``shifted_adapted`` those of Alg. 2 over the shifted images, which needs no
+    labels (AdaBN, Li et al. 2016, arXiv:1603.04779). ``adapted`` uses those of Alg. 2 over the images as they are.
 
-    Alg. 2's are over the same `mini_batches`, weighted alike.
-
-    The network is in evaluation mode, with the statistics of training, and is left so; ``images`` (M, 3, H, W) are in
-    [-1, 1], and of all classes; ``batch_size`` is that of training.
+    Args:
+        network: in evaluation mode, with the statistics of training, and left like that.
+        images: (M, 3, H, W) in [-1, 1], of all classes.
+        labels: (M,).
+        batch_size: of training.
     """
     chunks = list(torch.arange(len(images)).split(EVALUATION_BATCH))
     batches = mini_batches(len(images), batch_size)
@@ -100,9 +100,9 @@ def check(network: Trained) -> None:
 
 
 def judged_on(network: Trained, root: Path | None = None) -> tuple[Tensor, Tensor]:
-    """The images that a run was judged on, (M, 3, pixels, pixels) in [-1, 1], and their labels (M,).
+    """Return the held-out images (M, 3, pixels, pixels) in [-1, 1] of a run, and their labels (M,).
 
-    ``root`` is of its data set; None: where its scale expects it.
+    ``root`` is the folder of its data set; None stands for the folder in its scale.
     """
     config = network.config
     config.data.root = str(root or config.scale["imagenet"]["root"])
@@ -113,7 +113,7 @@ def judged_on(network: Trained, root: Path | None = None) -> tuple[Tensor, Tenso
 
 
 def measure(directory: Path, root: Path | None = None) -> tuple[str, dict[str, float]]:
-    """A finished run's name, and its `accuracies`; for ``root`` see `judged_on`."""
+    """Return the name of a finished run and its `accuracies`; for ``root`` see `judged_on`."""
     network = trained(directory, CPU)
     check(network)
     images, labels = judged_on(network, root)

@@ -1,4 +1,4 @@
-"""A trained network taken from its run's directory, ready to be used."""
+"""Trained networks, loaded from the directories of their runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ STATISTICS = ("population", "moving_average")
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run's network.
+    """The network of a finished run.
 
-    ``network`` is in evaluation mode, not folded; ``classes`` are (identifier, words) in the order of the logits;
-    ``digest`` identifies the weights and statistics. A network of binary digits is a reader of pictures, 28 px wide.
+    ``network`` is in evaluation mode and not folded. A network of binary digits is wrapped to read pictures of 28 px.
+    ``classes`` are (identifier, words) in the order of the logits. ``digest`` identifies weights and statistics.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Trained:
 
     @property
     def of_digits(self) -> bool:
-        """Whether it is a network of binary digits."""
+        """Return whether the network reads binary digits."""
         return build.of_digits(self.config)
 
     def predictor(self) -> "Predictor":
-        """The network for speed: folded where it has convolutions, in the precision of training."""
+        """Return the network for fast inference: its BN folded into convolutions, in the precision of training."""
         if self.of_digits:
             return Predictor(self.network)
         return Predictor(folded(self.network), self.config.training.precision == "bfloat16")
 
 
 class Predictor:
-    """Images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32."""
+    """Maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32."""
 
     def __init__(self, network: Trunk | DigitReader, mixed: bool = False):
         self.network, self.mixed = network, mixed
@@ -64,7 +64,7 @@ class Predictor:
 
 
 def trained(directory: Path, device: torch.device, statistics: str = "population") -> Trained:
-    """Load a finished run, with the statistics of Alg. 2 that it took at its end or the ``moving_average``."""
+    """Load the network of a finished run, with the ``population`` statistics of Alg. 2 or the ``moving_average``."""
     run = RunDirectory(directory)
     status = run.status()
     if not status:
@@ -98,21 +98,20 @@ def trained(directory: Path, device: torch.device, statistics: str = "population
 
 
 def check_together(networks: list[Trained], same_data: bool) -> None:
-    """Raise a `UserError` unless the networks answer the same question.
+    """Raise a `UserError` unless the networks can answer together.
 
-    With ``same_data`` they are judged on their own data's held-out images, which then have to be the same ones.
+    With ``same_data`` they are evaluated on the held-out images of their own data, which have to be the same images.
     """
     first = networks[0]
     for other in networks[1:]:
+        pair = f"{first.name} and {other.name}"
         if other.classes != first.classes:
-            a, b = len(first.classes), len(other.classes)
-            raise UserError(f"{first.name} and {other.name} do not know the same classes ({a} and {b}); choose others")
+            sizes = f"{len(first.classes)} and {len(other.classes)}"
+            raise UserError(f"{pair} do not know the same classes ({sizes}); choose others")
         if other.of_digits != first.of_digits:
-            raise UserError(
-                f"one of {first.name} and {other.name} reads binary digits, the other pictures; choose others"
-            )
-        splits = [(each.status["data_fingerprint"], each.config.data.split) for each in (first, other)]
-        if same_data and splits[0] != splits[1]:
-            raise UserError(f"{first.name} and {other.name} are judged on different images; choose others, or images=")
+            raise UserError(f"one of {pair} reads binary digits, the other pictures; choose others")
+        data = [(network.status["data_fingerprint"], network.config.data.split) for network in (first, other)]
+        if same_data and data[0] != data[1]:
+            raise UserError(f"{pair} are judged on different images; choose others, or images=")
     if len({network.digest for network in networks}) < len(networks):
         raise UserError("the same network is there twice; name each run once")

@@ -21,7 +21,7 @@ from bnrepro.tracking import wandb_source
 RESAMPLES = 100_000
 ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
 MOST = 144  # crops of the claims
-FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.judged
+FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.evaluation_files
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
 

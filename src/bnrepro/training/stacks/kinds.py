@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bnrepro.config.schema import Config, Training
 from bnrepro.data import load
-from bnrepro.data.encoded import Encoded
+from bnrepro.data.parts import Encoded
 from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
 from bnrepro.training import build

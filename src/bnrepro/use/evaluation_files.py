@@ -1,9 +1,9 @@
-"""What is kept of an evaluation, in a folder of its own.
+"""The files of an evaluation, in a folder of its own.
 
-evaluation.json   which runs, on which images, with which options, where; calibration
-subsets.csv       for every choice of the networks, way to combine them and number of crops: how many images were right
-images.npz        the label's place among the answers, (rows, M), and which crops, way and networks each row is
-answers.csv       instead of these, for images without labels: the best class of each
+evaluation.json   which runs, on which images, with which options, and where; calibration
+subsets.csv       how many images were right, for every number of crops, choice of networks and way to combine them
+images.npz        the rank of the label, (rows, M), and the crops, the way and the networks of each row
+answers.csv       for images without labels, in place of the other files: the best class of each
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, s
 from bnrepro.use.multicrop import Predictions
 from bnrepro.use.trained import Trained
 
-Answers = dict[int, list[Predictions]]  # of each network, by the number of crops
+Answers = dict[int, list[Predictions]]  # the predictions of each network, by the number of crops
 
 
 def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answers: Answers) -> Path:
-    """The networks' common answer to images without labels, as a table."""
+    """Write the networks' common answers about images without labels as a table, and return its path."""
     rows = []
     for kind, members in answers.items():
         mean = combine(members, "mean")
@@ -34,37 +34,41 @@ def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answe
 
 
 def write(
-    out: Path,
-    networks: list[Trained],
-    pictures: Pictures,
-    answers: Answers,
-    request: dict[str, str],
+    out: Path, networks: list[Trained], pictures: Pictures, answers: Answers, request: dict[str, str]
 ) -> dict[str, Any]:
-    """Write the three files, and return what is in the first, and the rows of the second.
+    """Write the three files about images with labels.
 
-    The pictures have labels; ``request`` is command and options, for the record.
+    Args:
+        out: the folder.
+        networks: the networks.
+        pictures: the images.
+        answers: the networks' predictions.
+        request: the command and its options, for the record.
+
+    Returns:
+        The contents of evaluation.json, and the rows of subsets.csv as ``rows``.
     """
-    labels, count = pictures.labels, len(networks)
     rows: list[list[Any]] = []
     ranks: dict[str, np.ndarray] = {}
     calibrated: dict[str, Any] = {}
     for kind, members in answers.items():
-        for chosen in subsets(count):
+        for chosen in subsets(len(networks)):
             for method in METHODS:
                 scores = combine([members[k] for k in chosen], method)
-                rank = rank_of_label(scores, labels)
-                rows.append([kind, method, "+".join(str(k + 1) for k in chosen), len(chosen)])
-                rows[-1] += [int((rank <= k).sum()) for k in (1, 5)]
-                row = f"{kind} {method} {rows[-1][2]}"
-                if len(chosen) == count or (len(chosen) == 1 and method == "mean"):
+                rank = rank_of_label(scores, pictures.labels)
+                numbers = "+".join(str(k + 1) for k in chosen)
+                rows.append([kind, method, numbers, len(chosen), *(int((rank <= k).sum()) for k in (1, 5))])
+                if len(chosen) == len(networks) or (len(chosen) == 1 and method == "mean"):
+                    row = f"{kind} {method} {numbers}"
                     ranks[row] = rank.astype(np.uint16)
                     if method == "mean":
-                        calibrated[row] = calibration(scores, labels)
+                        calibrated[row] = calibration(scores, pictures.labels)
     _write_table(out / "subsets.csv", ["crops", "method", "networks", "size", "top1", "top5"], rows)
-    arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values())), "label": labels.astype(np.uint16)}
+    arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values()))}
+    arrays["label"] = pictures.labels.astype(np.uint16)
     write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
-    first = networks[0]
-    figures = {
+    config = networks[0].config
+    info = {
         **provenance(),
         **request,
         "ended": now(),
@@ -73,18 +77,18 @@ def write(
         "trained": [network.status["command"] for network in networks],
         "seeds": [network.status["seed"] for network in networks],
         "steps": [network.status["steps"] for network in networks],
-        "scale": first.config.scale["name"],
-        "data": first.config.data.name,
-        "classes": len(first.classes),
-        "pixels": first.config.data.pixels,
+        "scale": config.scale["name"],
+        "data": config.data.name,
+        "classes": len(networks[0].classes),
+        "pixels": config.data.pixels,
         "images": len(pictures),
         "images_fingerprint": pictures.fingerprint,
         "crops": list(answers),
         "while_training": [network.status["final"] for network in networks],
         "calibration": calibrated,
     }
-    write_json(out / "evaluation.json", figures)
-    return figures | {"rows": rows}
+    write_json(out / "evaluation.json", info)
+    return info | {"rows": rows}
 
 
 def _write_table(path: Path, columns: list[str], rows: list[list[Any]]) -> None:
