@@ -16,7 +16,7 @@ from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment, tiny_imagenet
 from bnrepro.data.archives import fetch, unpack
 from bnrepro.data.augment import Augmentation
-from bnrepro.data.order import Order
+from bnrepro.data.batches import Order
 from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
 from conftest import ROOT

@@ -32,8 +32,6 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
     if digits and crops != 1:
         raise UserError(f"{networks[0].name} reads whole digits; leave --crops out")
     members = [predict(network.predictor(), images, crops, network.config.data.pixels) for network in networks]
-    if remark := images.remark():
-        print(remark, file=sys.stderr)
     mean = combine(members, "mean")
     best = (-mean).argsort(1, kind="stable")[:, :ANSWERS]
     names = [words for _, words in networks[0].classes]

@@ -45,5 +45,5 @@ def batches(
     options, size = config.data, config.training.batch_size
     shared = (*both, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
     if isinstance(both[0], Encoded):
-        return StreamedImages(*shared, options.workers)
+        return StreamedImages(*shared, workers=options.workers)
     return ResidentImages(*shared)

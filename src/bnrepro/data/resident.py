@@ -1,6 +1,7 @@
 """Images in the memory of the CPU or a GPU, cropped and distorted there one batch at a time."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,46 +9,20 @@ from torch import Tensor
 
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
-from bnrepro.data.order import Order
+from bnrepro.data.batches import EVALUATION_BATCH, ImageBatches
+from bnrepro.data.parts import Labelled
 
 CHUNK = 64  # steps whose random numbers are drawn together
-EVALUATION_BATCH = 250
 
 
-class ResidentImages:
-    """A data set of square images of one size.
+class ResidentImages(ImageBatches):
+    """Batches of square images of one size, (M, 3, H, H) uint8, all on the device; for the arguments see the base."""
 
-    Args:
-        train: images (M, 3, H, H) uint8 and their labels (M,).
-        held_out: images and labels to evaluate on.
-        batch_size: images per step and replica.
-        pixels: width of the images that the network gets.
-        shuffle: see `Order`.
-        augmentation: see `augment.Augmentation`.
-        device: the device that holds the images and makes the batches.
-        replica: rank and number of the replicas. Each replica gets its own consecutive part of every step's images.
-    """
-
-    def __init__(
-        self,
-        train: tuple[np.ndarray, np.ndarray],
-        held_out: tuple[np.ndarray, np.ndarray],
-        batch_size: int,
-        pixels: int,
-        shuffle: str,
-        augmentation: augment.Augmentation,
-        device: torch.device,
-        replica: tuple[int, int] = (0, 1),
-    ):
-        self.batch_size, self.pixels, self.augmentation, self.device = batch_size, pixels, augmentation, device
-        self.train_images, self.train_labels = self._to_device(train[0]), self._to_device(train[1].astype(np.int64))
-        self.eval_images, self.eval_labels = self._to_device(held_out[0]), self._to_device(held_out[1].astype(np.int64))
-        self.classes = int(train[1].max()) + 1
-        self.held_out = len(self.eval_labels)
-        rank, replicas = replica
-        self.own = slice(rank * batch_size, (rank + 1) * batch_size)  # of a step's images
-        self.order = Order(len(train[0]), batch_size * replicas, shuffle)
-        self.steps_per_epoch = self.order.steps_per_epoch
+    def __init__(self, train: Labelled, held_out: Labelled, *shared: Any):
+        train, held_out = Labelled(*train), Labelled(*held_out)
+        super().__init__(train, held_out, *shared)
+        self.train_images, self.train_labels = self._to_device(train.images), self._to_device(train.labels).long()
+        self.eval_images, self.eval_labels = self._to_device(held_out.images), self._to_device(held_out.labels).long()
         self._chunk: tuple[int, str, int] | None = None
 
     def _to_device(self, values: np.ndarray) -> Tensor:

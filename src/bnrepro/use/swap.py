@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.config.seeding import numpy_rng
-from bnrepro.data.resident import EVALUATION_BATCH
+from bnrepro.data.batches import EVALUATION_BATCH
 from bnrepro.errors import UserError
 from bnrepro.training import build
 from bnrepro.training.accuracy import accuracy_of
