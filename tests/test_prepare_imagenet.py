@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 
 from bnrepro.benchmarks import input as input_speed
-from bnrepro.data import imagenet_cache
 from bnrepro.data.augment import resized
 from bnrepro.data.decode import decode, kind
-from bnrepro.data.imagenet import collection, scan
+from bnrepro.data.imagenet import CACHE, scan
+from bnrepro.data.imagenet_cache import prepare_cache
 from bnrepro.data.prepare_imagenet import place, prepare
 from bnrepro.errors import UserError
 from conftest import ROOT
 from fake_imagenet import WNIDS, encoded, picture, streamed, val_files
-from test_imagenet import devkit
+from test_imagenet import devkit, flat
 
 
 def tar_of(files: dict[str, bytes], path: Path) -> bytes:
@@ -104,24 +104,22 @@ def test_where_files_of_an_archive_belong(name, placed):
     assert (found and str(found)) == placed
 
 
-@pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr(imagenet_cache, "SHARD_IMAGES", 4)
-
-
-def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root, tmp_path, small_shards, monkeypatch):
+def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root, tmp_path):
+    flat(root)
+    devkit(root)
     wide = root / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     wide.write_bytes(encoded(Image.fromarray(picture(0)).convert("CMYK")))
     found, out, side = scan(root), tmp_path / "cache", 48
-    assert "6 shards" in imagenet_cache.prepare_cache(found, out, side)
-    cached = collection(out)
-    assert cached.wnids == found.wnids and cached.fingerprint != found.fingerprint
+    assert "15 training and 6 validation images" in prepare_cache(found, out, side)
+    cached = scan(out)
+    assert (cached.wnids, cached.names) == (found.wnids, found.names) and cached.fingerprint != found.fingerprint
     for part in ("train", "val"):
         ours, theirs = getattr(cached, part), getattr(found, part)
         assert ours.labels.tolist() == theirs.labels.tolist()
         for k in range(len(theirs.labels)):
             image, content = decode(theirs.read(k)), ours.read(k)
             height, width = image.shape[:2]
+            assert ours.path(k).stem == theirs.path(k).stem
             if min(height, width) > side:
                 scale = side / min(height, width)
                 size = round(height * scale), round(width * scale)
@@ -133,29 +131,24 @@ def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root
                 assert np.abs(decode(content).astype(int) - image).mean() < 6
     assert torch.equal(streamed(cached, workers=2).batch(0, 1)[0], streamed(cached).batch(0, 1)[0])
 
-    made = {path.name: path.read_bytes() for path in out.iterdir()}
-    index = json.loads((out / imagenet_cache.INDEX).read_text())
-    (out / imagenet_cache.INDEX).write_text(json.dumps(index | {"shards": []}))  # as it was before the last shards
-    for name in ("train-00003.tar", "val-00001.tar"):
-        (out / name).unlink()
-    kept = (out / "train-00000.tar").stat().st_mtime_ns
+    made = {path: path.read_bytes() for path in out.rglob("*.jp*g")}
+    lost, bad, kept = sorted(made)[:3]
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    bad.write_bytes(made[bad][:-100])
+    marker = json.loads((out / CACHE).read_text())
+    (out / CACHE).write_text(json.dumps(marker | {"finished": False}))  # as it was before the last images
     with pytest.raises(UserError, match="unfinished"):
-        imagenet_cache.opened(out)
-    imagenet_cache.prepare_cache(found, out, side)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == made
-    assert (out / "train-00000.tar").stat().st_mtime_ns == kept
-
-    shard = out / "train-00001.tar"
-    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match=r"train-00001\.tar is damaged \(1 such\)"):
-        imagenet_cache.verify_cache(out)
-    imagenet_cache.prepare_cache(found, out, side, repair=True)
-    assert shard.read_bytes() == made[shard.name] and "checksums as expected" in prepare(out, None)
+        scan(out)
+    prepare_cache(found, out, side)
+    assert lost.read_bytes() == made[lost] and bad.read_bytes() != made[bad]
+    with pytest.raises(UserError, match="1 of 21 files cannot be decoded"):
+        prepare(out, None)
+    prepare_cache(found, out, side, repair=True)
+    assert {path: path.read_bytes() for path in out.rglob("*.jp*g")} == made and kept.stat().st_mtime_ns == before
+    assert "15 training and 6 validation images, 3 classes" in prepare(out, None)
     with pytest.raises(UserError, match="of another --side"):
-        imagenet_cache.prepare_cache(found, out, side + 1)
-    shard.unlink()
-    with pytest.raises(UserError, match=r"train-00001\.tar is missing"):
-        imagenet_cache.opened(out)
+        prepare_cache(found, out, side + 1)
 
 
 def test_the_doors_say_what_they_need(tmp_path, monkeypatch, capsys):

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     full = commands.add_parser("imagenet", help="ILSVRC2012, from archives fetched with an account")
     full.add_argument("--source", type=Path, help="an archive, a folder of them, or one of train/ and val/")
     full.add_argument("--root", type=Path, default=Path("data/imagenet"), help="where it is or goes")
-    full.add_argument("--cache", type=Path, help="also write smaller images in shards there, for data.root=CACHE")
+    full.add_argument("--cache", type=Path, help="also write smaller images there, for data.root=CACHE")
     full.add_argument("--side", type=int, default=prepare_imagenet.SIDE, help="the cache's shorter side in pixels")
     full.add_argument("--repair", action="store_true", help="take or make again what is missing or damaged")
     return parser

@@ -1,4 +1,4 @@
-"""ImageNet in its usual folders, or in the cache prepared from them.
+"""ImageNet in its usual folders.
 
 The folders are ``root/train/<wnid>/*.JPEG`` and ``root/val/``, which has class folders too or is flat. The labels of a
 flat ``val/`` come from the devkit's or Kaggle's files in ``root``. The files are read once, for a fingerprint of their
@@ -18,7 +18,6 @@ from rich.progress import track
 from scipy.io import loadmat
 
 from bnrepro.config.schema import Data
-from bnrepro.data import imagenet_cache
 from bnrepro.data.parts import Collection, Encoded, chosen_classes, split
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_json
@@ -26,6 +25,7 @@ from bnrepro.records.files import read_json, write_json
 SUFFIXES = (".jpeg", ".jpg", ".png")
 GROUND_TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"  # the devkit's files
 SOLUTION, MAPPING = "LOC_val_solution.csv", "LOC_synset_mapping.txt"  # Kaggle's files
+CACHE = "bnrepro-cache.json"  # in the root of a cache, see `bnrepro.data.imagenet_cache`
 DIGESTS = ".contents.json"  # in root; for each class folder the state of its files on disk, and their digest
 REMEDY = "run: python scripts/prepare_data.py imagenet --source ARCHIVE_OR_FOLDER --root {root}"
 
@@ -54,8 +54,8 @@ def of_collection(whole: Collection, classes: int, which: str) -> tuple[Encoded,
 
 @lru_cache(maxsize=2)
 def collection(root: Path) -> Collection:
-    """Return the data set in ``root``, which holds the usual folders or a prepared cache."""
-    return imagenet_cache.opened(root) if imagenet_cache.is_cache(root) else scan(root)
+    """Return the data set in ``root``; a process looks once."""
+    return scan(root)
 
 
 def scan(root: Path) -> Collection:
@@ -64,6 +64,8 @@ def scan(root: Path) -> Collection:
     for part in ("train", "val"):
         if not (root / part).is_dir():
             raise UserError(f"no ImageNet in {root} ({part}/ is missing); {remedy}")
+    if (root / CACHE).is_file() and not read_json(root / CACHE)["finished"]:
+        raise UserError(f"the cache {root} is unfinished; run prepare_data.py imagenet --cache {root} again to go on")
     wnids = _class_folders(root / "train")
     if not wnids:
         raise UserError(f"{root / 'train'} has no class folders; {remedy}")

@@ -1,7 +1,7 @@
 """Labelled images, in memory or encoded in files, and the choice of classes and splits from them."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,21 +26,19 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoded:
-    """M images that stay encoded until a batch needs them, each in its own file or many in one file.
+    """M images in files of their own, which stay encoded until a batch needs them.
 
-    Everything is in arrays, because worker processes share arrays instead of copying them.
+    The names are in an array, because worker processes share arrays instead of copying them.
 
     Args:
         folder: the folder that holds the files.
         names: (M,) bytes, the path of each image's file relative to the folder.
         labels: (M,) int64.
-        spans: (M, 2), the first byte and the length of each image in its file, or None if it fills the file.
     """
 
     folder: Path
     names: np.ndarray
     labels: np.ndarray
-    spans: np.ndarray | None = None
 
     def path(self, k: int) -> Path:
         """Return the file that holds image k."""
@@ -48,20 +46,11 @@ class Encoded:
 
     def read(self, k: int) -> bytes:
         """Return the encoded image k."""
-        if self.spans is None:
-            return self.path(k).read_bytes()
-        start, length = map(int, self.spans[k])
-        with open(self.path(k), "rb", buffering=0) as file:
-            return os.pread(file.fileno(), length, start)
-
-    def name(self, k: int) -> str:
-        """Return the name of image k for messages."""
-        return str(self.path(k)) + ("" if self.spans is None else f" at byte {self.spans[k][0]}")
+        return self.path(k).read_bytes()
 
     def subset(self, index: np.ndarray, labels: np.ndarray) -> "Encoded":
         """Return the images of an index with new labels."""
-        spans = None if self.spans is None else self.spans[index]
-        return replace(self, names=self.names[index], labels=labels, spans=spans)
+        return Encoded(self.folder, self.names[index], labels)
 
 
 Part = TypeVar("Part", Labelled, Encoded)

@@ -44,14 +44,14 @@ class Pictures:
 
     def name(self, k: int) -> str:
         """Return the name of image k."""
-        return self.files.name(k) if self.files else f"image {k}"
+        return str(self.files.path(k)) if self.files else f"image {k}"
 
 
 def _decoded(files: Encoded, k: int) -> np.ndarray:
     try:
         return decode(files.read(k))
     except (CorruptImage, OSError) as error:
-        raise UserError(f"{files.name(k)} cannot be decoded ({error}); take it out or replace it") from None
+        raise UserError(f"{files.path(k)} cannot be decoded ({error}); take it out or replace it") from None
 
 
 def as_digit(picture: np.ndarray) -> tuple[np.ndarray, bool]:

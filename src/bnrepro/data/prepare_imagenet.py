@@ -7,11 +7,10 @@ from pathlib import Path, PurePath
 from bnrepro.data.archives import take
 from bnrepro.data.decode import CorruptImage, decode, kind
 from bnrepro.data.imagenet import GROUND_TRUTH, MAPPING, META, SOLUTION, SUFFIXES, scan
-from bnrepro.data.imagenet_cache import SIDE, each, is_cache, prepare_cache, verify_cache
+from bnrepro.data.imagenet_cache import SIDE, each, prepare_cache
 from bnrepro.errors import UserError
 
 CLASSES, IMAGES = 1000, {"train": 1_281_167, "val": 50_000}  # of ILSVRC2012
-CHUNK = 1000  # files that a process decodes at a time
 WNID = re.compile(r"n\d{8}")
 WHERE = (
     "ImageNet needs an account at image-net.org: fetch ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
@@ -56,15 +55,13 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
     """Take, verify, repair and cache the data set, and return a summary in a line or two.
 
     Args:
-        root: the folder of the data set; if it is a cache, the cache is verified.
+        root: the folder of the data set; it may be a cache.
         source: an archive, a folder of archives, or a folder of a usual layout. Without it the files in ``root`` are
             verified.
-        repair: take all archives of the source again, and make damaged shards of the cache again.
+        repair: take all archives of the source again, and make damaged images of the cache again.
         cache: the folder of a cache to make, or None.
         side: the shorter side of the images in the cache in pixels.
     """
-    if is_cache(root):
-        return verify_cache(root)
     if source is not None:
         take(source, root, place, again=repair)
     elif not (root / "train").is_dir():
@@ -75,9 +72,8 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
         if len(whole.wnids) == CLASSES and counts[part] != expected:
             raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; give --source and --repair")
     paths = [part.path(k) for part in (whole.train, whole.val) for k in range(len(part.labels))]
-    chunks = [paths[k : k + CHUNK] for k in range(0, len(paths), CHUNK)]
     kinds, faults = Counter(), []
-    for chunk_kinds, chunk_faults in each(_kinds, chunks, "decoding every file"):
+    for chunk_kinds, chunk_faults in each(_kinds, paths, "decoding every file"):
         kinds += chunk_kinds
         faults += chunk_faults
     if faults:

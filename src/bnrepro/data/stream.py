@@ -52,7 +52,7 @@ class _Maker(Dataset):
             try:
                 decoded.append(decode(self.part.read(k)))
             except (CorruptImage, OSError) as error:
-                return f"{self.part.name(k)} cannot be decoded ({error})"
+                return f"{self.part.path(k)} cannot be decoded ({error})"
         draws = self._draws(job, np.array([image.shape[:2] for image in decoded]))
         shape = len(decoded), 3, self.pixels, self.pixels
         images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
