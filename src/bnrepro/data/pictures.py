@@ -107,11 +107,7 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
 
     The images have labels if each is in a folder that is named after its class, by identifier or by words. If none is,
     they have none.
-
-    Args:
-        root: the folder.
-        classes: (identifier, words) of each class that the network knows, in the order of its labels.
-        digits: whether to turn each image into a digit, see `as_digit`.
+    ``classes`` are (identifier, words) in the order of the network's labels. ``digits`` turns each image into a digit.
     """
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:

@@ -80,8 +80,6 @@ def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path |
         print(*faults, sep="\n")
         raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; give --source and --repair")
     by_kind = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
-    summary = (
-        f"{root}: {counts['train']:,} training and {counts['val']:,} validation images, {len(whole.wnids)} classes "
-        f"({by_kind})"
-    )
+    images = f"{counts['train']:,} training and {counts['val']:,} validation images"
+    summary = f"{root}: {images}, {len(whole.wnids)} classes ({by_kind})"
     return summary if cache is None else f"{summary}\n{prepare_cache(whole, cache, side, repair)}"

@@ -162,7 +162,5 @@ def _decode_all(root: Path, wnids: list[str], parts: dict[str, list[Path]]) -> s
     whole = {"wnids": wnids, "names": [words.get(wnid, wnid) for wnid in wnids], "images": counts, "kinds": kinds}
     write_json(decoded / "index.json", whole | {"fingerprint": digest.hexdigest()[:16]})
     by_kind = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
-    return (
-        f"{root}: {counts['train']:,} training and {counts['val']:,} validation images, {len(wnids)} classes "
-        f"({by_kind})"
-    )
+    images = f"{counts['train']:,} training and {counts['val']:,} validation images"
+    return f"{root}: {images}, {len(wnids)} classes ({by_kind})"

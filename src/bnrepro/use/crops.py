@@ -25,16 +25,12 @@ class Crops(NamedTuple):
 
 
 def crops(kind: int, height: int, width: int, pixels: int) -> Crops:
-    """Return the crops of an image, with the duplicates that a square image has.
+    """Return the crops of an image for a network with inputs of ``pixels``, with the duplicates of a square image.
 
-    Args:
-        kind: 1 is the centre square of 0.875 of the shorter side. 10 are the corners and the centre of the centre
-            square, where the shorter side is pixels / 0.875, and their mirror images. 144 are, at each of four scales
-            and of each of the left, centre and right squares (of a portrait the top, centre and bottom squares), the
-            corners, the centre and the whole square resized, and their mirror images (GoogLeNet, Sec. 7).
-        height: of the image.
-        width: of the image.
-        pixels: width of the network's input; 224 in the papers.
+    1 crop is the centre square of 0.875 of the shorter side. 10 crops are the corners and the centre of the centre
+    square, where the shorter side is pixels / 0.875, and their mirror images. 144 crops are, at each of four scales and
+    of each of the left, centre and right squares (of a portrait the top, centre and bottom squares), the corners, the
+    centre and the whole square resized, and their mirror images (GoogLeNet, Sec. 7).
     """
     if kind == 1:
         top, left, side, _ = centre_boxes(np.array([[height, width]]))[0]

@@ -36,14 +36,7 @@ def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answe
 def write(
     out: Path, networks: list[Trained], pictures: Pictures, answers: Answers, request: dict[str, str]
 ) -> dict[str, Any]:
-    """Write the three files about images with labels.
-
-    Args:
-        out: the folder.
-        networks: the networks.
-        pictures: the images.
-        answers: the networks' predictions.
-        request: the command and its options, for the record.
+    """Write the three files about images with labels; ``request`` is the command and its options, for the record.
 
     Returns:
         The contents of evaluation.json, and the rows of subsets.csv as ``rows``.

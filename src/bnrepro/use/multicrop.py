@@ -50,15 +50,10 @@ def predict(
     interpolation: str = "bilinear",
     tick: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
-    """Return a network's predictions about images.
+    """Return a network's predictions about images of any sizes, from 1, 10 or 144 crops.
 
-    Args:
-        network: maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes).
-        pictures: the images, of any sizes.
-        kind: 1, 10 or 144 crops, see `crops`.
-        pixels: width of the network's input.
-        interpolation: ``bilinear`` or ``bicubic``; both are antialiased.
-        tick: is called with the number of images that are done.
+    ``network`` maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes). ``interpolation`` is ``bilinear``
+    or ``bicubic``, both antialiased. ``tick`` is called with the number of images that are done.
     """
     probabilities, logits = [], []
     done, together = 0, max(1, PIXELS_TOGETHER // pixels**2)

@@ -67,11 +67,8 @@ def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: i
     stored ones on `shifted` images, and ``shifted_adapted`` those of Alg. 2 over the shifted images, which needs no
     labels (AdaBN, Li et al. 2016, arXiv:1603.04779). ``adapted`` uses those of Alg. 2 over the images as they are.
 
-    Args:
-        network: in evaluation mode, with the statistics of training, and left like that.
-        images: (M, 3, H, W) in [-1, 1], of all classes.
-        labels: (M,).
-        batch_size: of training.
+    The network is in evaluation mode, with the statistics of training, and is left like that. ``images`` (M, 3, H, W)
+    are in [-1, 1] and of all classes. ``batch_size`` is that of training.
     """
     chunks = list(torch.arange(len(images)).split(EVALUATION_BATCH))
     batches = mini_batches(len(images), batch_size)
