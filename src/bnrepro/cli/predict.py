@@ -1,4 +1,4 @@
-"""``scripts/predict.py``: what trained networks see in pictures, and which digit those of MNIST do."""
+"""``scripts/predict.py``: the most probable classes of pictures, from trained networks."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ SHIPPED = ROOT / "results" / "figure2" / "laptop" / "runs" / "bn_x5_beta1_equal-
 
 
 def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[str, float]]]:
-    """The most probable classes of each image, in words, with their probabilities; several runs are an ensemble."""
+    """Return the most probable classes of each image, in words, with their probabilities; several runs are averaged."""
     networks = [trained(run, torch.device("cpu")) for run in runs]
     check_together(networks, same_data=False)
     digits = networks[0].of_digits
@@ -39,9 +39,9 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
 
 
 def runs_and_images(words: list[str], runs: list[str]) -> tuple[list[Path], list[Path]]:
-    """The runs, first those of ``--run``, and the images that are among the words of a command.
+    """Separate the words of a command into runs, after those of ``--run``, and images.
 
-    Without a run it is the network that is in the repository.
+    If no run is named, it is the run whose network is in the repository.
     """
     images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
     networks = named([*runs, *(word for word in words if Path(word) not in images)]) or [SHIPPED]

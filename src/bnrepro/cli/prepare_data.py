@@ -35,6 +35,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Prepare, and say in a line what there is."""
+    """Run the command line, and print a summary of the data set."""
     options = _parser().parse_args(words)
     return exit_status(lambda: print(PREPARE[options.dataset](options)))

@@ -1,4 +1,4 @@
-"""``scripts/swap_statistics.py``: trained networks with other statistics in their normalisers, and the record of it."""
+"""``scripts/swap_statistics.py``: accuracies of trained networks with other statistics in their normalisers."""
 
 import argparse
 import shlex
@@ -19,13 +19,12 @@ OUT = Path("results/claims/x5/mini/statistics.json")
 
 
 def run(directories: list[Path], root: Path | None, out: Path) -> None:
-    """Measure the runs, print the numbers, and write them with where they come from.
+    """Measure runs, print a table, and write the accuracies (`bnrepro.use.swap.accuracies`) to a JSON file.
 
     Args:
-        directories: of the runs.
-        root: of their data set; None: where their scale expects it.
-        out: JSON: command (without folders of the machine), measured, provenance, shift; runs: by name, what
-            `bnrepro.use.swap.accuracies` gives.
+        directories: the directories of the runs.
+        root: the folder of their data set; None stands for the folder in their scale.
+        out: the file. It also holds the command, without folders of the machine, and the provenance.
     """
     names = [directory.name for directory in directories]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -46,7 +45,7 @@ def run(directories: list[Path], root: Path | None, out: Path) -> None:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Measure and record."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Accuracy of trained networks with other statistics in BN.")
     parser.add_argument("run", nargs="+", help="finished runs of networks with BN: directories, names or patterns")
     parser.add_argument("--root", type=Path, help="of the runs' data set (default: where their scale expects it)")
