@@ -20,29 +20,15 @@ SMALL = ("experiment=figure1/bn", "scale=smoke")
 OFFLINE = {"WANDB_MODE": "offline"}
 
 
-def inspect(folder: Path) -> list[dict]:
-    """Every record of an offline W&B run, by W&B's own reader."""
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
-    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def artifacts(log: Path) -> list:
+def artifacts(log: Path) -> list[dict]:
     """The artifacts that a local W&B file asks to be sent."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    records = [Record.FromString(message) for message in mirror.messages(log)]
-    return [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
+    return [item["artifact"] for item in mirror.inspect(log) if item["type"] == "artifact"]
 
 
 def histories(runs: Path) -> list[tuple[str, list[dict]]]:
     """(W&B id, history rows) of each offline folder, oldest first."""
-    found = []
-    for folder in sorted((runs / "wandb").glob("offline-run-*")):
-        records = inspect(folder)
-        rows = [record for record in records if record["type"] == "history"]
-        found.append((folder.name.split("-", 3)[3], rows))
-    return found
+    logs = sorted(runs.glob("wandb/offline-run-*/*.wandb"))
+    return [(log.parent.name.split("-", 3)[3], mirror.history(log)) for log in logs]
 
 
 def test_an_offline_run_mirrors_the_record(door, environment):
@@ -58,19 +44,18 @@ def test_an_offline_run_mirrors_the_record(door, environment):
     assert len(rows) == len(steps)
     last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
     assert last["val/top1"] in text[-1] and "sigmoid_input/layer3/unit0/p50" in text[-1]
-    (folder,) = (runs / "wandb").glob("offline-run-*")
-    everything = json.dumps(inspect(folder))
+    (log,) = runs.glob("wandb/offline-run-*/*.wandb")
+    everything = json.dumps(mirror.inspect(log))
     for expected in (status["group"], "figure1", "smoke", '"train"', status["commit"] or "commit"):
         assert expected in everything
-    (log,) = folder.glob("*.wandb")
-    assert [row["_step"] for row in mirror.history(log)] == steps  # our reader sees what theirs does
+    assert [row["_step"] for row in rows] == steps
     assert '"state":"finished"' in everything.replace(" ", "") and "final/val/top1" in everything
-    kept = {artifact.name: artifact for artifact in artifacts(log)}
-    assert {name: artifact.type for name, artifact in kept.items()} == {
+    kept = {artifact["name"]: artifact for artifact in artifacts(log)}
+    assert {name: artifact["type"] for name, artifact in kept.items()} == {
         f"{path.name}-record": "record",
         f"{path.name}-checkpoint": "model",
     }
-    files = [Path(file.local_path) for artifact in kept.values() for file in artifact.manifest.contents]
+    files = [Path(file["local_path"]) for artifact in kept.values() for file in artifact["manifest"]["contents"]]
     assert sorted(files) == sorted(path / name for name in (*RECORD_FILES, "checkpoint.pt"))  # no copy of them
     assert not list(Path(environment["HOME"]).glob(".local/share/wandb*")), (
         "nothing may be staged in the home directory"
@@ -92,7 +77,7 @@ def test_a_killed_and_resumed_run_goes_on_as_the_same_wandb_run(environment):
     (first_id, before), (second_id, after) = histories(runs)
     assert first_id == second_id == json.loads((path / "status.json").read_text())["wandb_id"]
     lines = (path / "metrics.csv").read_text().splitlines()[1:]
-    steps = [row["history"]["item"]["_step"] for row in before + after]
+    steps = [row["_step"] for row in before + after]
     assert steps == [int(line.split(",")[0]) for line in lines]  # over both parts: none twice, none missing
 
 
@@ -166,11 +151,12 @@ def test_an_evaluation_is_a_run_that_keeps_its_files(environment):
     assert not rows
     ((log,),) = [list(run.glob("*.wandb")) for run in runs.glob("wandb/offline-run-*-figure4-laptop-????????")]
     (kept,) = artifacts(log)
-    assert (kept.name, kept.type) == ("figure4-laptop", "evaluation")
-    assert sorted(file.path for file in kept.manifest.contents) == sorted(FILES)
-    for file in kept.manifest.contents:  # a copy, as the next evaluation writes over them
-        assert not Path(file.local_path).is_relative_to(folder)
-        assert Path(file.local_path).read_bytes() == (folder / file.path).read_bytes()
+    assert (kept["name"], kept["type"]) == ("figure4-laptop", "evaluation")
+    contents = kept["manifest"]["contents"]
+    assert sorted(file["path"] for file in contents) == sorted(FILES)
+    for file in contents:  # a copy, as the next evaluation writes over them
+        assert not Path(file["local_path"]).is_relative_to(folder)
+        assert Path(file["local_path"]).read_bytes() == (folder / file["path"]).read_bytes()
 
 
 @pytest.mark.parametrize(

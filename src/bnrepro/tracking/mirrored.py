@@ -1,4 +1,4 @@
-"""What W&B gets of a run, when it starts, while it trains and when it ends; and of an evaluation of runs."""
+"""What W&B gets of a run at its start, while it trains and at its end; and of an evaluation of runs."""
 
 import math
 import re
@@ -17,11 +17,11 @@ NOT_OF_AN_INSTRUMENT = (  # arrays of probes.npz
     *("steps", "layers", "units", "layer_names", "sites"),
     *("percentiles", "percentiles_inference", "percentiles_before"),
 )
-LEVELS = ("p15", "p50", "p85")  # what a panel of percentiles is made of
+LEVELS = ("p15", "p50", "p85")  # the percentiles, as the last part of a metric's name
 
 
 def settings(config: Config, directory: RunDirectory, seed: int) -> dict[str, Any]:
-    """The arguments of ``wandb.init``: identity, group, job type, tags, notes and configuration."""
+    """Return the arguments of ``wandb.init``: identity, group, job type, tags, notes and configuration."""
     status = directory.status()
     return {
         "id": status["wandb_id"],
@@ -39,44 +39,47 @@ def settings(config: Config, directory: RunDirectory, seed: int) -> dict[str, An
 
 
 def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> Rows:
-    """The rows of metrics.csv, and at the probe's steps what was measured in each layer."""
+    """Return the rows of metrics.csv, joined at the probe's steps with what was measured in each layer."""
     by_step = {int(row["step"]): {name: value for name, value in row.items() if name != "step"} for row in history}
-    for look, step in enumerate(probes.get("steps", [])):
-        if values := _instruments(probes, look) | _percentiles(probes, look):
+    for index, step in enumerate(probes.get("steps", [])):
+        if values := _instruments(probes, index) | _percentiles(probes, index):
             by_step.setdefault(int(step), {}).update(values)
     return sorted(by_step.items())
 
 
-def _instruments(probes: dict[str, Any], look: int) -> dict[str, float]:
-    """What each instrument measured at a look; sites that it does not measure (nan) are left out."""
+def _instruments(probes: dict[str, Any], index: int) -> dict[str, float]:
+    """Return what each instrument measured at one probe, without the sites that it does not measure (nan)."""
     values = {}
     for name in sorted(probes.keys() - set(NOT_OF_AN_INSTRUMENT)):
-        by_site = zip(probes["sites"].tolist(), probes[name][look].tolist(), strict=True)
+        by_site = zip(probes["sites"].tolist(), probes[name][index].tolist(), strict=True)
         values |= {f"{name}/{_without_dots(site)}": value for site, value in by_site if not math.isnan(value)}
     return values
 
 
-def _percentiles(probes: dict[str, Any], look: int) -> dict[str, float]:
-    """The percentiles of each layer at a look: of a dense one the mean over units and unit 0, else of all channels."""
+def _percentiles(probes: dict[str, Any], index: int) -> dict[str, float]:
+    """Return the percentiles of each layer at one probe.
+
+    A convolutional layer has those of all its channels; a dense layer has the mean over its units, and unit 0.
+    """
     values = {}
     for layer in sorted(set(probes.get("layers", []))):
-        units = probes["percentiles"][look][probes["layers"] == layer].astype("float32")
+        units = probes["percentiles"][index][probes["layers"] == layer].astype("float32")
         if "layer_names" in probes:
-            shown = {f"nonlinearity_input/{_without_dots(probes['layer_names'][layer])}": units[0]}
+            by_name = {f"nonlinearity_input/{_without_dots(probes['layer_names'][layer])}": units[0]}
         else:
-            shown = {f"sigmoid_input/layer{layer}/mean": units.mean(0), f"sigmoid_input/layer{layer}/unit0": units[0]}
-        for name, percentiles in shown.items():
+            by_name = {f"sigmoid_input/layer{layer}/mean": units.mean(0), f"sigmoid_input/layer{layer}/unit0": units[0]}
+        for name, percentiles in by_name.items():
             values |= {f"{name}/{level}": float(p) for level, p in zip(LEVELS, percentiles, strict=True)}
     return values
 
 
 def _without_dots(layer: str) -> str:
-    """A layer's name without dots, which W&B takes for nesting."""
+    """Replace the dots in a layer's name, which W&B reads as nesting."""
     return layer.replace(".", "_")
 
 
 def end(directory: RunDirectory, exit_code: int) -> End:
-    """The end of a process; of a run that has ended also how, with its record and its checkpoint."""
+    """Return the end of a process; if its run has ended, with the outcome, the record and the checkpoint."""
     if not directory.ended():
         return End(exit_code)
     status = directory.status()
@@ -89,24 +92,24 @@ def end(directory: RunDirectory, exit_code: int) -> End:
 
 
 def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], info: dict[str, Any]) -> None:
-    """Log an evaluation as a run of job type ``evaluate`` that keeps its files; wait until W&B has them.
+    """Log an evaluation as a run of job type ``evaluate`` that keeps its files, and wait until W&B has them.
 
     Args:
-        logger: mode, project and patience.
+        logger: mode, project and timeout.
         runs_dir: see `Mirror`.
-        name: its own, and a tag by which `wandb_source.fetch_evaluation` finds it.
-        files: what is kept of it.
-        info: what its evaluation.json says.
+        name: the evaluation's name, which is also the tag by which `wandb_source.fetch_evaluation` finds it.
+        files: the files to keep.
+        info: the contents of its evaluation.json.
     """
     name = re.sub(r"[^\w.-]", "-", name)
     config = {key: info[key] for key in ("command", "commit", "runs", "data", "crops", "images")}
-    config["scale"] = {"name": info["scale"]}  # as runs have it
-    members = sha256(" ".join(info["runs"]).encode()).hexdigest()[:8]  # of the same networks it is the same run
+    config["scale"] = {"name": info["scale"]}  # as in a run's configuration
+    networks = sha256(" ".join(info["runs"]).encode()).hexdigest()[:8]  # the same networks are the same W&B run
     mirror = Mirror(
         runs_dir,
         logger.mode,
         logger.timeout_seconds,
-        id=f"{name}-{members}",
+        id=f"{name}-{networks}",
         name=name,
         group=name,
         project=logger.project,

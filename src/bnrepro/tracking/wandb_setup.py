@@ -1,4 +1,4 @@
-"""How W&B is used on this machine: whether there is an account, and where its files go."""
+"""W&B on this machine: whether there is an account, and where W&B keeps its files."""
 
 import netrc
 import os
@@ -11,7 +11,7 @@ NO_ACCOUNT = "no W&B account here; run: wandb login (or set WANDB_API_KEY)"
 
 
 def resolve_mode(requested: str) -> str:
-    """``auto`` becomes WANDB_MODE if set, else online where there is an API key, else offline."""
+    """Replace ``auto`` by WANDB_MODE if that is set, else by online if there is an API key, else by offline."""
     if requested != "auto":
         return requested
     if mode := os.environ.get("WANDB_MODE"):
@@ -20,7 +20,7 @@ def resolve_mode(requested: str) -> str:
 
 
 def _is_logged_in() -> bool:
-    """Whether `wandb login` has left a key in the netrc file."""
+    """Return whether `wandb login` has left a key in the netrc file."""
     try:
         hosts = netrc.netrc(os.environ.get("NETRC")).hosts
     except (OSError, netrc.NetrcParseError):
@@ -29,11 +29,11 @@ def _is_logged_in() -> bool:
 
 
 def keep_out_of_home(runs_dir: Path) -> Path:
-    """Tell W&B, before it is imported, to keep its files in the runs directory; give that directory, resolved.
+    """Tell W&B, before it is imported, to keep its files in the runs directory. Return that directory, resolved.
 
-    Call it while no other thread runs: in glibc before 2.41 a process can crash when one thread adds an environment
-    variable while another reads one. W&B itself adds two from the mirror's thread; so they are added here. One of them,
-    WANDB_SERVICE, must not be there before W&B sets it; it is added and removed, which leaves its room.
+    Call this while no other thread runs: in glibc before 2.41 a process can crash when one thread adds an environment
+    variable while another reads one. W&B itself adds two variables from the mirror's thread, so they are added here.
+    One of them, WANDB_SERVICE, must be unset when W&B starts. Adding and removing it reserves its place.
     """
     folder = runs_dir.resolve()
     for kind in ("DATA", "CACHE", "CONFIG", "ARTIFACT"):
@@ -46,7 +46,7 @@ def keep_out_of_home(runs_dir: Path) -> Path:
 
 
 def api(runs_dir: Path) -> Any:
-    """W&B's client for reading, with its files in the runs directory; without an account a `UserError`."""
+    """Return W&B's client for reading, with its files in the runs directory; a `UserError` without an account."""
     keep_out_of_home(runs_dir)
     import wandb
     from wandb.errors import UsageError

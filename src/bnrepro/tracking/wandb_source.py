@@ -1,12 +1,12 @@
-"""Records read back from W&B, as the same files that a run leaves on disk: ``wandb:entity/project``.
+"""Records read back from W&B, as the same files that a run leaves on disk; the source is ``wandb:entity/project``.
 
-A run that has ended keeps its record there as an artifact, which is downloaded once.
+A run that has ended keeps its record in W&B as an artifact. Each artifact is downloaded once.
 """
 
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,41 +16,37 @@ from bnrepro.records.named import runs_folder
 from bnrepro.tracking import wandb_setup
 
 PREFIX = "wandb:"
-VERSION = ".version"  # a file in what was downloaded: the artifact's digest
+VERSION = ".version"  # the file in a download that holds the artifact's digest
 
 
 def is_wandb(source: Path | str) -> bool:
-    """Whether this names records in W&B."""
+    """Return whether a source names records in W&B."""
     return str(source).startswith(PREFIX)
 
 
 def fetch(source: Path | str, figure: str | None = None, scale: str | None = None) -> list[Path]:
-    """The folders of the complete records of a W&B project, downloaded where they are not yet.
+    """Return the folders of the complete records of a W&B project, and download those that are missing.
 
     Args:
-        source: ``wandb:entity/project``, or ``wandb:project`` of one's own.
-        figure: only of this figure.
-        scale: only at this scale.
+        source: ``wandb:entity/project``, or ``wandb:project`` of the account's own.
+        figure: if given, only the records of this figure.
+        scale: if given, only the records at this scale.
     """
-    records = {}
+    artifacts = {}
     with _errors_in_one_line(source):
-        for run in _runs(source, *(tag for tag in (figure, scale) if tag)):
-            if figure not in (None, run.config.get("figure")):
-                continue
-            if scale not in (None, run.config.get("scale", {}).get("name")):
-                continue
-            kept = _artifacts(run, "record")
-            if kept and re.fullmatch(r"[\w-]+", run.name or ""):
-                records[run.name] = _downloaded(kept[-1], _folder(source) / run.name)
-    return [records[name] for name in sorted(records)]
+        for run, artifact in _artifacts(source, "record", *filter(None, (figure, scale))):
+            same_figure = figure in (None, run.config.get("figure"))
+            same_scale = scale in (None, run.config.get("scale", {}).get("name"))
+            if same_figure and same_scale and re.fullmatch(r"[\w-]+", run.name or ""):
+                artifacts[run.name] = artifact
+        return [_downloaded(artifacts[name], _folder(source) / name) for name in sorted(artifacts)]
 
 
 def fetch_evaluation(source: Path | str, name: str) -> Path:
-    """The folder of the last evaluation of this name (see `bnrepro.use.evaluate`), downloaded where it is not yet."""
+    """Return the folder of the last evaluation of this name (see `bnrepro.use.evaluate`), downloaded if missing."""
     with _errors_in_one_line(source):
-        kept = [artifact for run in _runs(source, name) for artifact in _artifacts(run, "evaluation")]
-        if kept:
-            return _downloaded(kept[-1], _folder(source) / "evaluations" / name)
+        if artifacts := [artifact for _, artifact in _artifacts(source, "evaluation", name)]:
+            return _downloaded(artifacts[-1], _folder(source) / "evaluations" / name)
     raise UserError(f"{source} has no evaluation {name}; run, where its runs are: python scripts/evaluate.py")
 
 
@@ -72,23 +68,20 @@ def _project(source: Path | str) -> str:
 
 
 def _folder(source: Path | str) -> Path:
-    """Where what is downloaded of a project is kept."""
+    """Return where the downloads of a project are kept."""
     return runs_folder() / "wandb" / ".records" / _project(source).replace("/", "--")
 
 
-def _runs(source: Path | str, *tags: str) -> Iterable[Any]:
-    """The runs of a project that have all of these tags, oldest first."""
+def _artifacts(source: Path | str, kind: str, *tags: str) -> list[tuple[Any, Any]]:
+    """Return every run of a project that has all tags, oldest first, with each artifact of one kind that it logged."""
     project, filters = _project(source), [{"tags": {"$in": [tag]}} for tag in tags]
     api = wandb_setup.api(runs_folder())
-    return api.runs(project, filters={"$and": filters} if filters else {}, order="+created_at", lazy=False)
-
-
-def _artifacts(run: Any, kind: str) -> list[Any]:
-    return [artifact for artifact in run.logged_artifacts() if artifact.type == kind]
+    runs = api.runs(project, filters={"$and": filters} if filters else {}, order="+created_at", lazy=False)
+    return [(run, artifact) for run in runs for artifact in run.logged_artifacts() if artifact.type == kind]
 
 
 def _downloaded(artifact: Any, path: Path) -> Path:
-    """``path`` with the artifact's files, downloaded unless they are there."""
+    """Download an artifact's files into ``path`` unless they are there, and return the path."""
     if (path / VERSION).is_file() and (path / VERSION).read_text() == artifact.digest:
         return path
     staged = path.with_name(f".new.{path.name}.{os.getpid()}")
