@@ -2,7 +2,7 @@
 
 import sys
 
-from bnrepro.dashboard.main import main
+from bnrepro.cli.dashboard import main
 
 if __name__ == "__main__":
     sys.exit(main())

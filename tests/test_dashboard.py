@@ -16,9 +16,11 @@ import wandb_workspaces.reports.v2 as wr
 
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.dashboard import main, panels, specification
-from bnrepro.dashboard.overview import Overview, ledger_rows
+from bnrepro.cli import dashboard
+from bnrepro.dashboard import panels, push
+from bnrepro.dashboard.overview import Overview
 from bnrepro.dashboard.panels import BEST
+from bnrepro.records.files import read_json
 from bnrepro.tracking import mirror, mirrored
 from conftest import ROOT
 
@@ -31,7 +33,7 @@ def overview() -> Overview:
 
 
 @pytest.fixture(scope="module")
-def found(overview):
+def sections(overview):
     return panels.sections(overview.id, overview.keys)
 
 
@@ -46,13 +48,9 @@ def logged_by(record: Path) -> set[str]:
 def logged_in(runs: Path) -> set[str]:
     """The keys in the only offline W&B run of a runs directory, its summary's included."""
     (log,) = runs.glob("wandb/offline-run-*/*.wandb")
-    from wandb.proto.wandb_internal_pb2 import Record
-
     keys = {key for row in mirror.history(log) for key in row}
-    for message in mirror.messages(log):
-        record = Record.FromString(message)
-        if record.WhichOneof("record_type") == "summary":
-            keys |= {item.key or "/".join(item.nested_key) for item in record.summary.update}
+    for item in mirror.inspect(log):
+        keys |= item.get("summary", {}).get("update", {}).keys()
     return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 
@@ -66,7 +64,7 @@ def keys(panel) -> set[str]:
     return {getattr(key, "name", key) for key in named if key and not isinstance(key, wr.Config)}
 
 
-def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_path, monkeypatch):
+def test_panels_name_only_what_runs_log(door, environment, overview, sections, tmp_path, monkeypatch):
     runs = Path(environment["BNREPRO_RUNS"])
     instruments = "probe.instruments=[gradients,weights]"
     done = door("train.py", "experiment=figure1/bn", "scale=smoke", instruments, WANDB_MODE="offline")
@@ -80,7 +78,7 @@ def test_panels_name_only_what_runs_log(door, environment, overview, found, tmp_
     until = time.monotonic() + 60
     while "ledger" not in (shown := logged_in(tmp_path / "other")) and time.monotonic() < until:
         time.sleep(0.5)  # the service that writes the file may be a moment behind
-    named = {key for section in found for panel in section.panels for key in keys(panel)}
+    named = {key for section in sections for panel in section.panels for key in keys(panel)}
     assert named <= trained | inception | sites | shown | {"best/tune/top1"}
     assert "best/tune/top1" in {f"best/{metric}" for metric in mirror.BEST}
     assert {"gradients/weight/layer1", "sigmoid_input/layer3/unit0/p50", BEST, "final/val/top1", "state"} <= trained
@@ -99,37 +97,42 @@ def test_figure_2_has_a_marker_where_each_network_reaches_inception(overview):
     assert "figure2/crossing/inception" in marked
     for key, step in marked.items():
         assert step == round(np.median(figure2.steps(arms[key.split("/")[-1]], goal))) and rows[step][key] == goal
-    marks = panels.of_figures(overview.id)["line_marks"]
+    marks = panels.figure2_style(overview.id)["line_marks"]
     assert {marks[f"{overview.id}:{key}"] for key in marked} == {"points"}
 
 
-def test_the_layout_is_complete_and_the_report_has_the_ledger(overview, found):
-    names = [section.name for section in found]
+def test_the_layout_is_complete_and_the_report_has_the_ledger(overview, sections):
+    names = [section.name for section in sections]
     wanted = ("Figure 1", "Figures 2 and 3", "Percentiles of each layer", "Gradients", "Sweeps", "Figures and ledger")
     assert set(wanted) <= set(names)
-    report = specification.report("", "bnrepro", found, overview.ledger)
-    for section in found:
+    report = push.report("", "", sections, overview.ledger)
+    for section in sections:
         places = [panel.layout for panel in section.panels]
-        assert all(place.x + place.w <= specification.COLUMNS for place in places)
+        assert all(place.x + place.w <= push.COLUMNS for place in places)
         cells = [(x, y) for p in places for x in range(p.x, p.x + p.w) for y in range(p.y, p.y + p.h)]
         assert len(cells) == len(set(cells)), f"panels of {section.name} overlap"
-    sent = specification.as_json(report)
-    assert sum(block["type"] == "panel-grid" for block in sent["blocks"]) == len(found)
+    sent = as_json(report)
+    assert sum(block["type"] == "panel-grid" for block in sent["blocks"]) == len(sections)
     text = json.dumps(sent, ensure_ascii=False)
-    for row in ledger_rows(RESULTS):
+    for row in read_json(RESULTS / "claims.json"):
         assert f"| {row['id']} | " in text and row["verdict"] in text
-    page = specification.as_json(specification.workspace("me", "bnrepro", found))
+    page = as_json(push.workspace("me", "bnrepro", sections))
     kept = page["section"]["panelBankConfig"]["sections"]
-    assert [(one["name"], len(one["panels"])) for one in kept] == [(one.name, len(one.panels)) for one in found]
+    assert [(one["name"], len(one["panels"])) for one in kept] == [(one.name, len(one.panels)) for one in sections]
 
 
-def test_the_specification_is_the_same_each_time(overview, found):
+def test_the_specification_is_the_same_each_time(overview, sections):
     def said() -> str:
-        made = specification.workspace("me", "bnrepro", panels.sections(overview.id, overview.keys))
-        return json.dumps(_without_ids(specification.as_json(made)))
+        made = push.workspace("me", "bnrepro", panels.sections(overview.id, overview.keys))
+        return json.dumps(_without_ids(as_json(made)))
 
     assert said() == said()
     assert Overview(RESULTS).id == overview.id
+
+
+def as_json(page) -> dict:
+    """What would be sent; the ids of panels and grids are random."""
+    return json.loads(page._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _without_ids(value):
@@ -145,15 +148,13 @@ def test_without_an_account_or_a_terminal_it_is_one_line(monkeypatch, tmp_path, 
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.chdir(ROOT)
     for command, said in ((["push"], "wandb login"), (["local"], "wandb leet")):
-        assert main.main(["--runs", str(tmp_path), *command]) == 2
+        assert dashboard.main(["--runs", str(tmp_path), *command]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ") and said in line
 
 
 def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch, tmp_path, overview):
     from wandb_workspaces.workspaces import Workspace
-
-    from bnrepro.dashboard import push as pushing
 
     saved: list[tuple[str, str]] = []
 
@@ -172,12 +173,12 @@ def test_push_sends_workspace_and_report_and_brings_them_up_to_date(monkeypatch,
     monkeypatch.setattr(wr.Report, "save", save("report"))
     for kind in (Workspace, wr.Report):
         monkeypatch.setattr(kind, "url", property(lambda self: "address"))
-    monkeypatch.setattr(specification.wr.Runset, "_to_model", lambda self: None)
+    monkeypatch.setattr(wr.Runset, "_to_model", lambda self: None)
     monkeypatch.setattr(overview.__class__, "log", lambda self, *settings: None)
     for _ in range(2):
-        assert pushing.push(overview, "bnrepro", "me", tmp_path) == ["address", "address"]
+        assert push.push(overview, "bnrepro", "me", tmp_path) == ["address", "address"]
     assert saved == [("workspace", ""), ("report", ""), ("workspace", "w1"), ("report", "r1")]
-    pushing.push(overview, "bnrepro", "me", tmp_path, fresh=True)
+    push.push(overview, "bnrepro", "me", tmp_path, fresh=True)
     assert saved[-2:] == [("workspace", ""), ("report", "")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro.site import page as site
+from bnrepro.site.charts import INKS
 from built_site import COUNTS, RESULTS, ROWS
 
 pytestmark = pytest.mark.xdist_group("browser")  # they share a window
@@ -175,12 +175,11 @@ def test_a_link_to_a_claim_unfolds_it_and_draws_its_seeds(desk):
     desk.page.locator(f".tally a.{next(verdict for verdict in COUNTS if verdict != row['verdict'])}").click()
     assert "c02" not in desk.claims()
     desk.page.evaluate("location.hash = '#c02'")
-    desk.page.wait_for_selector("#c02 .claim-plot[data-drawn]")
+    desk.page.wait_for_selector("#c02-plot[data-drawn]")
     assert len(desk.claims()) == len(ROWS) and desk.page.locator("#c02 details").get_attribute("open") is not None
     assert desk.page.locator("#c02 pre").text_content() == "\n".join(row["commands"])
-    script = (
-        "document.querySelector('#c02 .claim-plot')._fullData.filter((t) => t.mode === 'markers').map((t) => [...t.x])"
-    )
+    script = """[...document.querySelectorAll("#c02-plot .plot")].map((plot) =>
+        [...plot._fullData.find((t) => t.mode === "markers").x])"""
     measured = [part["values"] for part in row["ours"] if part["value"] is not None]
     assert desk.page.evaluate(script) == [pytest.approx(values) for values in measured]
 
@@ -212,7 +211,7 @@ def test_it_follows_the_reader_into_the_dark(desk):
         script = """([page, ink]) => getComputedStyle(document.documentElement).backgroundColor === page
             && document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color
                 === ink"""
-        desk.page.wait_for_function(script, arg=[page, site.INKS["with"][ink]])
+        desk.page.wait_for_function(script, arg=[page, INKS["with"][ink]])
 
 
 def test_it_fits_a_phone(browser, built):
@@ -220,7 +219,7 @@ def test_it_fits_a_phone(browser, built):
     opened = Opened(browser, built, **window)
     opened.chart("figure2")
     opened.page.locator("#c25 summary").tap()
-    opened.page.wait_for_selector("#c25 .claim-plot[data-drawn]")
+    opened.page.wait_for_selector("#c25-plot[data-drawn]")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 375
     wide = """() => [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > 376
         && !e.closest(".scroll, pre, .js-plotly-plot")).map((e) => e.outerHTML.slice(0, 80))"""

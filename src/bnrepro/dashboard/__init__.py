@@ -1,1 +1,1 @@
-"""Dashboards: the workspace and the report in W&B, as code, and live views of local runs in the terminal."""
+"""The dashboard in W&B, as code: a run of the figures and the ledger, the workspace and the report."""

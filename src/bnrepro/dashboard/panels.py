@@ -1,6 +1,5 @@
-"""What the dashboards show, section by section; every panel names keys that runs log (`tracking.mirrored`)."""
+"""The sections of the dashboard and their panels; every panel names keys that runs log (see `tracking.mirrored`)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,47 +10,48 @@ from bnrepro.analysis.figures.figure2_plot import COLOURS
 from bnrepro.analysis.figures.layers_plot import LAYERS
 from bnrepro.tracking.mirrored import LEVELS
 
-DENSE = ("layer1", "layer2", "layer3")  # of the network of Figure 1
-PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # of Inception
+DENSE = ("layer1", "layer2", "layer3")  # the layers of Figure 1's network
+PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # the layers of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"
-PICTURES = ("figure1", "figure2", "figure4")  # shown as they are committed
-SUMMARY = "figures"  # job type, and `figure` in the configuration, of the run that `overview` logs
-Panels = list[Any]
+PICTURES = ("figure1", "figure2", "figure4")  # the committed drawings that are shown
+SUMMARY = "figures"  # the job type, and `figure` in the configuration, of the run that `overview` logs
+LR = wr.Config("lr")
+SEEDS = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}  # mean and range over seeds
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what it shows, and its panels.
+    """A heading, a text and W&B's panels.
 
-    Args:
-        name: the heading.
-        text: what there is to see.
-        panels: W&B's panels.
-        runs: a filter of runs, in W&B's language; empty: all.
-        groups: whether seeds of a configuration are drawn as one line and a band.
+    ``runs`` is a filter of runs in W&B's language; an empty one takes all. With ``groups`` the seeds of a configuration
+    are drawn as one line and a band.
     """
 
     name: str
     text: str
-    panels: Panels = field(default_factory=list)
+    panels: list[Any] = field(default_factory=list)
     runs: str = ""
     groups: bool = True
 
 
 def _curve(title: str, *metrics: str, **options: Any) -> wr.LinePlot:
-    """Against training steps: mean and range over the seeds of each configuration."""
-    seeds = {"groupby": "Group", "groupby_aggfunc": "mean", "groupby_rangefunc": "minmax", "max_runs_to_show": 100}
-    return wr.LinePlot(title=title, x="Step", y=list(metrics), title_x="training steps", **seeds | options)
+    """Metrics against training steps: the mean and the range over the seeds of each configuration."""
+    usual = {"groupby": "Group", "max_runs_to_show": 100} | SEEDS
+    return wr.LinePlot(title=title, x="Step", y=list(metrics), title_x="training steps", **usual | options)
 
 
-def _band(title: str, place: str, **options: Any) -> wr.LinePlot:
-    """The three percentiles of a nonlinearity's input, of single runs."""
+def _percentiles(title: str, place: str) -> wr.LinePlot:
+    """The three percentiles of a nonlinearity's input in single runs."""
     single = {"groupby": None, "groupby_aggfunc": None, "groupby_rangefunc": None, "max_runs_to_show": 4}
-    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **single | options)
+    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **single)
 
 
-def of_figures(run: str) -> dict[str, Any]:
-    """Colours and marks of Figure 2's curves and crossings, in the run of this id that holds them."""
+def _bars(title: str, groupby: Any) -> wr.BarPlot:
+    return wr.BarPlot(title=title, metrics=[BEST], groupby=groupby, max_bars_to_show=40, **SEEDS)
+
+
+def figure2_style(run: str) -> dict[str, Any]:
+    """Return the colours and marks of Figure 2's curves and crossings, given the id of the run that holds them."""
     colours, marks = {f"{run}:figure2/target": "#000000"}, {f"{run}:figure2/target": "dotted"}
     for variant in {name for variants in figure2.READINGS.values() for name in variants}:
         colour = COLOURS[figure2.plain_name(variant)]
@@ -60,34 +60,25 @@ def of_figures(run: str) -> dict[str, Any]:
     return {"line_colors": colours, "line_marks": marks}
 
 
-def _readings(run: str, logged: Iterable[str]) -> Panels:
-    """The panels of Figure 2: the mean curves, and a point where each gets to 95 % of Inception's final accuracy."""
-    logged = set(logged)
-    readings = []
+def _readings(run: str, logged: set[str]) -> list[wr.LinePlot]:
+    """Figure 2's readings: the mean curves, and a point where each reaches 95 % of Inception's final accuracy."""
+    panels = []
     for letter, (reading, variants) in zip("abc", figure2.READINGS.items(), strict=True):
-        named = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
-        readings.append(
-            wr.LinePlot(
-                title=f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception",
-                x="Step",
-                y=["figure2/target", *(key for key in named if key in logged)],
-                title_x="training steps",
-                max_runs_to_show=100,
-                **of_figures(run),
-            )
-        )
-    return readings
+        keys = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
+        title = f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception"
+        metrics = ["figure2/target", *(key for key in keys if key in logged)]
+        single = {"groupby": None, "groupby_aggfunc": None, "groupby_rangefunc": None}
+        panels.append(_curve(title, *metrics, **single, **figure2_style(run)))
+    return panels
 
 
-def sections(run: str, logged: Iterable[str]) -> list[Section]:
-    """All sections.
+def sections(run: str, logged: set[str]) -> list[Section]:
+    """Return all sections.
 
     Args:
         run: the id of the run that `overview` logs.
-        logged: the keys that it has of Figure 2: not every network gets as far as Inception.
+        logged: the keys of Figure 2 in that run; not every network gets as far as Inception.
     """
-    lr, best = wr.Config("lr"), wr.SummaryMetric(BEST)
-    column = wr.ParallelCoordinatesPlotColumn
     return [
         Section(
             "Figure 1",
@@ -95,79 +86,50 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
             "accuracy, and the 15th, 50th and 85th percentile of the input of one sigmoid of the last hidden layer.",
             [
                 _curve("(a) test accuracy, mean and range over seeds", ACCURACY, range_y=(0.7, 1.0)),
-                _band(
-                    "(b, c) input of a last-layer sigmoid, 15th, 50th, 85th percentile", "sigmoid_input/layer3/unit0"
-                ),
+                _percentiles("(b, c) input of a last-layer sigmoid", "sigmoid_input/layer3/unit0"),
                 _curve("training loss", "train/loss"),
             ],
             runs="Config('figure') = 'figure1'",
         ),
         Section(
             "Figures 2 and 3",
-            "Inception and its batch-normalised relatives (Sec. 4.2). The dotted line is the highest accuracy that "
-            "Inception reaches; a point marks where the mean over seeds of a network first gets there.",
+            "Inception and its batch-normalised relatives (Sec. 4.2). The dotted line is 95 % of Inception's final "
+            "accuracy; a point marks where the median seed of a network first gets there.",
             [
                 *_readings(run, logged),
                 _curve("validation accuracy of every run, mean and range over seeds", ACCURACY),
-                wr.BarPlot(
-                    title="highest accuracy, mean and range over seeds (Figure 3)",
-                    metrics=[BEST],
-                    groupby="Group",
-                    groupby_aggfunc="mean",
-                    groupby_rangefunc="minmax",
-                    max_bars_to_show=40,
-                ),
+                _bars("highest accuracy, mean and range over seeds (Figure 3)", "Group"),
             ],
             runs=f"Config('figure') in ['figure2', '{SUMMARY}']",
         ),
         Section(
             "Percentiles of each layer",
-            "Figure 1(b, c) for every layer: what the nonlinearity is given, in training mode.",
+            "Figure 1(b, c) for every layer: the input of the nonlinearity in training mode.",
             [
-                *(_band(f"{layer}, mean over its units", f"sigmoid_input/{layer}/mean") for layer in DENSE),
-                *(_band(f"Inception, {title}", f"nonlinearity_input/{place}") for title, place in PLACES.items()),
+                *(_percentiles(f"{layer}, mean over its units", f"sigmoid_input/{layer}/mean") for layer in DENSE),
+                *(_percentiles(f"Inception, {title}", f"nonlinearity_input/{name}") for title, name in PLACES.items()),
             ],
             groups=False,
         ),
         Section(
             "Gradients",
-            "Of runs with probe.instruments=[gradients,weights]: norms of each layer's gradient and of its weights.",
+            "Runs with probe.instruments=[gradients,weights]: the norms of each layer's gradient and weights.",
             [
                 _curve("norm of the gradient to W", *(f"gradients/weight/{x}" for x in DENSE), log_y=True),
                 _curve("the same, over the norm of W", *(f"gradients/weight_relative/{x}" for x in DENSE), log_y=True),
-                _curve("norm of W", *(f"weights/norm/{layer}" for layer in DENSE)),
-                _curve(
-                    "Inception: norm of the gradient to W",
-                    *(f"gradients/weight/{place}" for place in PLACES.values()),
-                    log_y=True,
-                ),
+                _curve("norm of W", *(f"weights/norm/{x}" for x in DENSE)),
+                _curve("Inception: the gradient", *(f"gradients/weight/{x}" for x in PLACES.values()), log_y=True),
             ],
         ),
         Section(
             "Sweeps",
-            "Learning rate, initialisation, normaliser and regularisation against the highest accuracy; tuning runs "
-            "are judged on their own split of the training set.",
+            "Learning rate, initialisation, normaliser and regularisation against the highest accuracy. A tuning run "
+            "is judged on its own split of the training set.",
             [
-                wr.ScatterPlot(title="highest accuracy against the learning rate", x=lr, y=best, log_x=True),
-                wr.ScatterPlot(title="tuning: the same", x=lr, y=wr.SummaryMetric("best/tune/top1"), log_x=True),
-                wr.BarPlot(
-                    title="by normaliser",
-                    metrics=[BEST],
-                    groupby=wr.Config("norm.name"),
-                    groupby_aggfunc="mean",
-                    groupby_rangefunc="minmax",
-                ),
-                wr.ParallelCoordinatesPlot(
-                    title="what a run is, and how far it gets",
-                    columns=[
-                        column(wr.Config("norm.name"), display_name="normaliser"),
-                        column(lr, display_name="learning rate", log=True),
-                        column(wr.Config("init.name"), display_name="initialisation"),
-                        column(wr.Config("model.dropout"), display_name="dropout"),
-                        column(wr.Config("l2"), display_name="L2"),
-                        column(best, display_name="highest accuracy"),
-                    ],
-                ),
+                wr.ScatterPlot(title="accuracy against the rate", x=LR, y=wr.SummaryMetric(BEST), log_x=True),
+                wr.ScatterPlot(title="tuning: the same", x=LR, y=wr.SummaryMetric("best/tune/top1"), log_x=True),
+                _bars("by normaliser", wr.Config("norm.name")),
+                wr.ParallelCoordinatesPlot(title="the configuration and the highest accuracy", columns=_columns()),
                 wr.ParameterImportancePlot(with_respect_to=BEST),
                 wr.RunComparer(diff_only="split"),
             ],
@@ -175,7 +137,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
         ),
         Section(
             "Training",
-            "How runs are getting on.",
+            "How the runs are getting on.",
             [
                 _curve("training loss", "train/loss"),
                 _curve("validation loss", "val/loss"),
@@ -186,7 +148,7 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
         ),
         Section(
             "Figures and ledger",
-            "As the committed records have them.",
+            "The committed figures and the committed ledger.",
             [
                 wr.MediaBrowser(title="figures", media_keys=[f"figures/{name}" for name in PICTURES], num_columns=1),
                 wr.WeavePanelSummaryTable(table_name="ledger"),
@@ -195,3 +157,11 @@ def sections(run: str, logged: Iterable[str]) -> list[Section]:
             groups=False,
         ),
     ]
+
+
+def _columns() -> list[wr.ParallelCoordinatesPlotColumn]:
+    keys = {"normaliser": "norm.name", "initialisation": "init.name", "dropout": "model.dropout", "L2": "l2"}
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(key), display_name=name) for name, key in keys.items()]
+    rate = wr.ParallelCoordinatesPlotColumn(LR, display_name="learning rate", log=True)
+    accuracy = wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric(BEST), display_name="highest accuracy")
+    return [rate, *columns, accuracy]

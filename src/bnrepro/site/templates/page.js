@@ -1,10 +1,9 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const one = (selector, from = document) => from.querySelector(selector);
-  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
-  const figures = JSON.parse(one("#data").textContent);
-  const plots = JSON.parse(one("#plots").textContent);
+  const query = (selector, from = document) => from.querySelector(selector);
+  const queryAll = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const panels = JSON.parse(query("#data").textContent); // by chart
   const touch = matchMedia("(pointer: coarse)").matches;
   const night = matchMedia("(prefers-color-scheme: dark)");
 
@@ -27,7 +26,7 @@
   }
 
   function themed(layout, plot) {
-    const bare = "plot" in plot.dataset, narrow = plot.clientWidth < 420;
+    const bare = !hasControls(plot.closest(".chart")), narrow = plot.clientWidth < 420;
     const axis = {
       gridcolor: ink("line"), zerolinecolor: ink("line"), linecolor: ink("rule"), tickcolor: ink("rule"),
       ticks: "outside", ticklen: 4, showline: true, zeroline: false, automargin: true,
@@ -40,7 +39,7 @@
     return {
       ...layout, ...themedAxes, font,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: bare ? { l: 4, r: 4, t: 36, b: 30 } : { l: narrow ? 44 : 56, r: 12, t: touch ? 30 : 10, b: 44 },
+      margin: bare ? { l: 6, r: 6, t: 6, b: 28 } : { l: narrow ? 44 : 56, r: 12, t: touch ? 30 : 10, b: 44 },
       width: root.classList.contains("printing") ? plot.clientWidth : undefined,
       modebar: { bgcolor: "rgba(0,0,0,0)", color: ink("muted"), activecolor: ink("text") },
       dragmode: touch ? false : "zoom",
@@ -53,13 +52,12 @@
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
   };
 
-  // ---- charts: what is chosen, and what that shows
-  function chosen(chart) {
-    const found = {};
-    for (const set of all("fieldset", chart)) {
-      found[set.dataset.key] = new Set(all("input:checked", set).map((input) => input.value));
-    }
-    return found;
+  // ---- charts: the reader's choices, and what they show
+  const hasControls = (chart) => query("fieldset", chart) !== null;
+
+  function choices(chart) {
+    const values = (fieldset) => new Set(queryAll("input:checked", fieldset).map((input) => input.value));
+    return Object.fromEntries(queryAll("fieldset", chart).map((fieldset) => [fieldset.dataset.key, values(fieldset)]));
   }
 
   const fits = (tags, choice) =>
@@ -77,29 +75,23 @@
   }
 
   function draw(chart) {
-    const choice = chosen(chart);
-    for (const element of all("[data-tags]", chart)) element.hidden = !fits(JSON.parse(element.dataset.tags), choice);
-    const patches = all("input:checked[data-layout]", chart)
+    const choice = choices(chart);
+    for (const element of queryAll("[data-tags]", chart)) element.hidden = !fits(JSON.parse(element.dataset.tags), choice);
+    const patches = queryAll("input:checked[data-layout]", chart)
       .flatMap((input) => Object.entries(JSON.parse(input.dataset.layout)));
-    all(".plot", chart).forEach((plot, k) => {
-      const { data, layout } = figures[chart.dataset.chart][k];
+    queryAll(".plot", chart).forEach((plot, k) => {
+      const { data, layout } = panels[chart.id][k];
       const traces = data.map((trace) => ({ ...painted(trace), visible: fits(trace.meta.tags, choice) }));
-      Plotly.react(plot, traces, themed(arranged(layout, patches), plot), config);
+      Plotly.react(plot, traces, themed(arranged(layout, patches), plot), {
+        ...config, displayModeBar: hasControls(chart) ? "hover" : false,
+      });
     });
     chart.dataset.drawn = "";
   }
 
-  function drawClaim(plot) {
-    const { data, layout } = plots[plot.dataset.plot];
-    Plotly.react(plot, data.map(painted), themed(layout, plot), { ...config, displayModeBar: false });
-    plot.dataset.drawn = "";
-  }
-
-  const charts = all(".chart");
-  const drawn = () => [
-    ...charts.filter((chart) => "drawn" in chart.dataset).map((chart) => () => draw(chart)),
-    ...all(".claim-plot[data-drawn]").map((plot) => () => drawClaim(plot)),
-  ];
+  const charts = queryAll(".chart");
+  const isShown = (chart) => chart.clientWidth > 0; // not inside something folded
+  const redraw = () => charts.filter((chart) => "drawn" in chart.dataset && isShown(chart)).forEach(draw);
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -107,25 +99,25 @@
       draw(target);
     }
   }, { rootMargin: "600px" });
-  for (const chart of charts) {
+  for (const chart of charts.filter(hasControls)) {
     near.observe(chart);
     chart.addEventListener("change", () => draw(chart));
   }
-  night.addEventListener("change", () => drawn().forEach((again) => again()));
+  night.addEventListener("change", redraw);
 
   // ---- paper: everything drawn, everything unfolded, by day
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = all("main details:not([open]):not(.claim details)");
+    opened = queryAll("main details:not([open]):not(.claim details)");
     for (const details of opened) details.open = true;
     root.classList.add("printing");
-    charts.forEach(draw);
+    charts.filter(isShown).forEach(draw);
   });
   addEventListener("afterprint", () => {
     for (const details of opened) details.open = false;
     root.classList.remove("printing");
-    charts.forEach(draw);
-    for (const plot of all(".chart .plot")) Plotly.Plots.resize(plot);
+    redraw();
+    for (const plot of queryAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
   });
 
   // ---- the keyboard on a plot
@@ -149,18 +141,16 @@
     if (!plot.matches(".js-plotly-plot") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (keys[event.key]) moved(plot, ...keys[event.key]);
     else if (event.key === "0") {
-      const chart = plot.closest(".chart");
       Plotly.purge(plot);
-      if (chart) draw(chart);
-      else drawClaim(plot);
+      draw(plot.closest(".chart"));
     } else return;
     event.preventDefault();
   });
 
   // ---- the ledger
-  const claims = all("tbody.claim");
-  const search = one("#search");
-  const toggles = all("button.toggle");
+  const claims = queryAll("tbody.claim");
+  const search = query("#search");
+  const toggles = queryAll("button.toggle");
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const verdicts = new Set(toggles.filter((b) => b.getAttribute("aria-pressed") === "true").map((b) => b.dataset.verdict));
@@ -171,8 +161,8 @@
       claim.hidden = !shown;
       count += shown;
     }
-    one("#count").textContent = `${count} of ${claims.length} claims`;
-    one("#none").hidden = count > 0;
+    query("#count").textContent = `${count} of ${claims.length} claims`;
+    query("#none").hidden = count > 0;
   }
   function show(...verdicts) {
     for (const button of toggles) button.setAttribute("aria-pressed", verdicts.includes(button.dataset.verdict));
@@ -186,15 +176,15 @@
       filter();
     });
   }
-  const form = one("form.filters");
+  const form = query("form.filters");
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => { event.preventDefault(); show(); });
-  one("#nothing").addEventListener("click", () => { show(); search.focus(); });
-  for (const link of all(".tally a")) link.addEventListener("click", () => show(link.dataset.verdict));
-  for (const details of all(".claim details")) {
+  query("#nothing").addEventListener("click", () => { show(); search.focus(); });
+  for (const link of queryAll(".tally a")) link.addEventListener("click", () => show(link.dataset.verdict));
+  for (const details of queryAll(".claim details")) {
     details.addEventListener("toggle", () => {
-      const plot = one(".claim-plot:not([data-drawn])", details);
-      if (details.open && plot) drawClaim(plot);
+      const chart = query(".chart", details);
+      if (details.open && chart) draw(chart);
     });
   }
 
@@ -203,7 +193,7 @@
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target || !target.matches(".claim")) return;
     if (target.hidden) show();
-    one("details", target).open = true;
+    query("details", target).open = true;
     target.scrollIntoView();
   }
   addEventListener("hashchange", arrive);
