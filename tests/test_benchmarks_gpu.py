@@ -3,39 +3,43 @@
 import pytest
 import torch
 
-from bnrepro.benchmarks import costs, steps, training
-from bnrepro.benchmarks.steps import Setting
+from bnrepro.benchmarks import steps, training
 from bnrepro.errors import UserError
 from bnrepro.training import build
 
 CPU = torch.device("cpu")
 
 
-def test_a_setting_is_measured_beside_timms_or_named_with_what_was_said(monkeypatch):
+def test_a_setting_is_measured_beside_timms_or_named_with_its_error(monkeypatch):
     def refuse(model, mode):
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", refuse)
-    config = steps.configuration("figure2/bn_x5", "smoke")
-    rows, raw = training.by_setting(config, (2,), ("none", "default"), CPU, count=1)
-    names = [str(Setting(2, precision)) for precision in training.PRECISIONS]
+    rows, raw = training.by_setting("figure2/bn_x5", "smoke", (2,), ("none", "default"), "cpu", count=1)
+    names = [f"batch 2, {precision}, compile none" for precision in training.PRECISIONS]
     assert list(raw["images/s"]) == names
     assert all(rate > 0 for peers in raw["images/s"].values() for rates in peers.values() for rate in rates)
     assert [row["what"] for row in rows] == [
         f"images/s, figure2/bn_x5, smoke, {name}, over timm's step" for name in names
     ]
     assert all(row["ratio"] > 0 for row in rows)
-    compiled = [str(Setting(2, precision, compile="default")) for precision in training.PRECISIONS]
+    compiled = [f"batch 2, {precision}, compile default" for precision in training.PRECISIONS]
     assert raw["not measured"] == dict.fromkeys(compiled, "RuntimeError: no compiler here")
 
 
 def test_a_timed_step_is_the_loops_and_leaves_the_weights():
-    config, setting = steps.configuration("figure2/bn_x5", "smoke"), Setting(4, "bfloat16", channels_last=False)
-    model = build.network(config, [0], CPU, 10)
-    before = {name: tensor.clone() for name, tensor in model.named_parameters()}
-    steps.ours(config, model, steps.noise(32, 10, setting, CPU), setting, CPU)()
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.named_parameters())
-    assert model.stem.conv2.norm.running_mean.abs().sum() > 0 and model.training
+    config = steps.configuration("figure2/bn_x5", "smoke", batch_size=4, precision="bfloat16")
+    task = build.task(config, steps.Noise(config, CPU), [0], CPU)
+    before = {name: tensor.clone() for name, tensor in task.model.named_parameters()}
+    steps.ours(config, task)()
+    assert all(torch.equal(before[name], tensor) for name, tensor in task.model.named_parameters())
+    assert task.model.stem.conv2.norm.running_mean.abs().sum() > 0 and task.model.training
+
+
+def test_the_peer_of_googlenet_is_torchvisions():
+    config = steps.configuration("googlenet/bn", "smoke", batch_size=2)
+    data = steps.Noise(config, CPU)
+    steps.peers(config, data, CPU, torch.contiguous_format)()
 
 
 @pytest.mark.parametrize(
@@ -54,10 +58,9 @@ def test_what_cannot_be_measured_is_said_in_one_line(monkeypatch, tmp_path, expe
 
 
 def test_costs_keep_apart_what_is_measured_and_what_is_extrapolated(capsys):
-    costs.show({("bn_inception", "paper"): costs.Speed(2000.0, "bfloat16")}, "card")
+    training.show_costs({("figure2/bn_x5", "paper"): 2000.0, ("figure2/inception", "laptop"): 500.0}, "card")
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.index("measured: images/s of one card") < head.index("setting") < head.index("extrapolated: hours")
-    assert [row for row in rows if "not measured" in row] == [row for row in rows if "paper  Inception," in row]
-    (printed,) = [row for row in rows if "BN-x5, to 72.2%" in row]
-    assert printed.split()[-4:] == ["2,100,000", "2,000", "bfloat16", f"{2.1e6 * 32 / 2000 / 3600:.2f}"]
-    assert len(rows) == 9
+    assert head.index("measured: images/s of one card") < head.index("extrapolated: hours")
+    assert len(rows) == 3
+    (printed,) = [row for row in rows if "figure2/bn_x5, to 72.2% as printed" in row]
+    assert printed.split()[-3:] == ["2,100,000", "2,000", f"{2.1e6 * 32 / 2000 / 3600:.2f}"]

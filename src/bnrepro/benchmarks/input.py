@@ -1,8 +1,8 @@
 """How fast images come in, against torchvision's usual pipeline and timm's loader, on one thread of one process.
 
 All crop 8-100 % of the area, resize bilinearly with antialiasing, mirror half of the images and give normalised float
-batches; none distorts colours, since the usual pipeline does not. Time is the processor's: what one core can do, with
-the files in memory after the first round, whatever else the machine does.
+batches. None distorts colours, because the usual pipeline does not. The time is the processor's: what one core can do
+with the files in memory after the first round.
 """
 
 import itertools
@@ -33,10 +33,24 @@ IMAGES, TINY_IMAGES, RESIDENT_IMAGES = 256, 1024, 8192  # in one measurement
 TINY_CLASSES = 20  # of 500 images
 PLAIN = Augmentation(colour=0.0)
 CPU = torch.device("cpu")
+COMPARED = (  # raw numbers, ours, peer, target
+    (f"photographs, {PIXELS} px", "ours, original files", "usual", ">= 1.4"),
+    (f"photographs, {PIXELS} px", "ours, original files", "timm", "none set"),
+    (f"photographs, {PIXELS} px", "ours, prepared cache", "usual", ">= 2.5"),
+    ("Tiny-ImageNet, 32 px", "ours, resident", "usual", ">= 20"),
+    ("Tiny-ImageNet, 64 px", "ours, resident", "usual", "none set"),
+)
+Batches = Callable[[], Iterator[Tensor]]  # one pass over the images
 
 
-def _rate(batches: Callable[[], Iterator[Tensor]], images: int) -> Callable[[], float]:
-    """Images a second of this process's processor time, over as many passes as give so many images."""
+def _rates(work: dict[str, tuple[Batches, int]]) -> dict[str, list[float]]:
+    """Measure the images a second of each way to read so many images, in rounds after one that warms up."""
+    measures = {name: _rate(batches, images) for name, (batches, images) in work.items()}
+    return {name: rates[1:] for name, rates in alternate(measures, ROUNDS + 1).items()}
+
+
+def _rate(batches: Batches, images: int) -> Callable[[], float]:
+    """Measure the images a second of this process's processor time, over as many passes as are needed."""
     passes = itertools.chain.from_iterable(batches() for _ in itertools.count())
 
     def measure() -> float:
@@ -48,59 +62,43 @@ def _rate(batches: Callable[[], Iterator[Tensor]], images: int) -> Callable[[], 
     return measure
 
 
-def _ours(data: StreamedImages | ResidentImages) -> Callable[[], Iterator[Tensor]]:
+def _ours(data: StreamedImages | ResidentImages) -> Batches:
     """One endless pass, as training asks for batches."""
     return lambda: (data.batch(0, step)[0] for step in itertools.count())
 
 
-def _streamed(root: Path) -> StreamedImages:
+def _streamed(root: Path) -> Batches:
     train, held_out = imagenet.of_collection(imagenet.collection(root), 0, "full")
-    return StreamedImages(train, held_out, BATCH, PIXELS, "full", PLAIN, CPU)
+    return _ours(StreamedImages(train, held_out, BATCH, PIXELS, "full", PLAIN, CPU))
 
 
-def _resident(folder: Path, pixels: int) -> ResidentImages:
+def _resident(folder: Path, pixels: int) -> Batches:
     files = sorted(folder.glob("*/images/*"))
     images = np.stack([decode(path.read_bytes()).transpose(2, 0, 1) for path in files])
     part = images, np.unique([path.parts[-3] for path in files], return_inverse=True)[1]
-    return ResidentImages(part, part, BATCH, pixels, "full", PLAIN, CPU)
+    return _ours(ResidentImages(part, part, BATCH, pixels, "full", PLAIN, CPU))
 
 
-def _usual(folder: Path, pixels: int) -> Callable[[], Iterator[Tensor]]:
-    """As PyTorch's ImageNet example reads images."""
+def _usual(folder: Path, pixels: int) -> Batches:
+    """Read images as PyTorch's ImageNet example does."""
     from torchvision import datasets, transforms
 
-    transform = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(pixels),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize([0.5] * 3, [0.5] * 3),
-        ]
-    )
-    dataset = datasets.ImageFolder(folder, transform)
+    steps = [transforms.RandomResizedCrop(pixels), transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
+    dataset = datasets.ImageFolder(folder, transforms.Compose(steps))
     loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
     return lambda: (images for images, _ in loader)
 
 
-def _timm(folder: Path, pixels: int) -> Callable[[], Iterator[Tensor]]:
-    """As timm's training script reads images."""
+def _timm(folder: Path, pixels: int) -> Batches:
+    """Read images as timm's training script does."""
     from timm.data import create_loader
     from timm.data.dataset_factory import create_dataset
 
-    loader = create_loader(
-        create_dataset("", str(folder)),
-        pixels,
-        BATCH,
-        is_training=True,
-        color_jitter=None,
-        interpolation="bilinear",
-        mean=[0.5] * 3,
-        std=[0.5] * 3,
-        num_workers=0,
-        persistent_workers=False,
-        pin_memory=False,
-        device=CPU,
-    )
+    dataset = create_dataset("", str(folder))
+    look = {"color_jitter": None, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
+    process = {"num_workers": 0, "persistent_workers": False, "pin_memory": False, "device": CPU}
+    loader = create_loader(dataset, pixels, BATCH, is_training=True, **look, **process)
     return lambda: (images for images, _ in loader)
 
 
@@ -126,35 +124,23 @@ def main(out: Path, command: str, photographs: Path | None, tiny: Path | None) -
         for k in chosen_classes(TINY_CLASSES, len(wnids)):
             (small / wnids[k].name).symlink_to(wnids[k])
         prepare_cache(imagenet.scan(root), cache)
-        full = {
-            "ours, original files": _rate(_ours(_streamed(root)), IMAGES),
-            "ours, prepared cache": _rate(_ours(_streamed(cache)), IMAGES),
-            "usual": _rate(_usual(photographs, PIXELS), IMAGES),
-            "timm": _rate(_timm(photographs, PIXELS), IMAGES),
+        work = {
+            "ours, original files": (_streamed(root), IMAGES),
+            "ours, prepared cache": (_streamed(cache), IMAGES),
+            "usual": (_usual(photographs, PIXELS), IMAGES),
+            "timm": (_timm(photographs, PIXELS), IMAGES),
         }
-        raw = {f"photographs, {PIXELS} px, images/s": _rates(full)}
+        raw = {f"photographs, {PIXELS} px, images/s": _rates(work)}
         for pixels in TINY_PIXELS:
             work = {
-                "ours, resident": _rate(_ours(_resident(small, pixels)), RESIDENT_IMAGES),
-                "usual": _rate(_usual(small, pixels), TINY_IMAGES),
-                "timm": _rate(_timm(small, pixels), TINY_IMAGES),
+                "ours, resident": (_resident(small, pixels), RESIDENT_IMAGES),
+                "usual": (_usual(small, pixels), TINY_IMAGES),
+                "timm": (_timm(small, pixels), TINY_IMAGES),
             }
             raw[f"Tiny-ImageNet, {pixels} px, images/s"] = _rates(work)
-    compared = [
-        (f"photographs, {PIXELS} px", "ours, original files", "usual", ">= 1.4"),
-        (f"photographs, {PIXELS} px", "ours, original files", "timm", "none set"),
-        (f"photographs, {PIXELS} px", "ours, prepared cache", "usual", ">= 2.5"),
-        ("Tiny-ImageNet, 32 px", "ours, resident", "usual", ">= 20"),
-        ("Tiny-ImageNet, 64 px", "ours, resident", "usual", "none set"),
-    ]
     rows = []
-    for images, ours, peer, target in compared:
+    for images, ours, peer, target in COMPARED:
         rates = raw[f"{images}, images/s"]
         ratio = median_ratio(rates[ours], rates[peer])
         rows.append(row(f"{images}: images/s of one core, {ours} over {peer}", ratio, target))
     write(out, "Input speed", command, rows, raw)
-
-
-def _rates(work: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """The rounds after one that warms up."""
-    return {name: rates[1:] for name, rates in alternate(work, ROUNDS + 1).items()}

@@ -1,4 +1,4 @@
-"""Ratios of speeds, and the record of them."""
+"""Ratios of speeds, and the file that records a measurement."""
 
 import operator
 import statistics
@@ -15,19 +15,19 @@ COMPARISONS = {">=": operator.ge, ">": operator.gt, "<": operator.lt}
 
 
 def median_ratio(numerators: list[float], denominators: list[float]) -> float:
-    """The median over rounds of the ratio within a round."""
+    """Return the median over rounds of the ratio within each round."""
     return statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
 
 
 def row(what: str, ratio: float, target: str = "none set") -> dict[str, Any]:
-    """A row of the record; ``target`` is a comparison such as ">= 12"."""
+    """Return a row of the record; ``target`` is a comparison such as ">= 12"."""
     sign, bound = target.split()
     met = sign not in COMPARISONS or COMPARISONS[sign](ratio, float(bound))
     return {"what": what, "ratio": ratio, "target": target, "met": met}
 
 
 def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:
-    """Print the rows and write them with where they come from."""
+    """Print the rows, and write them with the raw numbers and the machine they come from."""
     table = Table("measured", "ratio", "target", "met", box=None, header_style="bold")
     for values in rows:
         table.add_row(values["what"], f"{values['ratio']:.3g}", values["target"], "yes" if values["met"] else "no")

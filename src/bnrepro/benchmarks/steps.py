@@ -1,13 +1,13 @@
-"""The training steps that are timed: the loop's own, timm's with the same network, torchvision's GoogLeNet."""
+"""The training steps that are timed: this repository's, timm's with the same network, and torchvision's GoogLeNet."""
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
+from bnrepro.compat import ensure_torchvision
 from bnrepro.config.folders import CONFIGS
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import CLASSES as DIGITS
@@ -17,113 +17,78 @@ from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.validation import typed
 
 CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
-MODES = {"none": "eager", "default": "compile", "reduce-overhead": "CUDA graph"}  # by training.compile
 Step = Callable[[], None]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """How a step is computed."""
-
-    batch: int = 32
-    precision: str = "float32"
-    channels_last: bool = True
-    compile: str = "none"
-
-    def __str__(self) -> str:
-        order = "channels_last" if self.channels_last else "NCHW"
-        return f"batch {self.batch}, {self.precision}, {order}, {MODES[self.compile]}"
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.channels_last else torch.contiguous_format
-
-    def apply(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Set what PyTorch keeps for the whole process, and the network as a step calls it."""
-        config = Config(device=str(device))
-        config.training.precision = self.precision
-        build.device(config)
-        model.to(memory_format=self.memory_format).train()
-        return model if self.compile == "none" else torch.compile(model, mode=self.compile)
+def configuration(experiment: str, scale: str, device: str = "cpu", **training: str | int) -> Config:
+    """Return the configuration that ``scripts/train.py`` would train, with these keys of ``training``."""
+    overrides = [f"device={device}", *(f"training.{key}={value}" for key, value in training.items())]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}", *overrides]))
 
 
-@dataclass
 class Noise:
-    """One mini-batch of noise, on the device, again and again: input costs nothing."""
+    """One mini-batch of noise on the device, for every step, so that input costs nothing."""
 
-    images: Tensor
-    labels: Tensor
-    steps_per_epoch: int = 1
+    steps_per_epoch = 1
+
+    def __init__(self, config: Config, device: torch.device):
+        size, pixels, self.classes = config.training.batch_size, config.data.pixels, CLASSES[config.scale["name"]]
+        self.images = torch.randn(size, 3, pixels, pixels, device=device).to(memory_format=torch.channels_last)
+        self.labels = torch.randint(self.classes, (size,), device=device)
 
     def batch(self, seed: int | list[int], step: int) -> tuple[Tensor, Tensor]:
         return self.images, self.labels
 
 
-def configuration(experiment: str, scale: str) -> Config:
-    """What ``scripts/train.py`` would train."""
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}"]))
-
-
-def noise(pixels: int, classes: int, setting: Setting, device: torch.device) -> Noise:
-    """Images (N, 3, pixels, pixels) and labels (N,)."""
-    images = torch.randn(setting.batch, 3, pixels, pixels, device=device).to(memory_format=setting.memory_format)
-    return Noise(images, torch.randint(classes, (setting.batch,), device=device))
-
-
-def ours(config: Config, model: nn.Module, data: Noise, setting: Setting, device: torch.device) -> Step:
-    """The loop's own step, from batch to update."""
-    options = {"aux_weight": config.model.aux_weight, "precision": setting.precision, "probe_batches": 0}
-    task = ImageClassification(model, setting.apply(model, device), data, **options)
-    optimizer, counter = build.optimizer(config, model), itertools.count()
+def ours(config: Config, task: ImageClassification) -> Step:
+    """Return the training loop's own step, from the batch to the update."""
+    optimizer, counter = build.optimizer(config, task.model), itertools.count()
     for group in optimizer.param_groups:
-        group["lr"] = 0.0  # the weights stay as they were drawn: what they become must not change the time
+        group["lr"] = 0.0  # the weights must stay as they are, because the time may depend on them
 
     def step() -> None:
-        k = next(counter)
-        task.prepare([0], k)
-        task.loss(*task.batch([0], k)).sum().backward()
+        index = next(counter)
+        task.prepare([0], index)
+        task.loss(*task.batch([0], index)).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def timms(model: nn.Module, data: Noise, setting: Setting, device: torch.device) -> Step:
-    """The step of timm's train.py, and its SGD."""
-    from timm.optim import create_optimizer_v2
+def peers(config: Config, data: Noise, device: torch.device, memory_format: torch.memory_format) -> Step:
+    """Return the step of timm's train.py with the same network and timm's SGD.
 
-    optimizer = create_optimizer_v2(model, opt="momentum", lr=0.0, weight_decay=4e-5, momentum=0.9)
-    loss = nn.CrossEntropyLoss()
-    return _peers(setting.apply(model, device), loss, optimizer, data, setting, device)
-
-
-def torchvisions(data: Noise, classes: int, setting: Setting, device: torch.device) -> Step:
-    """torchvision's GoogLeNet (with BN and two heads), trained as its reference scripts do."""
-    from torchvision.models import googlenet
-
-    model = googlenet(weights=None, num_classes=classes, aux_logits=True, init_weights=False).to(device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    The peer of GoogLeNet is torchvision's, which has BN and two auxiliary heads, as its reference scripts train it.
+    """
     cross_entropy = nn.CrossEntropyLoss()
+    if config.model.name == "googlenet":
+        ensure_torchvision()
+        from torchvision.models import googlenet
 
-    def loss(outputs, labels: Tensor) -> Tensor:
-        heads = cross_entropy(outputs.aux_logits1, labels) + cross_entropy(outputs.aux_logits2, labels)
-        return cross_entropy(outputs.logits, labels) + 0.3 * heads
+        model = googlenet(weights=None, num_classes=data.classes, aux_logits=True, init_weights=False).to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    else:
+        from timm.optim import create_optimizer_v2
 
-    return _peers(setting.apply(model, device), loss, optimizer, data, setting, device)
+        model = build.network(config, [0], device, data.classes)
+        optimizer = create_optimizer_v2(model, opt="momentum", lr=0.0, weight_decay=4e-5, momentum=0.9)
+    model.to(memory_format=memory_format)
+    mode = config.training.compile
+    forward = model if mode == "none" else torch.compile(model, mode=mode)
+    images = data.images.to(memory_format=memory_format)
 
+    def loss() -> Tensor:
+        outputs = forward(images)
+        if isinstance(outputs, Tensor):
+            return cross_entropy(outputs, data.labels)
+        heads = cross_entropy(outputs.aux_logits1, data.labels) + cross_entropy(outputs.aux_logits2, data.labels)
+        return cross_entropy(outputs.logits, data.labels) + 0.3 * heads
 
-def _peers(
-    forward: nn.Module,
-    loss: Callable[..., Tensor],
-    optimizer: torch.optim.Optimizer,
-    data: Noise,
-    setting: Setting,
-    device: torch.device,
-) -> Step:
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=setting.precision == "bfloat16"):
-            value = loss(forward(data.images), data.labels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.training.precision == "bfloat16"):
+            value = loss()
         value.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -131,8 +96,8 @@ def _peers(
     return step
 
 
-def rate(step: Step, setting: Setting, count: int, device: torch.device, warm: int = 1) -> Callable[[], float]:
-    """Take ``warm`` steps that do not count; then each call takes ``count`` steps and gives the images a second."""
+def rate(step: Step, images: int, count: int, device: torch.device, warm: int) -> Callable[[], float]:
+    """Take ``warm`` untimed steps; each call of the result times ``count`` steps of so many images, in images/s."""
 
     def take(steps: int) -> None:
         for _ in range(steps):
@@ -141,4 +106,4 @@ def rate(step: Step, setting: Setting, count: int, device: torch.device, warm: i
             torch.cuda.synchronize(device)
 
     take(warm)
-    return lambda: count * setting.batch / seconds(lambda: take(count))
+    return lambda: count * images / seconds(lambda: take(count))

@@ -3,14 +3,13 @@
 import argparse
 from pathlib import Path
 
-from bnrepro.benchmarks import crops, mnist, training
 from bnrepro.benchmarks import input as input_speed
+from bnrepro.benchmarks import mnist, training
 from bnrepro.cli.mistakes import exit_status
 
 BENCHMARKS = {
     "mnist": mnist.main,
     "train": training.train,
-    "crops": crops.main,
     "gpu": training.gpu,
     "input": input_speed.main,
 }
@@ -22,7 +21,6 @@ def main(words: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     commands.add_parser("mnist", help="Figure 1's training steps")
     commands.add_parser("train", help="the ImageNet networks' training steps, and what each scale costs")
-    commands.add_parser("crops", help="144 crops of an image against 144 single evaluations")
     card = commands.add_parser("gpu", help="a network's training steps on one GPU, setting by setting")
     card.add_argument("--experiment", default="figure2/bn_x5", metavar="NAME", help="of configs/experiment")
     card.add_argument("--scale", default="tiny64", choices=("smoke", "laptop", "tiny64", "paper"))

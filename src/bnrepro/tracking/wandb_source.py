@@ -3,9 +3,7 @@
 A run that has ended keeps its record in W&B as an artifact. Each artifact is downloaded once.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ from bnrepro.records.named import runs_folder
 from bnrepro.tracking import wandb_setup
 
 PREFIX = "wandb:"
-VERSION = ".version"  # the file in a download that holds the artifact's digest
+VERSION = ".version"  # the file, written last, that holds the digest of the artifact that was downloaded
 
 
 def is_wandb(source: Path | str) -> bool:
@@ -60,38 +58,27 @@ def _errors_in_one_line(source: Path | str) -> Iterator[None]:
         raise UserError(f"cannot read {source} from W&B: {error}".splitlines()[0]) from None
 
 
-def _project(source: Path | str) -> str:
-    project = str(source).removeprefix(PREFIX)
-    if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", project):
-        raise UserError(f"cannot read {source}; write wandb:entity/project")
-    return project
-
-
 def _folder(source: Path | str) -> Path:
     """Return where the downloads of a project are kept."""
-    return runs_folder() / "wandb" / ".records" / _project(source).replace("/", "--")
+    return runs_folder() / "wandb" / ".records" / str(source).removeprefix(PREFIX).replace("/", "--")
 
 
 def _artifacts(source: Path | str, kind: str, *tags: str) -> list[tuple[Any, Any]]:
     """Return every run of a project that has all tags, oldest first, with each artifact of one kind that it logged."""
-    project, filters = _project(source), [{"tags": {"$in": [tag]}} for tag in tags]
+    project = str(source).removeprefix(PREFIX)
+    if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", project):
+        raise UserError(f"cannot read {source}; write wandb:entity/project")
+    filters = [{"tags": {"$in": [tag]}} for tag in tags]
     api = wandb_setup.api(runs_folder())
     runs = api.runs(project, filters={"$and": filters} if filters else {}, order="+created_at", lazy=False)
     return [(run, artifact) for run in runs for artifact in run.logged_artifacts() if artifact.type == kind]
 
 
-def _downloaded(artifact: Any, path: Path) -> Path:
-    """Download an artifact's files into ``path`` unless they are there, and return the path."""
-    if (path / VERSION).is_file() and (path / VERSION).read_text() == artifact.digest:
-        return path
-    staged = path.with_name(f".new.{path.name}.{os.getpid()}")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    try:
-        artifact.download(root=str(staged), skip_cache=True)  # else W&B keeps a second copy
-        (staged / VERSION).write_text(artifact.digest)
-        shutil.rmtree(path, ignore_errors=True)
-        staged.rename(path)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return path
+def _downloaded(artifact: Any, folder: Path) -> Path:
+    """Download an artifact's files into ``folder`` unless they are there, and return the folder."""
+    version = folder / VERSION
+    if not version.is_file() or version.read_text() != artifact.digest:
+        version.unlink(missing_ok=True)
+        artifact.download(root=str(folder), skip_cache=True)  # else W&B keeps a second copy
+        version.write_text(artifact.digest)
+    return folder
