@@ -60,7 +60,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(monkeypatch, tmp_path, expe
 def test_costs_keep_apart_what_is_measured_and_what_is_extrapolated(capsys):
     training.show_costs({("figure2/bn_x5", "paper"): 2000.0, ("figure2/inception", "laptop"): 500.0}, "card")
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.index("measured: images/s of one card") < head.index("extrapolated: hours")
+    assert head.index("measured: images/s (card)") < head.index("extrapolated: hours")
     assert len(rows) == 3
     (printed,) = [row for row in rows if "figure2/bn_x5, to 72.2% as printed" in row]
     assert printed.split()[-3:] == ["2,100,000", "2,000", f"{2.1e6 * 32 / 2000 / 3600:.2f}"]

@@ -48,9 +48,9 @@ def logged_by(record: Path) -> set[str]:
 def logged_in(runs: Path) -> set[str]:
     """The keys in the only offline W&B run of a runs directory, its summary's included."""
     (log,) = runs.glob("wandb/offline-run-*/*.wandb")
-    keys = {key for row in mirror.history(log) for key in row}
+    keys = set()
     for item in mirror.inspect(log):
-        keys |= item.get("summary", {}).get("update", {}).keys()
+        keys |= item.get("history", {}).get("item", {}).keys() | item.get("summary", {}).get("update", {}).keys()
     return keys | {key.removesuffix("/_type").removesuffix("._type") for key in keys}  # a picture or a table
 
 

@@ -14,13 +14,12 @@ from bnrepro.records.provenance import now, provenance
 COMPARISONS = {">=": operator.ge, ">": operator.gt, "<": operator.lt}
 
 
-def median_ratio(numerators: list[float], denominators: list[float]) -> float:
-    """Return the median over rounds of the ratio within each round."""
-    return statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
+def row(what: str, numerators: list[float], denominators: list[float], target: str = "none set") -> dict[str, Any]:
+    """Return a row of the record: the median over rounds of the ratio within each round, and whether it meets a target.
 
-
-def row(what: str, ratio: float, target: str = "none set") -> dict[str, Any]:
-    """Return a row of the record; ``target`` is a comparison such as ">= 12"."""
+    A target is a comparison such as ">= 12".
+    """
+    ratio = statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
     sign, bound = target.split()
     met = sign not in COMPARISONS or COMPARISONS[sign](ratio, float(bound))
     return {"what": what, "ratio": ratio, "target": target, "met": met}

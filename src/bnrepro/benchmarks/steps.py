@@ -62,9 +62,9 @@ def peers(config: Config, data: Noise, device: torch.device, memory_format: torc
 
     The peer of GoogLeNet is torchvision's, which has BN and two auxiliary heads, as its reference scripts train it.
     """
+    ensure_torchvision()
     cross_entropy = nn.CrossEntropyLoss()
     if config.model.name == "googlenet":
-        ensure_torchvision()
         from torchvision.models import googlenet
 
         model = googlenet(weights=None, num_classes=data.classes, aux_logits=True, init_weights=False).to(device)

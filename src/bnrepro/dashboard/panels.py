@@ -17,6 +17,7 @@ PICTURES = ("figure1", "figure2", "figure4")  # the committed drawings that are 
 SUMMARY = "figures"  # the job type, and `figure` in the configuration, of the run that `overview` logs
 LR = wr.Config("lr")
 SEEDS = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}  # mean and range over seeds
+SINGLE = dict.fromkeys(("groupby", *SEEDS))  # every run has a line of its own
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def _curve(title: str, *metrics: str, **options: Any) -> wr.LinePlot:
 
 def _percentiles(title: str, place: str) -> wr.LinePlot:
     """The three percentiles of a nonlinearity's input in single runs."""
-    single = {"groupby": None, "groupby_aggfunc": None, "groupby_rangefunc": None, "max_runs_to_show": 4}
-    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **single)
+    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **SINGLE, max_runs_to_show=4)
 
 
 def _bars(title: str, groupby: Any) -> wr.BarPlot:
@@ -67,8 +67,7 @@ def _readings(run: str, logged: set[str]) -> list[wr.LinePlot]:
         keys = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
         title = f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception"
         metrics = ["figure2/target", *(key for key in keys if key in logged)]
-        single = {"groupby": None, "groupby_aggfunc": None, "groupby_rangefunc": None}
-        panels.append(_curve(title, *metrics, **single, **figure2_style(run)))
+        panels.append(_curve(title, *metrics, **SINGLE, **figure2_style(run)))
     return panels
 
 

@@ -35,7 +35,7 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
     path = runs_dir / "wandb" / SENT
     sent: dict[str, Any] = read_json(path) if path.is_file() else {}
-    try:
+    with wandb_setup.errors_in_one_line("W&B did not take the dashboard"):
         entity = entity or wandb_setup.api(runs_dir).default_entity
         ids = {} if fresh else sent.get(f"{entity}/{project}", {})
         overview.log(runs_dir, "online", project, entity)
@@ -46,10 +46,6 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
         text = report(entity, project, shown, overview.ledger)
         text.id = ids.get("report", "")
         text.save()
-    except UserError:
-        raise
-    except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
-        raise UserError(f"W&B did not take the dashboard: {type(error).__name__}: {error}".splitlines()[0]) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = {"workspace": [page._internal_name, page._internal_id], "report": text.id}
     write_json(path, sent | {f"{entity}/{project}": ids})

@@ -1,7 +1,9 @@
-"""W&B on this machine: whether there is an account, and where W&B keeps its files."""
+"""W&B on this machine: whether there is an account, where W&B keeps its files, and what its errors become."""
 
 import netrc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +57,14 @@ def api(runs_dir: Path) -> Any:
         return wandb.Api(timeout=30)
     except UsageError:
         raise UserError(NO_ACCOUNT) from None
+
+
+@contextmanager
+def errors_in_one_line(beginning: str) -> Iterator[None]:
+    """Turn any error of W&B's client into a `UserError` of one line with this beginning."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
+        raise UserError(f"{beginning}: {type(error).__name__}: {error}".splitlines()[0]) from None

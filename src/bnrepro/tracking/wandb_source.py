@@ -4,14 +4,13 @@ A run that has ended keeps its record in W&B as an artifact. Each artifact is do
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bnrepro.errors import UserError
 from bnrepro.records.named import runs_folder
 from bnrepro.tracking import wandb_setup
+from bnrepro.tracking.wandb_setup import errors_in_one_line
 
 PREFIX = "wandb:"
 VERSION = ".version"  # the file, written last, that holds the digest of the artifact that was downloaded
@@ -31,7 +30,7 @@ def fetch(source: Path | str, figure: str | None = None, scale: str | None = Non
         scale: if given, only the records at this scale.
     """
     artifacts = {}
-    with _errors_in_one_line(source):
+    with errors_in_one_line(f"cannot read {source} from W&B"):
         for run, artifact in _artifacts(source, "record", *filter(None, (figure, scale))):
             same_figure = figure in (None, run.config.get("figure"))
             same_scale = scale in (None, run.config.get("scale", {}).get("name"))
@@ -42,20 +41,10 @@ def fetch(source: Path | str, figure: str | None = None, scale: str | None = Non
 
 def fetch_evaluation(source: Path | str, name: str) -> Path:
     """Return the folder of the last evaluation of this name (see `bnrepro.use.evaluate`), downloaded if missing."""
-    with _errors_in_one_line(source):
+    with errors_in_one_line(f"cannot read {source} from W&B"):
         if artifacts := [artifact for _, artifact in _artifacts(source, "evaluation", name)]:
             return _downloaded(artifacts[-1], _folder(source) / "evaluations" / name)
     raise UserError(f"{source} has no evaluation {name}; run, where its runs are: python scripts/evaluate.py")
-
-
-@contextmanager
-def _errors_in_one_line(source: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # the client raises many kinds, of the network, of the account and of the project
-        raise UserError(f"cannot read {source} from W&B: {error}".splitlines()[0]) from None
 
 
 def _folder(source: Path | str) -> Path:
@@ -78,6 +67,7 @@ def _downloaded(artifact: Any, folder: Path) -> Path:
     """Download an artifact's files into ``folder`` unless they are there, and return the folder."""
     version = folder / VERSION
     if not version.is_file() or version.read_text() != artifact.digest:
+        folder.mkdir(parents=True, exist_ok=True)
         version.unlink(missing_ok=True)
         artifact.download(root=str(folder), skip_cache=True)  # else W&B keeps a second copy
         version.write_text(artifact.digest)
