@@ -15,15 +15,18 @@ def test_a_setting_is_measured_beside_timms_or_named_with_its_error(monkeypatch)
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", refuse)
-    rows, raw = training.by_setting("figure2/bn_x5", "smoke", (2,), ("none", "default"), "cpu", count=1)
-    names = [f"batch 2, {precision}, compile none" for precision in training.PRECISIONS]
-    assert list(raw["images/s"]) == names
-    assert all(rate > 0 for peers in raw["images/s"].values() for rates in peers.values() for rate in rates)
-    assert [row["what"] for row in rows] == [
-        f"images/s, figure2/bn_x5, smoke, {name}, over timm's step" for name in names
+    settings = [(precision, mode) for mode in ("none", "default") for precision in training.PRECISIONS]
+    work = [
+        steps.configuration("figure2/bn_x5", "smoke", batch_size=2, precision=precision, compile=mode)
+        for precision, mode in settings
     ]
+    rows, raw, speeds = training.compare(((config, 1) for config in work), torch.channels_last, warm=1)
+    names = [f"figure2/bn_x5, smoke, batch 2, {precision}, compile none" for precision in training.PRECISIONS]
+    assert list(raw["images/s"]) == names and [config for config, _ in speeds] == work[: len(names)]
+    assert all(rate > 0 for peers in raw["images/s"].values() for rates in peers.values() for rate in rates)
+    assert [row["what"] for row in rows] == [f"images/s, {name}, over timm's step" for name in names]
     assert all(row["ratio"] > 0 for row in rows)
-    compiled = [f"batch 2, {precision}, compile default" for precision in training.PRECISIONS]
+    compiled = [name.replace("compile none", "compile default") for name in names]
     assert raw["not measured"] == dict.fromkeys(compiled, "RuntimeError: no compiler here")
 
 
@@ -58,9 +61,12 @@ def test_what_cannot_be_measured_is_said_in_one_line(monkeypatch, tmp_path, expe
 
 
 def test_costs_keep_apart_what_is_measured_and_what_is_extrapolated(capsys):
-    training.show_costs({("figure2/bn_x5", "paper"): 2000.0, ("figure2/inception", "laptop"): 500.0}, "card")
+    networks = [("figure2/bn_x5", "paper", 2000.0), ("figure2/inception", "laptop", 500.0)]
+    speeds = [(steps.configuration(experiment, scale), speed) for experiment, scale, speed in networks]
+    training.show_costs(speeds, "card")
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.index("measured: images/s (card)") < head.index("extrapolated: hours")
     assert len(rows) == 3
-    (printed,) = [row for row in rows if "figure2/bn_x5, to 72.2% as printed" in row]
+    (printed,) = [row for row in rows if "to 72.2% as printed" in row]
+    assert "figure2/bn_x5, paper, batch 32, float32" in printed
     assert printed.split()[-3:] == ["2,100,000", "2,000", f"{2.1e6 * 32 / 2000 / 3600:.2f}"]

@@ -6,6 +6,7 @@
 import itertools
 import math
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +31,47 @@ BATCHES, PRECISIONS, MODES = (BATCH, 128, 256), ("float32", "bfloat16"), ("none"
 GPU_COUNT, GPU_WARM = 20, 5  # steps in a round of `gpu`, and before the first
 
 
-def measure(
-    config: Config, memory_format: torch.memory_format, count: int, warm: int = 1
-) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Measure our step and its peer's side by side; return the row of the record and the images a second of each.
+def _describe(config: Config) -> str:
+    """Return a network, its scale and the setting of its step in words."""
+    training = config.training
+    setting = f"batch {training.batch_size}, {training.precision}, compile {training.compile}"
+    return f"{config.experiment}, {config.scale['name']}, {setting}"
+
+
+def compare(
+    work: Iterable[tuple[Config, int]], memory_format: torch.memory_format, warm: int
+) -> tuple[list[dict[str, Any]], dict[str, Any], list[tuple[Config, float]]]:
+    """Measure each network's step and its peer's side by side.
+
+    A setting that the machine or PyTorch cannot do is named with its error, and the others go on.
 
     Args:
-        config: the network, its scale, the device and the setting.
-        memory_format: of the peer's network and images; ours are channels-last.
-        count: steps in a round.
+        work: the networks, each with the number of steps in a round.
+        memory_format: of the peers' networks and images; ours are channels-last.
         warm: steps before the first round.
+
+    Returns:
+        the rows and the raw numbers of the record, and our images a second with each network.
     """
-    device, size = build.device(config), config.training.batch_size
-    data = steps.Noise(config, device)
-    peer = "torchvision's googlenet" if config.model.name == "googlenet" else "timm's step"
-    task = build.task(config, data, [0], device)
-    work = {"ours": steps.ours(config, task), peer: steps.peers(config, data, device, memory_format)}
-    rates = alternate({name: steps.rate(step, size, count, device, warm) for name, step in work.items()}, ROUNDS)
-    title = f"images/s, {config.experiment}, {config.scale['name']}, {setting(config)}, over {peer}"
-    return row(title, rates["ours"], rates[peer], "> 1"), rates
-
-
-def setting(config: Config) -> str:
-    """Describe how a step is computed."""
-    training = config.training
-    return f"batch {training.batch_size}, {training.precision}, compile {training.compile}"
+    rows, images, missing, speeds = [], {}, {}, []
+    for config, count in work:
+        torch.compiler.reset()  # else a second batch size is compiled for any size, which is another program
+        peer = "torchvision's googlenet" if config.model.name == "googlenet" else "timm's step"
+        title, size = _describe(config), config.training.batch_size
+        try:
+            device = build.device(config)
+            data = steps.Noise(config, device)
+            task = build.task(config, data, [0], device)
+            both = {"ours": steps.ours(config, task), peer: steps.peers(config, data, device, memory_format)}
+            timed = {name: steps.rate(step, size, count, device, warm) for name, step in both.items()}
+            images[title] = rates = alternate(timed, ROUNDS)
+        except Exception as error:  # out of memory, or no compiler: a finding, too
+            missing[title] = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"not measured: {title}: {missing[title]}")
+            continue
+        rows.append(row(f"images/s, {title}, over {peer}", rates["ours"], rates[peer], "> 1"))
+        speeds.append((config, statistics.median(rates["ours"])))
+    return rows, {"images/s": images, "not measured": missing}, speeds
 
 
 def train(out: Path, command: str) -> None:
@@ -63,38 +80,11 @@ def train(out: Path, command: str) -> None:
     if torch.cuda.is_available():
         device, name = "cuda", torch.cuda.get_device_name()
     torch.set_num_threads(1)
-    rows, images, speeds = [], {}, {}
-    for experiment, scales in EXPERIMENTS.items():
-        for scale in scales:
-            config = steps.configuration(experiment, scale, device)
-            # the scripts of the peers leave the memory format as it is
-            measured, rates = measure(config, torch.contiguous_format, COUNTS[scale])
-            rows.append(measured)
-            images[f"{experiment}, {scale}"] = rates
-            speeds[experiment, scale] = statistics.median(rates["ours"])
-    write(out, "Training speed of the ImageNet networks", command, rows, {"device": name, "images/s": images})
+    chosen = [(experiment, scale) for experiment, scales in EXPERIMENTS.items() for scale in scales]
+    work = [(steps.configuration(experiment, scale, device), COUNTS[scale]) for experiment, scale in chosen]
+    rows, raw, speeds = compare(work, torch.contiguous_format, warm=1)  # the peers' scripts leave the format as it is
+    write(out, "Training speed of the ImageNet networks", command, rows, {"device": name} | raw)
     show_costs(speeds, name)
-
-
-def by_setting(
-    experiment: str, scale: str, batches: tuple[int, ...], modes: tuple[str, ...], device: str, count: int
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the rows and the raw numbers of each batch size, precision and mode of compilation.
-
-    A setting that the card or PyTorch cannot do is named in the raw numbers with its error, and the others go on.
-    """
-    rows, images, missing = [], {}, {}
-    for batch, precision, mode in itertools.product(batches, PRECISIONS, modes):
-        config = steps.configuration(experiment, scale, device, batch_size=batch, precision=precision, compile=mode)
-        torch.compiler.reset()  # else a second batch size is compiled for any size, which is another program
-        try:
-            measured, rates = measure(config, torch.channels_last, count, GPU_WARM)
-        except Exception as error:  # out of memory, or no compiler: a finding, too
-            missing[setting(config)] = f"{type(error).__name__}: {error}".splitlines()[0]
-            continue
-        rows.append(measured)
-        images[setting(config)] = rates
-    return rows, {"images/s": images, "not measured": missing}
 
 
 def gpu(out: Path, command: str, experiment: str, scale: str) -> None:
@@ -106,33 +96,34 @@ def gpu(out: Path, command: str, experiment: str, scale: str) -> None:
     if not torch.cuda.is_available():
         raise UserError("benchmark gpu needs an NVIDIA GPU, and PyTorch finds none here")
     torch.set_num_threads(1)
-    rows, raw = by_setting(experiment, scale, BATCHES, MODES, "cuda", GPU_COUNT)
+    work = [
+        (steps.configuration(experiment, scale, "cuda", batch_size=batch, precision=precision, compile=mode), GPU_COUNT)
+        for batch, precision, mode in itertools.product(BATCHES, PRECISIONS, MODES)
+    ]
+    rows, raw, speeds = compare(work, torch.channels_last, GPU_WARM)
     name = torch.cuda.get_device_name()
     write(out, "Training speed on one GPU", command, rows, {"device": name} | raw)
-    medians = {key: statistics.median(rates["ours"]) for key, rates in raw["images/s"].items()}
-    if small := {key: rate for key, rate in medians.items() if key.startswith(f"batch {BATCH},")}:
-        fastest = max(small, key=small.__getitem__)
-        show_costs({(experiment, scale): small[fastest]}, f"{name} ({fastest})")
+    papers = [(config, speed) for config, speed in speeds if config.training.batch_size == BATCH]
+    show_costs(sorted(papers, key=lambda each: each[1])[-1:], name)
 
 
-def show_costs(speeds: dict[tuple[str, str], float], device: str) -> None:
+def show_costs(speeds: list[tuple[Config, float]], device: str) -> None:
     """Print how long networks train at measured speeds, without evaluation and input.
 
     Args:
-        speeds: images a second at mini-batches of 32, by experiment and scale.
+        speeds: networks, and the images a second on which each trains at mini-batches of 32.
         device: the device that they were measured on.
     """
-    columns = ["run", "scale", "mini-batches of 32", f"measured: images/s ({device})", "extrapolated: hours"]
+    columns = ["run", "mini-batches of 32", f"measured: images/s ({device})", "extrapolated: hours"]
     table = Table(*columns, box=None, header_style="bold")
-    for (experiment, scale), speed in speeds.items():
-        config = steps.configuration(experiment, scale)
+    for config, speed in speeds:
         budgets = {"all of it": config.training.total_steps}
         printed = PRINTED.get(config.variant)
-        if scale == "paper" and printed and math.isfinite(printed.steps):
+        if config.scale["name"] == "paper" and printed and math.isfinite(printed.steps):
             budgets[f"to {PRINTED[BASELINE].top1:.1%} as printed"] = printed.steps
         for budget, batches in budgets.items():
             hours = batches * BATCH / speed / 3600
-            table.add_row(f"{experiment}, {budget}", scale, f"{batches:,.0f}", f"{speed:,.0f}", f"{hours:,.2f}")
+            table.add_row(f"{_describe(config)}: {budget}", f"{batches:,.0f}", f"{speed:,.0f}", f"{hours:,.2f}")
     console = Console()
     console.width = console.width if console.is_terminal else 300  # a pipe has no width; rows stay whole there
     console.print(table)
