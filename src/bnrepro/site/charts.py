@@ -94,7 +94,8 @@ def line(x: Any, y: Any, name: str, tags: Tags, colour: str, hover: str = STEP +
         "line": {"width": more.pop("width", 2), "dash": more.pop("dash", "solid")},
         "meta": {"tags": tags, "colour": colour},
     }
-    pointer = {"hovertemplate": f"<b>{name}</b><br>{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    text = f"<b>{name}</b><br>{hover}" if name else hover
+    pointer = {"hovertemplate": f"{text}<extra></extra>"} if hover else {"hoverinfo": "skip"}
     return trace | pointer | more
 
 
@@ -111,12 +112,11 @@ def mark(x: float, y: float, name: str, tags: Tags, colour: str, symbol: str, ho
     return line([x], [y], name, tags, colour, hover, mode="markers", marker=marker)
 
 
-def layout(x: str, y: str, height: int, xaxis: dict | None = None, yaxis: dict | None = None) -> dict[str, Any]:
-    """The layout of a plot with titled axes; the page sets fonts, colours and grid."""
-    return {
-        "height": height,
-        "showlegend": False,
-        "hovermode": "closest",
-        "xaxis": {"title": {"text": x}} | (xaxis or {}),
-        "yaxis": {"title": {"text": y}} | (yaxis or {}),
-    }
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with a title; ``more`` are Plotly's names."""
+    return {"title": {"text": title}} | more
+
+
+def layout(height: int, xaxis: dict[str, Any], yaxis: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The layout of a plot; the page sets fonts, colours and grid."""
+    return {"height": height, "showlegend": False, "hovermode": "closest", "xaxis": xaxis, "yaxis": yaxis} | more

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.claims.plot import Marks
 from bnrepro.analysis.claims.rules import UNITS, Claim, Part
-from bnrepro.site.charts import Chart, Panel, Trace, line, numbers
+from bnrepro.site.charts import Chart, Panel, Trace, layout, line, numbers
 
 RUN = re.compile(r"(.+)-s(\d+)-([0-9a-f]+)")  # variant, seed and hash
 COLOURS = {"holds": "with", "fails": "without"}
@@ -70,16 +70,16 @@ def _panel(part: Part, ours: Row) -> Panel:
     look = {"mode": "markers", "marker": {"size": 9, "line": {"width": 1}}, "text": names}
     height = [0] * len(marks.values)
     traces.append(line(marks.values, height, "", {}, colour, "%{text}: %{x:.4g}" + unit, **look))
-    axis = _axis(np.concatenate([marks.values, marks.interval, marks.edges]), marks.logarithmic)
-    ends = [10**end for end in axis["range"]] if marks.logarithmic else axis["range"]
+    xaxis = _axis(np.concatenate([marks.values, marks.interval, marks.edges]), marks.logarithmic)
+    ends = [10**end for end in xaxis["range"]] if marks.logarithmic else xaxis["range"]
     left, right = marks.obeyed(*ends)
     obeyed = {"type": "rect", "x0": left, "x1": right, "fillcolor": "rgba(80,130,200,0.12)", "line": {"width": 0}}
     dashed = {"type": "line", "line": {"width": 1.2, "dash": "dash", "color": "rgba(128,128,128,0.9)"}}
     shapes = [obeyed | {"layer": "below"}, *(dashed | {"x0": edge, "x1": edge} for edge in marks.edges.tolist())]
     shapes = [shape | {"y0": 0, "y1": 1, "yref": "y domain"} for shape in shapes]
-    layout = {"height": HEIGHT, "showlegend": False, "hovermode": "closest", "shapes": shapes, "xaxis": axis}
-    layout["yaxis"] = {"visible": False, "range": [-1, 1], "fixedrange": True}
-    return Panel(": ".join(filter(None, (ours["reading"], ours["what"]))), traces, layout)
+    yaxis = {"visible": False, "range": [-1, 1], "fixedrange": True}
+    title = ": ".join(filter(None, (ours["reading"], ours["what"])))
+    return Panel(title, traces, layout(HEIGHT, xaxis, yaxis, shapes=shapes))
 
 
 def _axis(values: np.ndarray, logarithmic: bool) -> dict[str, Any]:

@@ -13,10 +13,26 @@ from bnrepro.analysis.reading.drift import typical_unit
 from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.text import percent
-from bnrepro.site.charts import STEP, STEPS, Chart, Control, Option, Panel, Tags, Trace, band, ink, layout, line, mark
+from bnrepro.site.charts import (
+    STEP,
+    STEPS,
+    Chart,
+    Control,
+    Option,
+    Panel,
+    Tags,
+    Trace,
+    axis,
+    band,
+    ink,
+    layout,
+    line,
+    mark,
+)
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot"}  # Plotly's names of matplotlib's line styles
-PERCENT = {"tickformat": ".0%"}
+PERCENT = ".0%"
+TRAINING = axis("training steps")
 SIDES = {"without": "without BN", "with": "with BN"}
 
 
@@ -77,14 +93,14 @@ def accuracy(arms: Arms) -> Chart:
         STEPS,
         Control("y", "Accuracy", ranges),
     ]
-    axes = layout("training steps", "test accuracy", 420, yaxis={"tickformat": ".1~%"})
+    axes = layout(420, TRAINING, axis("test accuracy", tickformat=".1~%"))
     return Chart("figure1a", "Figure 1(a): test accuracy", [Panel("(a) test accuracy", traces, axes)], controls)
 
 
 def inputs(without: list[Record], with_: list[Record]) -> Chart:
     """Figure 1(b, c): the typical sigmoid of each seed, in each view of the network with BN."""
     panels = []
-    axes = layout("training steps", "input of the sigmoid", 340)
+    axes = layout(340, TRAINING, axis("input of the sigmoid"))
     for letter, side, records, views in (("b", "without", without, ["percentiles"]), ("c", "with", with_, VIEWS)):
         traces, notes = [], []
         for record in records:
@@ -143,7 +159,7 @@ def speed(arms: Arms) -> Chart:
         _lines(arms),
         STEPS,
     ]
-    axes = layout("training steps", "validation accuracy", 460, yaxis=PERCENT | {"rangemode": "tozero"})
+    axes = layout(460, TRAINING, axis("validation accuracy", tickformat=PERCENT, rangemode="tozero"))
     panels = [Panel("Validation accuracy", traces, axes)]
     return Chart("figure2", "Figure 2: validation accuracy", panels, controls)
 
@@ -151,7 +167,7 @@ def speed(arms: Arms) -> Chart:
 def activations(without: list[Record], with_: list[Record]) -> Chart:
     """Figure 1(b, c) for layers of Inception: all channels of a layer together, and one of them."""
     panels = []
-    axes = layout("training steps", "input of the nonlinearity", 320)
+    axes = layout(320, TRAINING, axis("input of the nonlinearity"))
     for title, arm, view, colour in layers_plot.COLUMNS:
         traces, notes = [], []
         for record in (without, with_)[arm]:
@@ -210,12 +226,12 @@ def _reliability(evaluation: Evaluation) -> list[Trace]:
 def ensembles(evaluation: Evaluation) -> Chart:
     """Figure 4: error by number of networks and crops; whether confidence can be believed."""
     counts = evaluation.info["crops"]
-    axes = layout("networks", "error", 340, {"dtick": 1}, {"tickformat": ".1~%"})
+    axes = layout(340, axis("networks", dtick=1), axis("error", tickformat=".1~%"))
     panels = []
     for letter, top in (("a", 1), ("b", 5)):
         traces = [trace for count in counts for trace in _errors(evaluation, count, top)]
         panels.append(Panel(f"({letter}) top-{top} error", traces, axes))
-    axes = layout("confidence", "accuracy", 340, PERCENT, PERCENT)
+    axes = layout(340, axis("confidence", tickformat=PERCENT), axis("accuracy", tickformat=PERCENT))
     panels.append(Panel(f"(c) reliability, {MOST} crops", _reliability(evaluation), axes))
     crops = [Option(str(count), _crops(count), ink(figure4_plot.COLOURS[count])) for count in counts]
     who = [Option("without", "network 1 alone", "without"), Option("with", f"all {evaluation.count} together", "with")]

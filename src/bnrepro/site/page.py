@@ -69,7 +69,10 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     plots = {row["id"]: claims.chart(row, definitions[row["id"]]) for row in rows if ledger.plotted(row)}
     contents = {name: figure.contents(results=results) for name, figure in FIGURES.items()}
     charts = {chart.name: chart for chart in _charts(contents)}
-    panels = {chart.name: [panel._asdict() for panel in chart.panels] for chart in (*charts.values(), *plots.values())}
+    data = {
+        chart.name: [{"data": panel.data, "layout": panel.layout} for panel in chart.panels]
+        for chart in (*charts.values(), *plots.values())
+    }
     environment = Environment(
         loader=PackageLoader("bnrepro.site"),
         autoescape=True,
@@ -85,7 +88,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
         plots=plots,
         rows=[claims.entry(row, root) for row in rows],
         run_folders={path.name: f"results/{path.relative_to(results)}" for path in results.glob("*/**/runs/*/")},
-        data=_json(panels),
+        data=_json(data),
         plotly=Markup(get_plotlyjs()),
     )
 
