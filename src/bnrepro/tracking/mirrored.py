@@ -105,19 +105,9 @@ def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], inf
     config = {key: info[key] for key in ("command", "commit", "runs", "data", "crops", "images")}
     config["scale"] = {"name": info["scale"]}  # as in a run's configuration
     networks = sha256(" ".join(info["runs"]).encode()).hexdigest()[:8]  # the same networks are the same W&B run
-    mirror = Mirror(
-        runs_dir,
-        logger.mode,
-        logger.timeout_seconds,
-        id=f"{name}-{networks}",
-        name=name,
-        group=name,
-        project=logger.project,
-        entity=logger.entity,
-        job_type="evaluate",
-        tags=[name],
-        config=config,
-    )
+    identity = {"id": f"{name}-{networks}", "name": name, "group": name, "job_type": "evaluate", "tags": [name]}
+    place = {"project": logger.project, "entity": logger.entity}
+    mirror = Mirror(runs_dir, logger.mode, logger.timeout_seconds, **identity, **place, config=config)
     mirror.close(End(0, artifacts={(name, "evaluation"): files}, copied=True))
     if complaint := mirror.complaint(time.monotonic() + logger.timeout_seconds):
         print(f"{name}: {complaint}; its files are complete")
