@@ -23,7 +23,6 @@ INKS = {  # by name: the colour in results/, and a lighter one for the dark
     "too-fast": (style.TOO_FAST, "#d8d8d8"),
 }
 BAND = 0.18  # the opacity of a filled range
-STEP = "step %{x:,}: "  # begins the text at the pointer
 
 
 class Option(NamedTuple):
@@ -84,8 +83,14 @@ def numbers(values: Any) -> list[float | None]:
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in np.asarray(values, float)]
 
 
-def line(x: Any, y: Any, name: str, tags: Tags, colour: str, hover: str = STEP + "%{y:.2%}", **more: Any) -> Trace:
-    """A line with a text at the pointer, or without one if ``hover`` is empty; ``width`` and ``dash`` are its look."""
+def line(x: Any, y: Any, name: str, tags: Tags, colour: str, hover: str | None = None, **more: Any) -> Trace:
+    """A line against steps; ``width`` and ``dash`` are its look, the rest of ``more`` are Plotly's names.
+
+    At the pointer stand the name and ``hover``: by default the step with its ``text``, or with the value in percent if
+    there is none. With an empty ``hover`` there is nothing to point at.
+    """
+    if hover is None:
+        hover = "step %{x:,}: " + ("%{text}" if "text" in more else "%{y:.2%}")
     trace = {
         "x": numbers(x),
         "y": numbers(y),

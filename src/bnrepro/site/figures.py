@@ -13,22 +13,7 @@ from bnrepro.analysis.reading.drift import typical_unit
 from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.text import percent
-from bnrepro.site.charts import (
-    STEP,
-    STEPS,
-    Chart,
-    Control,
-    Option,
-    Panel,
-    Tags,
-    Trace,
-    axis,
-    band,
-    ink,
-    layout,
-    line,
-    mark,
-)
+from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, Trace, axis, band, ink, layout, line, mark
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot"}  # Plotly's names of matplotlib's line styles
 PERCENT = ".0%"
@@ -53,7 +38,7 @@ def _curves(curves: pd.DataFrame, name: str, tags: Tags, colour: str, dash: str 
     x, of_mean = curves.index, tags | {"line": "mean"}
     traces = [
         band(x, curves.min(axis=1), curves.max(axis=1), of_mean, colour),
-        line(x, curves.mean(axis=1), name, of_mean, colour, STEP + "%{text}", dash=dash, text=means),
+        line(x, curves.mean(axis=1), name, of_mean, colour, dash=dash, text=means),
     ]
     for seed, curve in curves.items():
         curve = curve.dropna()
@@ -70,7 +55,7 @@ def _percentiles(steps: np.ndarray, values: np.ndarray, name: str, tags: Tags, c
         band(steps, low, high, tags, colour),
         line(steps, low, "", tags, colour, hover="", width=1),
         line(steps, high, "", tags, colour, hover="", width=1),
-        line(steps, median, f"{name}, median", tags, colour, STEP + "%{text}", text=texts),
+        line(steps, median, f"{name}, median", tags, colour, text=texts),
     ]
 
 

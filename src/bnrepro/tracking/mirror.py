@@ -153,7 +153,7 @@ def first_step(run: Any) -> int:
     parts = [path for path in folder.parent.glob(f"*run-????????_??????-{glob.escape(run.id)}") if path != folder]
     logs = [log for part in parts if part.name.startswith(("run-", "offline-run-")) for log in part.glob("*.wandb")]
     if run.offline:
-        return max([run.step, *(row["_step"] + 1 for log in logs for row in history(log))])
+        return max([run.step, *(int(row["_step"]) + 1 for log in logs for row in history(log))])
     for log in logs:
         if log.parent.name.startswith("offline-") and not log.with_name(f"{log.name}.synced").exists():
             log.parent.rename(log.parent.with_name(f"superseded-{log.parent.name}"))
