@@ -7,7 +7,7 @@
   const touch = matchMedia("(pointer: coarse)").matches;
   const night = matchMedia("(prefers-color-scheme: dark)");
 
-  // ---- colours: the style sheet's, so that day, night and paper are decided in one place
+  // ---- colours come from the style sheet, where day, night and paper are decided
   const ink = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const faint = (hex, opacity) =>
     `rgba(${[1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)).join(",")},${opacity})`;
@@ -117,7 +117,7 @@
     for (const details of opened) details.open = false;
     root.classList.remove("printing");
     redraw();
-    for (const plot of queryAll(".js-plotly-plot")) Plotly.Plots.resize(plot);
+    for (const chart of charts.filter(isShown)) queryAll(".js-plotly-plot", chart).forEach(Plotly.Plots.resize);
   });
 
   // ---- the keyboard on a plot
