@@ -32,8 +32,8 @@ from matplotlib.figure import Figure
 
 from bnrepro.analysis.figures import figure1, figure1_table, tuning
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.analysis.reading import sources
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
+from bnrepro.analysis.reading.load import records_of
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.style import WITH, WITHOUT
 from bnrepro.cli.notebooks import at_root
@@ -67,7 +67,7 @@ for title, (without, with_) in figure1.READINGS.items():
 # each arm works at all (ours, where `source` has none). A cell at about 11 % is a network that never left chance.
 
 # %%
-swept = sources.records(source, "figure1_tuning", scale) or sources.records("results", "figure1_tuning", "paper")
+swept = records_of(source, "figure1_tuning", scale) or records_of("results", "figure1_tuning", "paper")
 cells = tuning.cells(swept)
 cells["accuracy, %"] = 100 * cells["top1"]
 cells.pivot_table(index="rate", columns=["arm", "std"], values="accuracy, %", aggfunc="mean").round(2)

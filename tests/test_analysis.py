@@ -22,7 +22,7 @@ def write_run(
 ) -> None:
     """One record whose units have width 2 and these medians at `STEPS`."""
     status = {"state": "finished", "seed": seed, "variant": variant, "steps": STEPS[-1], "final": {}, "group": group}
-    config = {"optimizer": {"base_lr": 0.1, "lr_multiplier": 1.0}, "init": {"std": 0.1}}
+    config = {"optimizer": {"base_lr": 0.1, "lr_multiplier": 1.0}, "init": {"std": 0.1}, "data": {"name": "mnist"}}
     curve = zip(STEPS, accuracies, strict=True)
     centre = np.array(medians, float).T[..., None]  # (T, U, 1)
     values = (centre + np.array([-1, 0, 1])).astype(np.float16)

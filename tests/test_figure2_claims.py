@@ -132,10 +132,13 @@ def test_c38_fails_if_one_cell_learns_with_every_seed(arms, tmp_path):
     assert verdicts(endpoints("C38", arms | {"inception_sigmoid_x5": one})) == ["inconclusive"]
 
 
-def test_while_seeds_are_missing_there_is_no_verdict(arms):
+def test_while_seeds_are_missing_there_is_no_verdict(arms, tmp_path):
     (steps, final) = endpoints("C33", arms | {"bn_baseline": arms["bn_baseline"][:2]})
     assert steps.verdict == final.verdict == "inconclusive" and steps.p is None
     assert "BN-Baseline has 2 of 3 seeds" in steps.note
+    never = curves(tmp_path, "bn_baseline", 400, 0.25)[:2]
+    (steps, _) = endpoints("C33", arms | {"bn_baseline": never})
+    assert "≤ 0.76 [" in words(steps) and "2 of 3 seeds" in steps.note  # it stays a bound
 
 
 def test_a_dead_baseline_leaves_claims_untested(arms, tmp_path):

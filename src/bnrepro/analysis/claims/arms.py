@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bnrepro.analysis.claims.rules import Experiment
-from bnrepro.analysis.reading import sources
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.load import Record, records_of
 from bnrepro.config.schema import Config
 from bnrepro.records.files import read_json
 
@@ -24,7 +23,7 @@ class Records:
     """The records of all experiments, read once.
 
     Args:
-        where: see `bnrepro.analysis.reading.sources.records`.
+        where: see `bnrepro.analysis.reading.load.records_of`.
         experiments: all of them, by name.
     """
 
@@ -37,7 +36,7 @@ class Records:
         if name not in self._by_experiment:
             home = self.experiments[name].records
             figure, _, scale = home.rpartition("/")
-            records = sources.records(self.where, figure, scale)
+            records = records_of(self.where, figure, scale)
             if (beside := Path(self.where) / home / STATISTICS).is_file():
                 accuracies = read_json(beside)["runs"]
                 records = [_with_statistics(record, accuracies.get(record.path.name, {})) for record in records]

@@ -32,7 +32,7 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     Args:
         results: the folder of committed records.
         definitions: the folder of the claims' rules.
-        source: take the records of the claims' own experiments from there; see `analysis.reading.sources.records`.
+        source: take the records of the claims' own experiments from there; see `analysis.reading.load.records_of`.
         scale: of these experiments.
 
     Raises:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bnrepro.analysis.claims.arms import value
 from bnrepro.analysis.claims.measures import measure
-from bnrepro.analysis.reading import curves, dataset
+from bnrepro.analysis.reading import curves
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 
@@ -54,7 +54,7 @@ def layers(records: list[Record], quantity: str) -> int:
 
 def accuracy(records: list[Record]) -> pd.DataFrame:
     """Accuracy indexed by step; a run is at chance from where it diverged."""
-    return curves.accuracies(records, dataset.chance(records[0])) if records else pd.DataFrame()
+    return curves.accuracies(records) if records else pd.DataFrame()
 
 
 def column(records: list[Record], name: str) -> pd.DataFrame:

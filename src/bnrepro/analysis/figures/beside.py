@@ -1,8 +1,7 @@
-"""Variants of one's own beside the networks of Figure 1 or 2: how accurate each is, and how it differs from them.
+"""A user's own variants beside the networks of Figure 1 or 2: their accuracies, and what differs.
 
-A variant is compared with the networks of the figure that are nearest to it. These are the networks whose
-configuration differs from it in the fewest sections. A new normaliser is thus compared with the same network with BN
-and without, and a rate with the same network at other rates.
+A variant is compared with the nearest networks of the figure: those whose configuration differs from it in the fewest
+sections. A new normaliser is thus compared with the same network with BN and without, and a rate with other rates.
 """
 
 import itertools
@@ -28,18 +27,18 @@ from bnrepro.errors import UserError, suggest
 from bnrepro.records.files import write_text
 from bnrepro.records.identity import canonical
 
-NOT_TRAINING = {"probe", "protocol", "data_fingerprint"}  # of a canonical configuration: they change no network
+NOT_TRAINING = {"probe", "protocol", "data_fingerprint"}  # sections of a canonical configuration that change no network
 
 
 def settings(record: Record) -> dict[str, dict[str, Any]]:
-    """What its network and training have other than the frozen defaults, by section of the configuration."""
+    """Return the settings of a network and its training that are not the frozen defaults, by section."""
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record.config))
     sections = json.loads(canonical(config, ""))
     return {name: values for name, values in sections.items() if name not in NOT_TRAINING}
 
 
 def differences(ours: Record, theirs: Record) -> dict[str, list[str]]:
-    """By section, what our configuration says where theirs says something else."""
+    """Return by section our settings that differ from theirs."""
     mine, other, defaults = settings(ours), settings(theirs), Config()
     changes: dict[str, list[str]] = {}
     for section in sorted(mine.keys() | other.keys()):
@@ -54,7 +53,7 @@ def differences(ours: Record, theirs: Record) -> dict[str, list[str]]:
 
 
 def nearest(ours: Record, arms: Arms) -> dict[str, str]:
-    """The arms that differ from a variant in the fewest sections, by name, and the settings that differ."""
+    """Return the names of the arms that differ from a variant in the fewest sections, and the settings that differ."""
     changes = {name: differences(ours, records[0]) for name, records in arms.items()}
     fewest = min(map(len, changes.values()))
     return {
@@ -65,7 +64,7 @@ def nearest(ours: Record, arms: Arms) -> dict[str, str]:
 
 
 def reached_table(arms: Arms, goals: Sequence[float]) -> Table:
-    """One row per variant: steps to accuracies, and the accuracy at the end."""
+    """Tabulate steps to accuracies, and the accuracy at the end, of each variant."""
     head = ["variant", "n", *(f"steps to {goal:.1%}" for goal in goals), "final top-1, %"]
     rows = [
         [
@@ -79,31 +78,27 @@ def reached_table(arms: Arms, goals: Sequence[float]) -> Table:
     return Table(head, rows)
 
 
-def _compared(ours: list[Record], theirs: list[Record], goal: float) -> list[str]:
-    if not paired(ours, theirs)[0]:
-        return ["no seed in common", ""]
-    return [points(theirs, ours), times(theirs, ours, goal)]
-
-
 def differences_table(own: Arms, arms: Arms, goal: float) -> Table:
-    """One row per variant and network near it: how they differ, and by how much, paired by seed."""
+    """Tabulate how each variant differs from the networks near it, and by how much, paired by seed."""
     head = ["variant", "beside", "what it has instead", "final top-1, points more"]
-    rows = [
-        [name, f"{other} (n = {len(arms[other])})", f"`{changes}`", *_compared(records, arms[other], goal)]
-        for name, records in own.items()
-        for other, changes in nearest(records[0], arms).items()
-    ]
+    rows = []
+    for name, records in own.items():
+        for other, changes in nearest(records[0], arms).items():
+            theirs, compared = arms[other], ["no seed in common", ""]
+            if paired(records, theirs)[0]:
+                compared = [points(theirs, records), times(theirs, records, goal)]
+            rows.append([name, f"{other} (n = {len(theirs)})", f"`{changes}`", *compared])
     return Table([*head, f"times fewer steps to {goal:.1%}"], rows)
 
 
 def page(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -> Page:
-    """The whole of beside.md.
+    """Make beside.md.
 
     Args:
-        own: the variants, by name.
+        own: the user's variants, by name.
         arms: the figure's networks, by title.
-        shown: those of them that always have a row.
-        goals: accuracies to be reached; the last one is what speed is measured by.
+        shown: the networks that always have a row.
+        goals: the accuracies whose steps are counted; speed is measured by the last one.
     """
     near = {other for records in own.values() for other in nearest(records[0], arms)}
     rows = {name: records for name, records in arms.items() if name in near or name in shown} | own
@@ -120,14 +115,14 @@ def report(
     results: Path,
     out: Path,
 ) -> list[Path]:
-    """Draw and tabulate variants of one's own in a figure: beside.png, beside.svg and beside.md.
+    """Draw and tabulate a user's own variants in a figure: write beside.png, beside.svg and beside.md.
 
     Args:
-        figure: one that draws such variants.
-        names: the variants, whose records are in the source.
-        source: a runs directory, W&B or some runs.
-        networks: where the records of the figure's own networks are.
-        scale: of the records; the figure's usual one if not given.
+        figure: a figure that can draw such variants.
+        names: the names of the variants.
+        source: the records of the variants.
+        networks: the records of the figure's own networks.
+        scale: the scale of the records, if it is not the figure's usual one.
         results: the committed results, which say which configuration of a network is meant.
         out: the folder to write to.
     """

@@ -1,4 +1,4 @@
-"""What a figure has to say of itself for its report, the page, the dashboards and the notebooks."""
+"""The description of a figure, from which reports, the results page, the dashboards and the notebooks work."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,16 +7,14 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
-from bnrepro.analysis.reading import sources
-from bnrepro.analysis.reading.load import Arms, Source, by_variant
-from bnrepro.analysis.reading.sources import COMMITTED
+from bnrepro.analysis.reading.load import COMMITTED, Arms, Source, by_variant, records_of
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.table import Page
 from bnrepro.records.files import write_text
 
 
 def networks_alone(figure: "Figure", source: Source, scale: str, results: Path) -> tuple[Arms]:
-    """What a figure is drawn from, if it is from the records of its networks and nothing else."""
+    """Read the records of a figure's networks and nothing else."""
     return (figure.arms(source, scale, results),)
 
 
@@ -25,20 +23,19 @@ class Figure:
     """One figure, or a sweep that is reported like one.
 
     Args:
-        name: of its report, and of its folder in ``results/`` unless ``folder`` is another.
-        title: what the page calls it.
-        draw: its drawings by the stem of their files.
-        page: its table.md.
+        name: the name of its report, and of its folder in ``results/`` unless ``folder`` names another.
+        title: its title on the results page.
+        draw: makes its drawings, by the stem of their files, from what ``read`` returns.
+        page: makes its table.md from the same.
         needed: the variants without which it is not reported.
-        scale: where its committed records usually are.
-        read: gives what ``draw`` and ``page`` take, from the figure, a source (see `sources.records`), a scale and the
-            committed results.
+        scale: the usual scale of its committed records.
+        read: reads what ``draw`` and ``page`` take, from the figure, a source, a scale and the committed results.
         titles: the names of its networks, by variant.
-        files: what it needs beside the records.
+        files: the files that it needs besides records.
         caption: what it shows, in a few sentences.
-        with_own: draws its networks and variants of one's own.
+        with_own: draws its networks together with a user's own variants.
         goals: the accuracies whose steps are counted in the table of these variants.
-        folder: below ``results/``, where its records and drawings are if it is not called as the figure.
+        folder: the folder below ``results/`` that holds its records and drawings.
     """
 
     name: str
@@ -56,30 +53,30 @@ class Figure:
     folder: str = ""
 
     def home(self, results: Path = COMMITTED, scale: str | None = None) -> Path:
-        """The folder of its committed records, drawings and table; at the usual scale if none is named."""
+        """Return the folder of its committed records, drawings and table."""
         return results / (self.folder or self.name) / (scale or self.scale)
 
     def lacking(self, results: Path = COMMITTED, scale: str | None = None) -> list[str]:
-        """The needed variants that have no committed record; if all have one, the needed files that are not there."""
+        """Return the needed variants without a committed record; if there are none, the missing files."""
         home = self.home(results, scale)
         variants = [name for name in self.needed if not any(home.glob(f"runs/{name}-s*/status.json"))]
         return variants or [name for name in self.files if not (home / name).is_file()]
 
     def arms(self, source: Source = COMMITTED, scale: str | None = None, results: Path = COMMITTED) -> Arms:
-        """Its networks; of several configurations of one variant the committed one."""
+        """Return its networks; if a variant has several configurations, the committed one."""
         scale = scale or self.scale
-        records, committed = (sources.records(place, self.name, scale) for place in (source, results))
+        records, committed = (records_of(place, self.name, scale) for place in (source, results))
         present = {record.variant for record in records}
         variants = dict.fromkeys([*self.needed, *(name for name in self.titles if name in present)])
         prefer = {record.group for record in committed}
         return by_variant(records, *variants, prefer=prefer, figure=self.name, scale=scale)
 
     def contents(self, source: Source | None = None, scale: str | None = None, results: Path = COMMITTED) -> Any:
-        """What it is drawn and tabulated from; the committed records if no source is named."""
+        """Return what it is drawn and tabulated from: the committed records if no source is named."""
         return self.read(self, source or results, scale or self.scale, results)
 
     def report(self, out: Path, source: Source | None, scale: str | None, results: Path) -> list[Path]:
-        """Write its drawings and its table."""
+        """Write its drawings and its table, and return their paths."""
         contents, paths = self.contents(source, scale, results), []
         for stem, drawing in self.draw(*contents).items():
             paths += style.save(drawing, out / stem)

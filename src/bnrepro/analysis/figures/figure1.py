@@ -3,13 +3,11 @@
 import string
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from bnrepro.analysis.reading import curves
-from bnrepro.analysis.reading.curves import paired
+from bnrepro.analysis.reading.curves import accuracies, paired
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit
 from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric
@@ -17,7 +15,6 @@ from bnrepro.analysis.render import style
 from bnrepro.analysis.render.style import WITH, WITHOUT
 
 TARGETS = (0.90, 0.95, 0.97)
-CHANCE = 0.1
 CLOSER = (0.955, 0.98)  # accuracies of the inset
 TITLES = {
     "plain": "without BN",
@@ -32,43 +29,39 @@ READINGS = {  # which arms stand side by side: (without, with)
 }
 
 
-def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Test accuracy, one column per seed, indexed by step; a run is at chance from where it diverged."""
-    return curves.accuracies(records, CHANCE)
-
-
 def steps_to(records: list[Record], target: float) -> np.ndarray:
-    """The first evaluated step at or above a target accuracy, for each seed; inf where it is never reached."""
-    return curves.steps_to(accuracies(records), target)
+    """Return the first evaluated step at or above a target accuracy, for each seed; infinity if there is none."""
+    curves = accuracies(records) >= target
+    return np.array([above.idxmax() if above.any() else np.inf for _, above in curves.items()], float)
 
 
 def accuracy_gain(without: list[Record], with_: list[Record], step: int) -> Estimate:
-    """BN's test accuracy minus the plain network's at a step, paired by seed."""
+    """Return BN's test accuracy minus the plain network's at a step, paired by seed."""
     plain, bn = (accuracies(arm).loc[step].to_numpy() for arm in paired(without, with_))
     return Estimate.of(bn - plain)
 
 
 def steps_ratio(without: list[Record], with_: list[Record], target: float) -> Estimate | None:
-    """BN's steps to a target accuracy over the plain network's, paired by seed; None if a seed never gets there."""
+    """Return BN's steps to an accuracy over the plain network's, paired by seed; None if a seed never reaches it."""
     plain, bn = (steps_to(arm, target) for arm in paired(without, with_))
     return geometric(bn / plain) if np.isfinite([plain, bn]).all() else None
 
 
 def drift_ratio(without: list[Record], with_: list[Record], view: str = "percentiles", layer: int = -1) -> Estimate:
-    """BN's drift over the plain network's in one layer, paired by seed; geometric mean. Diverged runs have none."""
+    """Return BN's drift over the plain network's in one layer, paired by seed, without the runs that diverged."""
     plain, bn = paired(*([r for r in arm if not r.diverged] for arm in (without, with_)))
     own = [layer_drift(r.probes, layer, view) for r in bn]
     return geometric(np.array(own) / [layer_drift(r.probes, layer) for r in plain])
 
 
 def not_above(without: list[Record], with_: list[Record], first: int = 1000) -> list[int]:
-    """The evaluations from a step on at which BN's mean accuracy is not above the plain network's."""
+    """Return the evaluations, from a step on, at which BN's mean accuracy is not above the plain network's."""
     gain = accuracies(with_).mean(axis=1).sub(accuracies(without).mean(axis=1)).dropna().loc[first:]
     return gain.index[gain <= 0].tolist()
 
 
 def last_step(without: list[Record], with_: list[Record]) -> int:
-    """The last step at which both arms were evaluated."""
+    """Return the last step at which both arms were evaluated."""
     return int(accuracies(without).index.intersection(accuracies(with_).index).max())
 
 

@@ -1,51 +1,34 @@
-"""Figure 1 in numbers, and as the registry knows it."""
+"""The tables of Figure 1, and its description for the registry."""
 
 from pathlib import Path
 
-import pandas as pd
-
 from bnrepro.analysis.figures import figure1
 from bnrepro.analysis.figures.figure import Figure
-from bnrepro.analysis.reading import sources
 from bnrepro.analysis.reading.drift import layer_drift
-from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant
+from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, records_of
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table
-from bnrepro.analysis.render.text import headline, interval, percent, reached
+from bnrepro.analysis.render.text import interval, percent, reached
 
 VIEWS = {
     "percentiles": "training mode, after BN (the paper's)",
     "percentiles_inference": "inference mode, after BN",
     "percentiles_before": "training mode, W u before BN",
 }
-FREE_VIEW = "percentiles_before"  # the one that no normaliser holds in place
-PAPER_SAYS = {
-    "C31": ("C31, Fig. 1a", "BN trains faster and ends higher; no number printed"),
-    "C32": (
-        "C32, Fig. 1b, c",
-        "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
-    ),
-}
-
-
-def _table_steps(curves: pd.DataFrame) -> list[int]:
-    """Every 10,000 steps, or the last one of a short run."""
-    return [step for step in curves.index if step % 10_000 == 0] or [int(curves.index.max())]
 
 
 def _setting(records: list[Record]) -> str:
-    optimizer, init = records[0].config["optimizer"], records[0].config["init"]
-    rate = optimizer["base_lr"] * optimizer["lr_multiplier"]
-    return f"rate {rate:g}, init std {init['std']:g}, n = {len(records)}."
+    first = records[0]
+    return f"rate {first.rate:g}, init std {first.config['init']['std']:g}, n = {len(records)}."
 
 
 def reading(title: str, without: list[Record], with_: list[Record]) -> Table:
-    """Accuracy and steps to accuracy of two arms."""
+    """Tabulate accuracy at every 10,000 steps, and steps to accuracies, of two arms."""
     curves = [figure1.accuracies(arm) for arm in (without, with_)]
     shared = curves[0].index.intersection(curves[1].index)
     rows = []
-    for step in _table_steps(curves[0].loc[shared]):
+    for step in [step for step in shared if step % 10_000 == 0] or [int(shared.max())]:
         accuracies = [percent(Estimate.of(arm.loc[step])) for arm in curves]
         gain = figure1.accuracy_gain(without, with_, step)
         rows.append([f"test accuracy at {step:,} steps, %", *accuracies, interval(gain, 100, 2, "+")])
@@ -55,16 +38,16 @@ def reading(title: str, without: list[Record], with_: list[Record]) -> Table:
         rows.append([f"steps to {target:.0%}", *steps, "" if ratio is None else f"ratio {interval(ratio)}"])
     head = ["", "without BN", "with BN", "difference, paired by seed"]
     settings = f"Without BN: {_setting(without)} With BN: {_setting(with_)}"
-    return Table(head, rows, headline(title), settings, tight=True)
+    return Table(head, rows, title[:1].upper() + title[1:], settings, tight=True)
 
 
 def drift_table(without: list[Record], with_: list[Record]) -> Table:
-    """Drift of the sigmoid inputs, by layer and view."""
+    """Tabulate the drift of the sigmoid inputs, by layer and view of the network with BN."""
     rows = []
     for layer in sorted(set(without[0].probes["layers"].tolist()), reverse=True):
-        plain = Estimate.of([layer_drift(r.probes, layer) for r in without])
+        plain = Estimate.of([layer_drift(record.probes, layer) for record in without])
         for view, name in VIEWS.items():
-            bn = Estimate.of([layer_drift(r.probes, layer, view) for r in with_])
+            bn = Estimate.of([layer_drift(record.probes, layer, view) for record in with_])
             drifts = [f"{arm.mean:.2f} ± {arm.sd:.2f}" for arm in (plain, bn)]
             rows.append([str(layer), name, *drifts, interval(figure1.drift_ratio(without, with_, view, layer))])
     title = "Drift of the sigmoid inputs"
@@ -72,34 +55,40 @@ def drift_table(without: list[Record], with_: list[Record]) -> Table:
     return Table(head, rows, title, prose("figure1", title), tight=True)
 
 
-def _above(without: list[Record], with_: list[Record]) -> str:
-    exceptions = figure1.not_above(without, with_)
-    but = f" but {', '.join(f'{step:,}' for step in exceptions)}" if exceptions else ""
-    return f"above at every evaluation from step 1,000{but}"
-
-
-def ours(without: list[Record], with_: list[Record]) -> dict[str, str]:
-    """What was measured, by claim."""
+def _comparison(without: list[Record], with_: list[Record]) -> tuple[int, str, str]:
+    """Return the last step that both arms share, BN's gain at it in points, and where BN's mean curve is above."""
     last = figure1.last_step(without, with_)
     gain = interval(figure1.accuracy_gain(without, with_, last), 100, 2, "+")
-    drift, raw = (interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", FREE_VIEW))
-    faster = figure1.steps_ratio(without, with_, 0.97)
-    sooner = "" if faster is None else f"; steps to 97 % with / without {interval(faster)}"
-    return {
-        "C31": f"{gain} points at {last:,} steps; mean curve {_above(without, with_)}{sooner}",
-        "C32": f"drift ratio with / without {drift} after BN; {raw} for W u before BN, which nothing holds in place",
-    }
+    exceptions = ", ".join(f"{step:,}" for step in figure1.not_above(without, with_))
+    above = "above at every evaluation from step 1,000" + (f" but {exceptions}" if exceptions else "")
+    return last, gain, above
 
 
 def claims_table(without: list[Record], with_: list[Record]) -> Table:
-    """The paper's two claims of Sec. 4.1 beside ours."""
-    measured = ours(without, with_)
-    rows = [[ClaimName(name), text, measured[claim]] for claim, (name, text) in PAPER_SAYS.items()]
+    """Tabulate the paper's two claims of Sec. 4.1 beside our measurements."""
+    last, gain, above = _comparison(without, with_)
+    faster = figure1.steps_ratio(without, with_, 0.97)
+    sooner = "" if faster is None else f"; steps to 97 % with / without {interval(faster)}"
+    drift, before = (
+        interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", "percentiles_before")
+    )
+    rows = [
+        [
+            ClaimName("C31, Fig. 1a"),
+            "BN trains faster and ends higher; no number printed",
+            f"{gain} points at {last:,} steps; mean curve {above}{sooner}",
+        ],
+        [
+            ClaimName("C32, Fig. 1b, c"),
+            "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
+            f"drift ratio with / without {drift} after BN; {before} for W u before BN, which nothing holds in place",
+        ],
+    ]
     return Table(["claim", "the paper says", "ours"], rows, tight=True)
 
 
 def quantities(arms: Arms) -> dict[str, str]:
-    """The numbers of the main reading by name, for setting two sets of records side by side."""
+    """Return the numbers of the main reading by name, so that two sets of records can be compared."""
     main = arms["plain"], arms["bn"]
     table = reading("", *main)
     measured = {f"{table.head[k]}: {row[0]}": row[k] for k in (1, 2) for row in table.rows}
@@ -107,22 +96,21 @@ def quantities(arms: Arms) -> dict[str, str]:
 
 
 def check_table(first: Arms, again: Arms) -> Table:
-    """The main reading once more, with seeds that had no part in the first."""
+    """Tabulate the main reading for the first seeds, for other seeds, and for all of them."""
     rows = []
     pooled = {name: first[name] + again[name] for name in ("plain", "bn")}
     for arms in (first, again, pooled):
         plain, bn = arms["plain"], arms["bn"]
         seeds = [record.seed for record in plain]
-        gain = figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn))
-        ratio = interval(figure1.drift_ratio(plain, bn))
-        rows.append([f"{min(seeds)} to {max(seeds)}", interval(gain, 100, 2, "+"), _above(plain, bn), ratio])
+        _, gain, above = _comparison(plain, bn)
+        rows.append([f"{min(seeds)} to {max(seeds)}", gain, above, interval(figure1.drift_ratio(plain, bn))])
     title = "Checked again with other seeds"
     head = ["seeds", "BN's gain at the end, points", "BN's mean curve", "drift ratio, layer 3"]
     return Table(head, rows, title, prose("figure1", title), tight=True)
 
 
 def page(arms: Arms, again: Arms | None = None) -> Page:
-    """The whole of table.md, for the readings whose arms are there; ``again``: the main arms with other seeds."""
+    """Make table.md from the arms that are there; ``again`` has the two main arms with other seeds."""
     main = arms["plain"], arms["bn"]
     tables = [
         claims_table(*main),
@@ -135,8 +123,8 @@ def page(arms: Arms, again: Arms | None = None) -> Page:
 
 
 def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Arms, Arms | None]:
-    """The arms, and where they are the committed ones, those of other seeds in figure1_check."""
-    check = sources.records(results, "figure1_check", scale) if source == results else []
+    """Read the arms; if they are the committed ones, also the committed runs with other seeds."""
+    check = records_of(results, "figure1_check", scale) if source == results else []
     return figure.arms(source, scale, results), by_variant(check, "plain", "bn") if check else None
 
 

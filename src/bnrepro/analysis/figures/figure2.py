@@ -1,28 +1,25 @@
-"""Figures 2 and 3 in numbers: how soon each network gets to the baseline's accuracy, and how accurate it ends.
+"""Figures 2 and 3 in numbers: how soon each network reaches the baseline's accuracy, and how accurate it ends.
 
 The rules are in docs/figure2-rules.md.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis.reading import curves, dataset
-from bnrepro.analysis.reading.curves import crossing, paired
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.curves import ACCURACY, accuracies, crossing, paired
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.records.outcome import chance_bound
 
-Measure = Callable[[list[Record]], np.ndarray]  # one number per seed
-
 BASELINE = "inception"
 REQUIRED = (BASELINE, "bn_baseline")
-SHARE = 0.95  # of the baseline's mean final accuracy: the target
+SHARE = 0.95  # the target is this share of the baseline's mean final accuracy
 EQUAL = "_equal"  # ends the name of a variant that trains for all of T, and decays as slowly as Inception
-BETA1 = "_beta1"  # stands in the name of a variant whose every beta starts at 1
-TITLES = {  # by variant without these two
+BETA1 = "_beta1"  # is in the name of a variant in which every beta starts at 1
+TITLES = {  # by variant without these two parts
     "inception": "Inception",
     "bn_baseline": "BN-Baseline",
     "bn_x5": "BN-x5",
@@ -45,9 +42,9 @@ TITLES = {  # by variant without these two
 }
 SIGMOIDS = tuple(name for name in TITLES if name.startswith("inception_sigmoid") and "whole" not in name)
 FAILING = ("inception_x5", *SIGMOIDS)  # in the paper
-WHOLE = ("inception_x5_whole", "inception_sigmoid_whole")  # the check of the rule that ends runs at chance
+WHOLE = ("inception_x5_whole", "inception_sigmoid_whole")  # they check the rule that ends runs at chance
 CONTROLS = ("inception_changes_equal", "inception_changes_x5_equal", "inception_changes_x30_equal")
-READINGS = {  # each beside Inception
+READINGS = {  # the networks that are compared with Inception
     "Equal budget": (BASELINE, "bn_baseline", "bn_x5_equal", "bn_x30_equal", "bn_x5_sigmoid_equal"),
     "Equal budget, beta starts at 1": (BASELINE, "bn_baseline_beta1", "bn_x5_beta1_equal", "bn_x30_beta1_equal"),
     "The paper's reading": (BASELINE, "bn_baseline", "bn_x5", "bn_x30", "bn_x5_sigmoid"),
@@ -56,7 +53,7 @@ GOOGLENET = ("googlenet", "bn_googlenet")
 VARIANTS = tuple(
     dict.fromkeys(name for group in (*READINGS.values(), CONTROLS, FAILING, WHOLE, GOOGLENET) for name in group)
 )
-SEEDS_WANTED = 3  # by docs/figure2-rules.md, of every network
+SEEDS_WANTED = 3  # seeds that docs/figure2-rules.md asks of every network
 
 
 class Printed(NamedTuple):
@@ -76,74 +73,58 @@ PRINTED = {  # Fig. 3 and Sec. 4.2.2
 
 
 def plain_name(variant: str) -> str:
-    """A variant's name without the endings of its reading: a key of `TITLES`."""
+    """Return a variant's name without the parts that name its reading: a key of `TITLES`."""
     return variant.removesuffix(EQUAL).removesuffix(BETA1)
 
 
 def title(variant: str) -> str:
-    """A variant's name in the tables; it says where beta starts, if not at 0."""
+    """Return a variant's name in the tables, which says if beta starts at 1."""
     return TITLES[plain_name(variant)] + (", beta 1" if BETA1 in variant else "")
 
 
 def full_title(variant: str) -> str:
-    """A variant's name, and whether it trains for all of T."""
+    """Return a variant's name in the tables, which also says if it trains for all of T."""
     return title(variant) + (", all of T" if variant.endswith(EQUAL) else "")
 
 
-def rate(record: Record) -> float:
-    """The first learning rate."""
-    optimizer = record.config["optimizer"]
-    return optimizer["base_lr"] * optimizer["lr_multiplier"]
-
-
-def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Validation accuracy, one column per seed, indexed by step; a run is at chance from where it diverged."""
-    return curves.accuracies(records, dataset.chance(records[0]))
-
-
 def until_divergence(records: list[Record]) -> pd.DataFrame:
-    """`accuracies` up to the step at which the first seed diverges; from there on a mean over seeds says nothing."""
+    """Return `accuracies` up to the step at which the first seed diverges, because later means are of no use."""
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
-    table = accuracies(records)
-    return table.loc[: min(diverged)] if diverged else table
+    curves = accuracies(records)
+    return curves.loc[: min(diverged)] if diverged else curves
 
 
 def finals(records: list[Record]) -> np.ndarray:
-    """Accuracy at the end with the population statistics of Alg. 2, for each seed; chance where it diverged."""
-    return np.array([dataset.chance(r) if r.diverged else r.status["final"][curves.ACCURACY] for r in records])
+    """Return each seed's accuracy at the end with the statistics of Alg. 2; chance if the seed diverged."""
+    return np.array([dataset.chance(r) if r.diverged else r.status["final"][ACCURACY] for r in records])
 
 
 def target(baseline: list[Record]) -> float:
-    """0.95 times the mean final accuracy of the baseline's seeds."""
+    """Return 0.95 times the mean final accuracy of the baseline's seeds."""
     return SHARE * float(finals(baseline).mean())
 
 
 def steps(records: list[Record], goal: float) -> np.ndarray:
-    """Where each seed's smoothed curve first reaches the target; inf: never. See `curves.crossing`."""
+    """Return the step at which each seed's smoothed curve first reaches an accuracy; infinity: never."""
     return np.array([crossing(record, goal) for record in records])
 
 
 def maxima(records: list[Record]) -> np.ndarray:
-    """The highest accuracy of each seed's curve."""
+    """Return the highest accuracy of each seed's curve."""
     return accuracies(records).max().to_numpy()
 
 
-def whole_budget(records: list[Record], baseline: list[Record]) -> bool:
-    """Whether an arm trains for as many steps as the baseline."""
-    return records[0].status["steps"] == baseline[0].status["steps"]
-
-
-def gain(without: list[Record], with_: list[Record], measure: Measure = finals) -> Estimate:
-    """A measure of one arm minus the same of another, paired by seed, with a Student-t interval."""
+def gain(without: list[Record], with_: list[Record]) -> Estimate:
+    """Return the final accuracy of one arm minus that of another, paired by seed."""
     plain, other = paired(without, with_)
-    return Estimate.of(measure(other) - measure(plain) if plain else [])
+    return Estimate.of(finals(other) - finals(plain) if plain else [])
 
 
 class SpeedUp(NamedTuple):
-    """How many times fewer steps a fast arm takes to a target than a slow one: a ratio for each seed that both have.
+    """How many times fewer steps a fast arm takes to a target than a slow arm: a ratio per seed that both have.
 
-    A seed that never gets there counts with all of T. The ratio is then a bound: a lower one if the slow arm never gets
-    there, an upper one if the fast arm does not.
+    A seed that never reaches the target counts with all of T steps. The ratio is then a bound: a lower bound if a seed
+    of the slow arm never does, an upper bound if a seed of the fast arm never does.
     """
 
     ratios: np.ndarray
@@ -152,28 +133,29 @@ class SpeedUp(NamedTuple):
 
     @property
     def sign(self) -> str:
-        """What stands before a mean that is a bound."""
+        """The sign before a mean that is a bound."""
         return {(True, False): "≥ ", (False, True): "≤ ", (True, True): "? "}.get(self[1:], "")
 
 
 def speed_up(slow: list[Record], fast: list[Record], goal: float) -> SpeedUp:
-    """Steps of the slow arm to the target over those of the fast arm, paired by seed."""
+    """Return the steps of the slow arm to the target over those of the fast arm, paired by seed."""
     slow, fast = paired(slow, fast)
     if not slow:
         return SpeedUp(np.array([]), False, False)
     budget = max(record.status["steps"] for record in (*slow, *fast))
-    taken = [steps(arm, goal) for arm in (slow, fast)]
-    counted = [np.where(np.isinf(of_arm), budget, of_arm) for of_arm in taken]
-    return SpeedUp(counted[0] / counted[1], *(bool(np.isinf(of_arm).any()) for of_arm in taken))
+    taken = np.array([steps(arm, goal) for arm in (slow, fast)])
+    never = np.isinf(taken)
+    taken[never] = budget
+    return SpeedUp(taken[0] / taken[1], bool(never[0].any()), bool(never[1].any()))
 
 
 def at_chance(record: Record) -> bool:
-    """Whether the highest accuracy is below chance plus 3 binomial standard deviations on the validation images."""
+    """Tell whether the highest accuracy is below chance plus 3 binomial standard deviations."""
     return bool(maxima([record])[0] < chance_bound(dataset.classes(record), dataset.held_out(record)))
 
 
 def outcome(record: Record) -> str:
-    """How a run ended, in words."""
+    """Return in words how a run ended."""
     if record.diverged:
         return f"diverged at step {record.status['diverged_at']:,}"
     if not at_chance(record):
@@ -183,7 +165,7 @@ def outcome(record: Record) -> str:
 
 
 def outcomes(records: list[Record]) -> str:
-    """How runs ended, the seeds that ended alike together."""
+    """Return in words how runs ended; seeds that ended alike are named together."""
     seeds: dict[str, list[str]] = {}
     for record in records:
         seeds.setdefault(outcome(record), []).append(str(record.seed))

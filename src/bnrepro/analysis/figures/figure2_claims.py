@@ -1,6 +1,6 @@
-"""The paper's claims about Figures 2 and 3: what the paper says, the rule, and the endpoints that were measured.
+"""The paper's claims about Figures 2 and 3: what the paper says, the rule, and the measured endpoints.
 
-The rules are docs/figure2-rules.md in code. A claim that is judged with beta at 0 and at 1 has a reading for each.
+The rules are those of docs/figure2-rules.md. Some claims are judged twice, with beta at 0 and with beta at 1.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from bnrepro.analysis.render.table import ClaimName, Table
 from bnrepro.analysis.render.text import interval
 
 BETAS = {"": "beta starts at 0", BETA1: "beta starts at 1"}
-MARGIN = 0.05  # C37's "a few points"; the paper's are 3.2
-TIMES = 2.0  # C34's "far fewer"; the paper's are 14
+MARGIN = 0.05  # C37's "a few points"; the paper's difference is 3.2 points
+TIMES = 2.0  # C34's "far fewer"; the paper's ratio is 14
 
 
 class Claim(NamedTuple):
-    """What the paper says of it, by which rule it holds, the arms it needs (``*``: beta), and its endpoints."""
+    """A claim: what the paper says, the rule, the arms it needs (``*`` stands for beta), and its endpoints."""
 
     said: str
     rule: str
@@ -35,26 +35,27 @@ class Claim(NamedTuple):
         return tuple(BETAS) if any("*" in name for name in self.needs) else ("",)
 
     def arms(self, beta: str) -> list[str]:
-        """The variants that a reading needs."""
+        """Return the variants that a reading needs."""
         return [name.replace("*", beta) for name in self.needs]
 
 
 def _complete(arms: Arms, endpoint: Endpoint, *variants: str) -> Endpoint:
-    """Without a verdict while an arm lacks seeds that the rule asks for."""
+    """Withhold the verdict while an arm lacks seeds that the rule asks for."""
     lacking = [
         f"{figure2.title(name)} has {len(arms[name])} of {figure2.SEEDS_WANTED} seeds"
         for name in variants
         if len(arms[name]) < figure2.SEEDS_WANTED
     ]
     if lacking:
-        endpoint.verdict, endpoint.p, endpoint.note = "inconclusive", None, "no verdict yet: " + "; ".join(lacking)
+        endpoint.verdict, endpoint.p = "inconclusive", None
+        endpoint.note = "; ".join(filter(None, (endpoint.note, f"no verdict yet: {', '.join(lacking)}")))
     return endpoint
 
 
 def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
-    """Steps of a slow arm to the target over those of a fast one, to be above ``times``.
+    """Judge whether a slow arm takes more than ``times`` as many steps to the target as a fast arm.
 
-    A lower bound cannot fail, an upper bound cannot hold.
+    A lower bound cannot fail, and an upper bound cannot hold.
     """
     measured = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
     estimate = geometric(measured.ratios)
@@ -67,21 +68,24 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
     return _complete(arms, Endpoint(what, judged, estimate, p, "times", "ratio", note=note), slow, fast)
 
 
+def _difference(low: str, high: str) -> str:
+    return f"final accuracy of {figure2.title(high)} minus that of {figure2.title(low)}"
+
+
 def higher(arms: Arms, low: str, high: str) -> Endpoint:
-    """Final accuracy of one arm minus that of another, to be above 0."""
+    """Judge whether one arm ends more accurate than another."""
     estimate = figure2.gain(arms[low], arms[high])
-    what = f"final accuracy of {figure2.title(high)} minus that of {figure2.title(low)}"
-    judged = verdict(estimate, 0.0, above=True)
-    return _complete(arms, Endpoint(what, judged, estimate, p_value(estimate, 0.0), "points", "difference"), low, high)
+    judged, p = verdict(estimate, 0.0, above=True), p_value(estimate, 0.0)
+    return _complete(arms, Endpoint(_difference(low, high), judged, estimate, p, "points", "difference"), low, high)
 
 
-def alike(arms: Arms, one: str, other: str, margin: float = MARGIN) -> Endpoint:
-    """Final accuracy of one arm minus that of another, to be within a margin on either side.
+def alike(arms: Arms, low: str, high: str, margin: float = MARGIN) -> Endpoint:
+    """Judge whether the final accuracies of two arms differ by at most a margin.
 
-    p is the larger of two one-sided ones (two one-sided tests). Where the estimate lies beyond the margin it is the
-    two-sided one against the nearer edge.
+    p is the larger one of two one-sided tests (TOST). If the estimate is beyond the margin, p is two-sided and against
+    the nearer edge.
     """
-    estimate = figure2.gain(arms[one], arms[other])
+    estimate = figure2.gain(arms[low], arms[high])
     outside = abs(estimate.mean) > margin
     p = p_value(estimate, -margin, margin)
     if p is not None and not outside:
@@ -89,27 +93,24 @@ def alike(arms: Arms, one: str, other: str, margin: float = MARGIN) -> Endpoint:
         p = float(stats.t.sf((margin - abs(estimate.mean)) / error, estimate.n - 1)) if error else 0.0
     beyond = estimate.low > margin or estimate.high < -margin
     judged = "fails" if beyond else "holds" if not outside and p is not None and p <= 0.05 else "inconclusive"
-    what = f"final accuracy of {figure2.title(other)} minus that of {figure2.title(one)}"
-    return _complete(arms, Endpoint(what, judged, estimate, p, "points", "difference"), one, other)
+    return _complete(arms, Endpoint(_difference(low, high), judged, estimate, p, "points", "difference"), low, high)
 
 
-def counted(
-    arms: Arms, what: str, variants: tuple[str, ...], happens: Callable[[Record], bool], fails: bool
-) -> Endpoint:
-    """Something that has to happen in every run; ``fails`` says whether its absence makes the claim fail."""
-    happened = [happens(record) for name in variants for record in arms[name]]
-    judged = "holds" if all(happened) else "fails" if fails else "inconclusive"
-    note = f"{sum(happened)} of {len(happened)} runs; a count has no p-value"
+def all_dead(arms: Arms, what: str, variants: tuple[str, ...], learnt: bool) -> Endpoint:
+    """Judge whether no run of some variants can be trained; ``learnt`` says that a survivor refutes it."""
+    deaths = [dead(record) for name in variants for record in arms[name]]
+    judged = "holds" if all(deaths) else "fails" if learnt else "inconclusive"
+    note = f"{sum(deaths)} of {len(deaths)} runs; a count has no p-value"
     return _complete(arms, Endpoint(what, judged, note=note), *variants)
 
 
 def dead(record: Record) -> bool:
-    """Whether a network cannot be trained: not finite, or at chance."""
+    """Tell whether a network could not be trained: it diverged, or it stayed at chance."""
     return record.diverged or figure2.at_chance(record)
 
 
 def best_control(arms: Arms) -> str:
-    """The network with all changes but BN at the best of its rates, by mean final accuracy."""
+    """Return the network with all changes but BN at the best of its rates, by mean final accuracy."""
     return max((name for name in CONTROLS if name in arms), key=lambda name: figure2.finals(arms[name]).mean())
 
 
@@ -132,8 +133,9 @@ def _c35(arms: Arms, beta: str) -> list[Endpoint]:
 
 
 def _c36(arms: Arms, beta: str) -> list[Endpoint]:
-    can = not any(map(dead, arms["inception_x5"]))
-    return [counted(arms, f"Inception at x5: {figure2.outcomes(arms['inception_x5'])}", ("inception_x5",), dead, can)]
+    runs = arms["inception_x5"]
+    learnt = not any(map(dead, runs))
+    return [all_dead(arms, f"Inception at x5: {figure2.outcomes(runs)}", ("inception_x5",), learnt)]
 
 
 def _c37(arms: Arms, beta: str) -> list[Endpoint]:
@@ -141,8 +143,8 @@ def _c37(arms: Arms, beta: str) -> list[Endpoint]:
 
 
 def _c38(arms: Arms, beta: str) -> list[Endpoint]:
-    learnt = [name for name in SIGMOIDS if not any(map(dead, arms[name]))]
-    return [counted(arms, "Inception with sigmoids stays at chance", SIGMOIDS, dead, bool(learnt))]
+    learnt = any(not any(map(dead, arms[name])) for name in SIGMOIDS)
+    return [all_dead(arms, "Inception with sigmoids stays at chance", SIGMOIDS, learnt)]
 
 
 CLAIMS = {
@@ -186,7 +188,7 @@ CLAIMS = {
 
 
 def endpoints(name: str, arms: Arms, beta: str = "") -> list[Endpoint]:
-    """What a reading of a claim is judged on; empty where an arm is missing or the baseline does not learn."""
+    """Return the endpoints of a claim's reading; none if an arm is missing or a seed of the baseline does not learn."""
     claim = CLAIMS[name]
     if not all(variant in arms for variant in claim.arms(beta)):
         return []
@@ -196,26 +198,21 @@ def endpoints(name: str, arms: Arms, beta: str = "") -> list[Endpoint]:
 
 
 def words(endpoint: Endpoint) -> str:
-    """An endpoint with its number and interval."""
+    """Return an endpoint with its number and interval."""
     if endpoint.estimate is None:
         return f"{endpoint.what} ({endpoint.note})"
+    if endpoint.unit == "points":
+        return f"{endpoint.what}: {interval(endpoint.estimate, 100, 2, '+')} points"
     bound = next((sign + " " for sign in "≥≤?" if endpoint.note.startswith(f"a bound ({sign}")), "")
-    number = (
-        f"{interval(endpoint.estimate, 100, 2, '+')} points"
-        if endpoint.unit == "points"
-        else f"{bound}{interval(endpoint.estimate)}"
-    )
-    return f"{endpoint.what}: {number}"
+    return f"{endpoint.what}: {bound}{interval(endpoint.estimate)}"
 
 
 def claims_table(arms: Arms) -> Table:
-    """One row per claim and reading; the verdicts, whose p-values are adjusted over all figures, are the ledger's."""
+    """Tabulate each claim and reading. The verdicts are in the ledger, which adjusts p-values over all figures."""
     rows = []
     for name, claim in CLAIMS.items():
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
-            measured = endpoints(name, arms, beta)
-            rows.append(
-                [ClaimName(reading), claim.said, "; ".join(map(words, measured)) or "not measured yet", claim.rule]
-            )
+            measured = "; ".join(map(words, endpoints(name, arms, beta))) or "not measured yet"
+            rows.append([ClaimName(reading), claim.said, measured, claim.rule])
     return Table(["claim", "the paper says", "ours", "holds if"], rows)

@@ -60,7 +60,7 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
                 colour = COLOURS[figure2.plain_name(variant)]
                 _draw(axes, figure2.title(variant), arms[variant], goal, colour, line_style(variant))
         for variant, colour in style.own_colours(own or {}).items():
-            whole = figure2.whole_budget(own[variant], arms[BASELINE])
+            whole = own[variant][0].status["steps"] == arms[BASELINE][0].status["steps"]
             if letter == ("a" if whole else "c"):
                 _draw(axes, variant, own[variant], goal, colour, "-.")
         axes.set_title(f"({letter}) {name[0].lower()}{name[1:]}", loc="left", fontsize=9)

@@ -1,4 +1,4 @@
-"""Figure 3 and the tables beside it, results/figure2/<scale>/table.md, and Figure 2 as the registry knows it."""
+"""Figure 3 and the tables beside it, and the description of Figures 2 and 3 for the registry."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ PAPER = "paper (ImageNet, 224 px)"
 
 
 def times(slow: list[Record], fast: list[Record], goal: float) -> str:
-    """How many times fewer steps the fast arm takes, with its interval; a bound is marked."""
+    """Return how many times fewer steps the fast arm takes, with the interval and, of a bound, its sign."""
     measured = speed_up(slow, fast, goal)
     if not len(measured.ratios):
         return "no seed in common"
@@ -31,12 +31,12 @@ def times(slow: list[Record], fast: list[Record], goal: float) -> str:
 
 
 def points(without: list[Record], with_: list[Record]) -> str:
-    """Final accuracy of the second arm minus that of the first."""
+    """Return the final accuracy of the second arm minus that of the first, in points."""
     return interval(gain(without, with_), 100, 2, "+")
 
 
 def _printed(variant: str) -> list[str]:
-    """The paper's steps to its own target, and its maximum."""
+    """Return the paper's steps to its own target, and its maximum."""
     row = PRINTED.get(figure2.plain_name(variant))
     if row is None:
         return ["", ""]
@@ -49,10 +49,14 @@ def _titled(title: str, head: list[str], rows: list[list[str]]) -> Table:
     return Table(head, rows, title, prose("figure2", title))
 
 
+def _final(arm: list[Record]) -> str:
+    return percent(Estimate.of(figure2.finals(arm)))
+
+
 def reading(
     arms: Arms, variants: Iterable[str], title: str = "", baseline: str = BASELINE, printed: bool = False
 ) -> Table:
-    """Steps to the baseline's target, and final accuracy, of those arms that are there."""
+    """Tabulate steps to the baseline's target and final accuracy of the variants that have records."""
     first = arms[baseline]
     goal, name = figure2.target(first), figure2.title(baseline)
     head = [
@@ -68,12 +72,12 @@ def reading(
     rows = [
         [
             figure2.title(variant),
-            f"{figure2.rate(arms[variant][0]):g}",
+            f"{arms[variant][0].rate:g}",
             *(_printed(variant) if printed else []),
             str(len(arms[variant])),
             reached(figure2.steps(arms[variant], goal)),
             "" if variant == baseline else times(first, arms[variant], goal),
-            percent(Estimate.of(figure2.finals(arms[variant]))),
+            _final(arms[variant]),
             "" if variant == baseline else points(first, arms[variant]),
         ]
         for variant in variants
@@ -83,7 +87,7 @@ def reading(
 
 
 def apart_table(arms: Arms) -> Table:
-    """What BN brings, and what the other changes bring: steps and final accuracy, one change at a time."""
+    """Tabulate what each change brings, BN and the others, one change at a time."""
     control = best_control(arms)
     pairs = [
         ("the other six changes, without BN", BASELINE, control),
@@ -111,30 +115,21 @@ def apart_table(arms: Arms) -> Table:
 
 
 def outcomes_table(arms: Arms) -> Table:
-    """What becomes of the networks that the paper says cannot be trained."""
+    """Tabulate how the networks end that cannot be trained according to the paper."""
     rows = [
-        [
-            figure2.title(variant),
-            f"{figure2.rate(arms[variant][0]):g}",
-            figure2.outcomes(arms[variant]),
-            percent(Estimate.of(figure2.finals(arms[variant]))),
-        ]
+        [figure2.title(variant), f"{arm[0].rate:g}", figure2.outcomes(arm), _final(arm)]
         for variant in (*figure2.FAILING, *figure2.WHOLE)
-        if variant in arms
+        if (arm := arms.get(variant))
     ]
     head = ["network", "rate", "outcome", "final top-1, %"]
     return _titled("What the paper says cannot be trained", head, rows)
 
 
-def _trained_on(records: Iterable[Record]) -> str:
-    """The devices that trained these runs, and how many each."""
-    devices = Counter(record.status.get("conditions", {}).get("gpu", "a CPU") for record in records)
-    return ", ".join(f"{count} runs on {device}" for device, count in devices.most_common())
-
-
 def _opening(arms: Arms) -> str:
-    baseline = arms[BASELINE]
-    first = baseline[0]
+    first = arms[BASELINE][0]
+    devices = Counter(
+        record.status.get("conditions", {}).get("gpu", "a CPU") for records in arms.values() for record in records
+    )
     return prose(
         "figure2",
         "opening",
@@ -142,9 +137,9 @@ def _opening(arms: Arms) -> str:
         images=f"{dataset.held_out(first):,}",
         steps=f"{first.status['steps']:,}",
         batch=first.config["training"]["batch_size"],
-        target=f"{figure2.target(baseline):.2%}",
+        target=f"{figure2.target(arms[BASELINE]):.2%}",
         share=f"{figure2.SHARE:g}",
-        trained_on=_trained_on(record for records in arms.values() for record in records),
+        trained_on=", ".join(f"{count} runs on {device}" for device, count in devices.most_common()),
         missing=[f"`{name}`" for name in figure2.VARIANTS if name not in arms],
         short=[
             f"{figure2.full_title(name)} {len(records)} of {figure2.SEEDS_WANTED}"
@@ -155,7 +150,7 @@ def _opening(arms: Arms) -> str:
 
 
 def tables(arms: Arms) -> dict[str, Table]:
-    """The tables of the readings and of what belongs beside them by title, for what is there."""
+    """Return the tables for which there are records, by title."""
     shown = [
         reading(arms, variants, title, printed=True)
         for title, variants in figure2.READINGS.items()
@@ -172,7 +167,7 @@ def tables(arms: Arms) -> dict[str, Table]:
 
 
 def page(arms: Arms) -> Page:
-    """The whole of table.md, for the arms that are there; `figure2.REQUIRED` must be."""
+    """Make table.md from the arms that are there; those of `figure2.REQUIRED` must be."""
     title = "Figures 2 and 3: Inception with and without BN, measured"
     return Page(title, _opening(arms), [claims_table(arms), *tables(arms).values()])
 

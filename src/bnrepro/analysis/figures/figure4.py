@@ -1,6 +1,7 @@
-"""Figure 4: what `bnrepro.use.evaluate` committed of several networks, and what is measured on it.
+"""Figure 4 in numbers: the errors of several networks, alone and together, with 1 or more crops of each image.
 
-Errors are fractions of images; an image's *rank* is its label's place among the classes by score.
+`bnrepro.use.evaluate` writes the evaluation that is read here. Errors are fractions of images. The rank of an image is
+the place of its label among the classes, sorted by their scores; rank 1 is a right answer.
 """
 
 from collections.abc import Iterable
@@ -19,15 +20,19 @@ from bnrepro.records.files import read_json
 from bnrepro.tracking import wandb_source
 
 RESAMPLES = 100_000
-ENOUGH = 0.01  # of the images, for a bin of a reliability diagram to be drawn
-MOST = 144  # crops of the claims
+ENOUGH = 0.01  # a bin of a reliability diagram is drawn if it holds this share of the images
+MOST = 144  # the number of crops that the claims are about
 FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.evaluation_files
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
 
+def _row(crops: int, method: str, networks: Iterable[int]) -> str:
+    return f"{crops} {method} {'+'.join(map(str, networks))}"
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """``info``: evaluation.json; ``subsets``: subsets.csv; ``ranks``: images.npz, by row "crops method networks"."""
+    """The three files of an evaluation: ``info``, ``subsets``, and the image ranks by row "crops method networks"."""
 
     info: dict[str, Any]
     subsets: pd.DataFrame
@@ -35,30 +40,34 @@ class Evaluation:
 
     @property
     def count(self) -> int:
-        """How many networks."""
+        """The number of networks."""
         return len(self.info["runs"])
 
     @property
+    def everyone(self) -> tuple[int, ...]:
+        """All networks; they count from 1."""
+        return tuple(range(1, self.count + 1))
+
+    @property
     def images(self) -> int:
-        """How many images."""
+        """The number of images."""
         return self.info["images"]
 
     def wrong(self, crops: int, networks: tuple[int, ...], method: str = "mean", top: int = 1) -> np.ndarray:
-        """(M,) 1 where the label is not among the best ``top`` answers, else 0; networks count from 1."""
-        row = f"{crops} {method} {'+'.join(map(str, networks))}"
-        return (self.ranks[row] > top).astype(float)
+        """Return (M,) 1 for each image whose label is not among the best ``top`` answers of some networks, else 0."""
+        return (self.ranks[_row(crops, method, networks)] > top).astype(float)
 
     def all_wrong(self, crops: int, method: str = "mean", top: int = 1) -> np.ndarray:
-        """`wrong` of all networks together."""
-        return self.wrong(crops, tuple(range(1, self.count + 1)), method, top)
+        """Return `wrong` of all networks together, (M,)."""
+        return self.wrong(crops, self.everyone, method, top)
 
     def each_wrong(self, crops: int, top: int = 1) -> np.ndarray:
-        """`wrong` of each network alone, (networks, M)."""
-        return np.stack([self.wrong(crops, (k,), top=top) for k in range(1, self.count + 1)])
+        """Return `wrong` of each network alone, (networks, M)."""
+        return np.stack([self.wrong(crops, (k,), top=top) for k in self.everyone])
 
 
 def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
-    """Read the three files, which are of networks at this scale."""
+    """Read an evaluation; the scale is that of the command in the message if there is none."""
     if not (folder / "evaluation.json").is_file():
         raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
@@ -67,7 +76,7 @@ def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
 
 
 def evaluation(source: Path | str, scale: str) -> Evaluation:
-    """The evaluation of a folder laid out as ``results/``, of a runs directory, or of ``wandb:entity/project``."""
+    """Read the evaluation in a folder laid out as ``results/``, a runs directory, or ``wandb:entity/project``."""
     name = f"figure4-{scale}"
     if wandb_source.is_wandb(source):
         return load_evaluation(wandb_source.fetch_evaluation(source, name), scale)
@@ -76,7 +85,7 @@ def evaluation(source: Path | str, scale: str) -> Evaluation:
 
 
 def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:
-    """The records of the networks that were evaluated, in their order."""
+    """Return the records of the networks that were evaluated, in their order."""
     by_name = {record.path.name: record for record in records}
     if unknown := [name for name in evaluation.info["runs"] if name not in by_name]:
         again = f"python scripts/evaluate.py scale={evaluation.info['scale']}"
@@ -85,9 +94,10 @@ def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:
 
 
 def over_images(values: np.ndarray) -> Estimate:
-    """The mean of a value per image, (M,), with its percentile bootstrap interval; always the same draws of images.
+    """Return the mean of a value per image, (M,), with its percentile bootstrap interval over images.
 
-    There are few distinct values. Drawing how many of the resampled images have each of them is the same resampling.
+    The values take few distinct levels, so it is enough to draw how many resampled images have each level. The draws
+    have a fixed seed.
     """
     m = len(values)
     distinct, counts = np.unique(values.round(12), return_counts=True)
@@ -97,7 +107,7 @@ def over_images(values: np.ndarray) -> Estimate:
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact two-sided p-value that two ways, each (M,) of wrong answers on the same images, err equally often."""
+    """Return the exact two-sided p-value that two answers are wrong equally often on the same images; both are (M,)."""
     only_first, only_second = int((first > second).sum()), int((second > first).sum())
     if only_first + only_second == 0:
         return 1.0
@@ -105,35 +115,35 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def crops_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
-    """Error of one network with one crop minus with 144, the mean over networks, per image."""
+    """Return the error with one crop minus that with 144, the mean over single networks."""
     return over_images((evaluation.each_wrong(1, top) - evaluation.each_wrong(MOST, top)).mean(0))
 
 
 def ensemble_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
-    """Error of one network, the mean over networks, minus that of all together, with 144 crops."""
+    """Return the mean error of single networks minus that of all together, with 144 crops."""
     return over_images(evaluation.each_wrong(MOST, top).mean(0) - evaluation.all_wrong(MOST, top=top))
 
 
 def best_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
-    """Error of the network that is best on these very images minus that of all together, with 144 crops."""
+    """Return the error of the network that is best on these images minus that of all together, with 144 crops."""
     each = evaluation.each_wrong(MOST, top)
     return over_images(each[each.mean(1).argmin()] - evaluation.all_wrong(MOST, top=top))
 
 
 def by_size(evaluation: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:
-    """Error of every choice of k networks: mean, lowest and highest, indexed by k."""
+    """Return the mean, lowest and highest error of all choices of k networks, indexed by k."""
     chosen = evaluation.subsets[(evaluation.subsets["crops"] == crops) & (evaluation.subsets["method"] == method)]
     errors = 1 - chosen[f"top{top}"] / evaluation.images
     return errors.groupby(chosen["size"]).agg(["mean", "min", "max"])
 
 
 def reliability(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
-    """Confidence, accuracy and number of images of the bins that hold `ENOUGH`; networks count from 1."""
-    measured = evaluation.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]
+    """Return confidence, accuracy and number of images of each bin that holds `ENOUGH` images."""
+    measured = evaluation.info["calibration"][_row(crops, "mean", networks)]
     bins = pd.DataFrame({key: measured[key] for key in ("confidence", "accuracy", "images")})
     return bins[bins["images"] >= ENOUGH * evaluation.images].astype(float)
 
 
 def calibration_error(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> float:
-    """The expected calibration error of the mean of probabilities of these networks."""
-    return evaluation.info["calibration"][f"{crops} mean {'+'.join(map(str, networks))}"]["ece"]
+    """Return the expected calibration error of the mean of probabilities of some networks."""
+    return evaluation.info["calibration"][_row(crops, "mean", networks)]["ece"]

@@ -24,8 +24,10 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
     first.legend(fontsize=8)
     top = 0.0
     most = MOST if MOST in evaluation.info["crops"] else max(evaluation.info["crops"])
-    everyone = tuple(range(1, evaluation.count + 1))
-    for name, networks, colour in (("network 1 alone", (1,), style.WITHOUT), ("all together", everyone, style.WITH)):
+    for name, networks, colour in (
+        ("network 1 alone", (1,), style.WITHOUT),
+        ("all together", evaluation.everyone, style.WITH),
+    ):
         confidence, accuracy, images = reliability(evaluation, most, networks).to_numpy().T
         ece = calibration_error(evaluation, most, networks)
         reliable.plot(confidence, accuracy, "-", color=colour, label=f"{name}: ECE {100 * ece:.1f} %")

@@ -1,4 +1,4 @@
-"""The tables of Figure 4, the paper's rows beside ours, and Figure 4 as the registry knows it."""
+"""The tables of Figure 4, and its description for the registry."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from matplotlib.figure import Figure as Drawing
 from bnrepro.analysis.figures import figure4, figure4_plot
 from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure4 import MOST, Evaluation, mcnemar, over_images
-from bnrepro.analysis.reading import dataset, sources
-from bnrepro.analysis.reading.load import Record, Source
+from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.load import Record, Source, records_of
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table
@@ -42,7 +42,7 @@ def _errors(values: list[float]) -> str:
 
 
 def ours(evaluation: Evaluation) -> dict[str, str]:
-    """What was measured, by claim."""
+    """Return what was measured, by claim."""
     return {
         "C45": f"top-1: one crop to {MOST} {interval(figure4.crops_gain(evaluation), 100)} points less, one network to "
         f"{evaluation.count} {interval(figure4.ensemble_gain(evaluation), 100)} less; top-5: "
@@ -53,14 +53,14 @@ def ours(evaluation: Evaluation) -> dict[str, str]:
 
 
 def claims_table(evaluation: Evaluation) -> Table:
-    """One row per claim."""
+    """Tabulate the two claims."""
     measured = ours(evaluation)
     rows = [[ClaimName(claim), PAPER_SAYS[claim], measured[claim], RULES[claim]] for claim in PAPER_SAYS]
     return Table(["claim", "the paper says", "ours", "holds if"], rows)
 
 
 def figure_table(evaluation: Evaluation, where: str) -> Table:
-    """Figure 4: the paper's rows, each with ours where there is one."""
+    """Tabulate Figure 4: the paper's rows, each with ours if there is one."""
 
     def alone(crops: int) -> list[str]:
         return [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in (1, 5)]
@@ -80,7 +80,7 @@ def figure_table(evaluation: Evaluation, where: str) -> Table:
 
 
 def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
-    """Each network: what was changed, and its errors."""
+    """Tabulate the changes and the errors of each network."""
     looks = [(crops, top) for crops in evaluation.info["crops"] for top in (1, 5)]
     rows = []
     for k, member in enumerate(members, 1):
@@ -100,7 +100,7 @@ def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
 
 
 def methods_table(evaluation: Evaluation) -> Table:
-    """All networks together, in three ways."""
+    """Tabulate the errors of all networks, combined in three ways."""
     rows = []
     for crops in evaluation.info["crops"]:
         of_mean = evaluation.all_wrong(crops)
@@ -115,7 +115,7 @@ def methods_table(evaluation: Evaluation) -> Table:
 
 
 def sizes_table(evaluation: Evaluation) -> Table:
-    """Error by the number of networks."""
+    """Tabulate the error by the number of networks."""
     rows = []
     for crops in evaluation.info["crops"]:
         for top in (1, 5):
@@ -131,12 +131,11 @@ def sizes_table(evaluation: Evaluation) -> Table:
 
 
 def calibration_table(evaluation: Evaluation) -> Table:
-    """The expected calibration error of one network and of all."""
+    """Tabulate the expected calibration error of one network and of all."""
     rows = []
-    everyone = tuple(range(1, evaluation.count + 1))
     for crops in evaluation.info["crops"]:
-        alone = [figure4.calibration_error(evaluation, crops, (k,)) for k in everyone]
-        together = figure4.calibration_error(evaluation, crops, everyone)
+        alone = [figure4.calibration_error(evaluation, crops, (k,)) for k in evaluation.everyone]
+        together = figure4.calibration_error(evaluation, crops, evaluation.everyone)
         rows.append([str(crops), _errors(alone), f"{100 * together:.2f}"])
     head = ["crops", "one network, ECE in % (mean ± sd)", f"all {evaluation.count} together"]
     text = "Expected calibration error, 15 bins of equal width, of the mean of probabilities."
@@ -144,7 +143,7 @@ def calibration_table(evaluation: Evaluation) -> Table:
 
 
 def page(evaluation: Evaluation, members: list[Record]) -> Page:
-    """The whole of table.md."""
+    """Make table.md."""
     data = dataset.title(members[0])
     opening = prose(
         "figure4",
@@ -170,7 +169,7 @@ def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Ev
     if not isinstance(source, Path | str):
         raise UserError("figure4 is of an evaluation, not of runs; give the runs directory, which holds both")
     evaluation = figure4.evaluation(source, scale)
-    return evaluation, figure4.networks(evaluation, sources.records(source, figure.name, scale))
+    return evaluation, figure4.networks(evaluation, records_of(source, figure.name, scale))
 
 
 def _draw(evaluation: Evaluation, members: list[Record]) -> dict[str, Drawing]:

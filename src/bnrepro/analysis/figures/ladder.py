@@ -1,7 +1,7 @@
 """The ladder of rates: how accurate a network gets, and how soon, at each learning rate, with and without BN.
 
-It is drawn from the tuning sweeps, which are scored on training images held out of training. As the registry knows
-them, these sweeps are figures of their own.
+It is drawn from the tuning sweeps, which are scored on training images held out of training. These sweeps are figures
+of their own in the registry.
 """
 
 from dataclasses import replace
@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 
 from bnrepro.analysis.figures import tuning
-from bnrepro.analysis.figures.figure import Figure as Registered
-from bnrepro.analysis.reading import curves, dataset, sources
-from bnrepro.analysis.reading.load import Record, Source
+from bnrepro.analysis.figures.figure import Figure
+from bnrepro.analysis.reading import curves, dataset
+from bnrepro.analysis.reading.load import Record, Source, records_of, records_or_committed
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.errors import UserError
 
-SHARE = 0.95  # of the best accuracy without BN: the accuracy whose steps are counted
-NEAR = 0.9  # of its own best: within this an accuracy counts as good
+SHARE = 0.95  # steps are counted to this share of the best accuracy without BN
+NEAR = 0.9  # a rate suits a network if its accuracy is at least this share of the network's best
 LOOK = {  # colour and marker of each arm
     "plain": (style.WITHOUT, "s"),
     "bn": (style.WITH, "o"),
@@ -32,11 +32,13 @@ LOOK = {  # colour and marker of each arm
 
 
 class Ladder(NamedTuple):
-    """One network's rungs.
+    """The accuracies of one network at several rates.
 
-    ``title`` names the network and its data. ``goal`` is the accuracy whose steps are counted. ``rungs`` has a row per
-    arm and rate, with the columns arm, rate, n, top1 (mean final accuracy), low and high (over seeds), and steps
-    (median; inf where the median seed never gets to the goal).
+    Args:
+        title: the network and its data.
+        goal: the accuracy whose steps are counted.
+        rungs: a row per arm and rate with the columns arm, rate, n, top1 (mean final accuracy), low and high (over
+            seeds), and steps (median; infinity if the median seed never reaches the goal).
     """
 
     title: str
@@ -45,7 +47,7 @@ class Ladder(NamedTuple):
 
 
 def of_records(records: list[Record], figure: str) -> Ladder:
-    """The rungs of a tuning sweep; of several initialisations or penalties at a rate the best one counts."""
+    """Make the ladder of a tuning sweep. Of several initialisations or penalties at a rate it has the best one."""
     runs = tuning.cells(records)
     chance = dataset.chance(records[0])
     goal = SHARE * float(tuning.best(runs).loc["plain", "top1"])
@@ -61,18 +63,15 @@ def of_records(records: list[Record], figure: str) -> Ladder:
 
 
 def of_results(source: Path | str, sweep: str, scale: str) -> list[Ladder]:
-    """The ladder of a tuning sweep, ``figure1_tuning`` or ``figure2_tuning``; the committed one where there is none.
-
-    The list is empty where none is committed either; see `bnrepro.analysis.reading.sources.records`.
-    """
-    records = sources.records(source, sweep, scale) or sources.records(sources.COMMITTED, sweep, scale)
+    """Return the ladder of a tuning sweep, from the committed records if the source has none."""
+    records = records_or_committed(source, sweep, scale)
     return [of_records(records, sweep.removesuffix("_tuning"))] if records else []
 
 
 def widths(ladder: Ladder) -> pd.DataFrame:
-    """Per arm the best rate, its accuracy, and the lowest and highest rate whose accuracy is within a tenth of that.
+    """Return per arm the best rate, its accuracy, and the range of rates whose accuracy is within a tenth of it.
 
-    ``edge`` says whether the lowest or highest rate tried is among them, so that the range may be wider.
+    ``edge`` says that the lowest or highest rate tried is among them, so that the range may be wider.
     """
     rows = {}
     for arm, rungs in ladder.rungs.groupby("arm"):
@@ -94,9 +93,9 @@ def _draw(axes: Axes, ladder: Ladder, column: str) -> None:
     axes.set_xscale("log")
 
 
-def draw(ladders: list[Ladder]) -> Figure:
-    """A row per network: final accuracy, and steps to the goal, against the learning rate."""
-    figure = Figure(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
+def draw(ladders: list[Ladder]) -> Drawing:
+    """Draw a row per network: final accuracy, and steps to the goal, against the learning rate."""
+    figure = Drawing(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
     panels = figure.subplots(len(ladders), 2, squeeze=False, sharex="row")
     arms = {}
     for (left, right), ladder in zip(panels, ladders, strict=True):
@@ -113,7 +112,7 @@ def draw(ladders: list[Ladder]) -> Figure:
 
 
 def table(ladder: Ladder) -> Table:
-    """Rates within a tenth of the best, per arm."""
+    """Tabulate the best rate of each arm, and the range of rates that suit it."""
     rows = [
         [
             tuning.ARMS[arm],
@@ -129,28 +128,26 @@ def table(ladder: Ladder) -> Table:
     return Table(head, rows, title, prose("tuning", title, near=f"{NEAR:.0%}"))
 
 
-def _tuning(of: str, title: str, scale: str, sweep: str, *needed: str) -> Registered:
-    """The entry of the sweep that tuned a figure; beside the ladder of Figure 2 stands that of Figure 1."""
-
-    def read(figure: Registered, source: Source, scale: str, results: Path) -> tuple[list[Record], list[Ladder]]:
-        records = sources.records(source, figure.name, scale)
-        if not records:
-            command = f"python scripts/train.py -m sweep={sweep} scale={scale}"
-            raise UserError(f"no complete record of {figure.name} in {source}; run {command}")
-        beside = of_results(results, "figure1_tuning", "paper") if of == "figure2" else []
-        return records, [of_records(records, of), *beside]
-
-    def page(records: list[Record], ladders: list[Ladder]) -> Page:
-        own = tuning.page(records, of)
-        return replace(own, tables=[*own.tables, table(ladders[0])])
-
-    def drawn(records: list[Record], ladders: list[Ladder]) -> dict[str, Figure]:
-        return {"figure": draw(ladders)}
-
-    return Registered(f"{of}_tuning", title, drawn, page, needed, scale, read)
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], list[Ladder]]:
+    """Read the sweep's records and its ladder; beside the ladder of Figure 2 stands that of Figure 1."""
+    of = figure.name.removesuffix("_tuning")
+    records = records_of(source, figure.name, scale)
+    if not any(record.variant == "tune_plain" for record in records):
+        sweep = {"figure1": "figure1_tuning", "figure2": "figure2_base_rate"}[of]
+        command = f"python scripts/train.py -m sweep={sweep} scale={scale}"
+        raise UserError(f"no complete record of {figure.name} without BN in {source}; run {command}")
+    beside = of_results(results, "figure1_tuning", "paper") if of == "figure2" else []
+    return of, records, [of_records(records, of), *beside]
 
 
-FIGURES = (
-    _tuning("figure1", "Figure 1", "paper", "figure1_tuning", "tune_plain", "tune_bn"),
-    _tuning("figure2", "Figures 2 and 3", "laptop", "figure2_base_rate", "tune_plain"),
-)
+def _page(of: str, records: list[Record], ladders: list[Ladder]) -> Page:
+    page = tuning.page(records, of)
+    return replace(page, tables=[*page.tables, table(ladders[0])])
+
+
+def _drawings(of: str, records: list[Record], ladders: list[Ladder]) -> dict[str, Drawing]:
+    return {"figure": draw(ladders)}
+
+
+FIGURE1 = Figure("figure1_tuning", "Figure 1", _drawings, _page, ("tune_plain", "tune_bn"), "paper", _read)
+FIGURE2 = Figure("figure2_tuning", "Figures 2 and 3", _drawings, _page, ("tune_plain",), "laptop", _read)

@@ -1,4 +1,4 @@
-"""Figure 1(b, c) drawn for layers of a convolutional network: percentiles of the inputs of its nonlinearities."""
+"""Figure 1(b, c) for layers of Inception: percentiles of the inputs of its nonlinearities."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,9 +8,9 @@ from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.render import style
 
 LAYERS = {"conv2": "stem.conv2", "3b": "rows.3b.three", "4d": "rows.4d.three", "5b": "rows.5b.three"}
-POOLED = -1  # the unit that stands for all channels together
-CHANNEL = 2  # of the recorded channels, evenly spaced: the one in the middle of the layer
-COLUMNS = (  # title, network, view and colour
+POOLED = -1  # the unit number of all channels together
+CHANNEL = 2  # which recorded channel is drawn: they are evenly spaced, and this is the middle one
+COLUMNS = (  # title, network (0: without BN), view and colour
     ("without BN", 0, "percentiles", style.WITHOUT),
     ("with BN, W u before it", 1, "percentiles_before", style.WITH),
     ("with BN, after it", 1, "percentiles", style.WITH),
@@ -18,7 +18,7 @@ COLUMNS = (  # title, network, view and colour
 
 
 def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
-    """Where in the arrays a layer is: all its channels together, and the one channel that is drawn."""
+    """Return two rows of a layer in the arrays: all channels together, and the channel that is drawn."""
     index = probes["layer_names"].tolist().index(layer)
     rows = np.flatnonzero(probes["layers"] == index)
     channels = rows[probes["units"][rows] != POOLED]
@@ -26,7 +26,7 @@ def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
 
 
 def draw(without: Record, with_: Record) -> Figure:
-    """A row per layer: without BN; with BN, before and after it normalises. Grey: all channels; in colour: one."""
+    """Draw a row per layer; all channels together are grey, one channel is in colour."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     panels = figure.subplots(len(LAYERS), len(COLUMNS), sharex=True, squeeze=False)
     for line, (layer, name) in zip(panels, LAYERS.items(), strict=True):

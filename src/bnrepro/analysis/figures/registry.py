@@ -1,4 +1,4 @@
-"""The figures that there are. A new one has a module that says what it needs and how it is shown, and a line here."""
+"""The list of all figures. To add a figure, write a module that describes it, and add it here."""
 
 from bnrepro.analysis.figures import figure1_table, figure2_table, figure4_table, ladder, shattered
 
@@ -6,9 +6,9 @@ FIGURES = {
     figure.name: figure
     for figure in (
         figure1_table.FIGURE,
-        ladder.FIGURES[0],
+        ladder.FIGURE1,
         figure2_table.FIGURE,
-        ladder.FIGURES[1],
+        ladder.FIGURE2,
         figure4_table.FIGURE,
         shattered.FIGURE,
     )

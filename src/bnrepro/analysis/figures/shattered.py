@@ -1,4 +1,4 @@
-"""Why BN is held back under ReLUs: gradients inside Inception at `mini`, with BN's rates, by nonlinearity and beta.
+"""What holds BN back under ReLUs: gradients inside Inception at `mini`, by nonlinearity and beta.
 
 Balduzzi et al. 2017 (arXiv:1702.08591) show that gradients of a deep ReLU network without shortcuts resemble white
 noise: they are "shattered". Yang et al. 2019 (arXiv:1902.08129) show that BN makes such a network's gradients grow
@@ -14,8 +14,8 @@ from matplotlib.ticker import PercentFormatter
 from bnrepro.analysis.claims.arms import value
 from bnrepro.analysis.claims.series import by_layer
 from bnrepro.analysis.figures.figure import Figure
-from bnrepro.analysis.reading import curves, dataset, sources
-from bnrepro.analysis.reading.load import Arms, Record, Source
+from bnrepro.analysis.reading import curves
+from bnrepro.analysis.reading.load import Arms, Record, Source, records_or_committed
 from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.prose import prose
@@ -23,9 +23,9 @@ from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import interval, percent
 
 EXPERIMENT = "claims/x5_inside"
-FIRST = 0  # look: after the first step
+FIRST = 0  # the look after the first step
 KEYS = ("norm.name", "model.nonlinearity", "init.beta")
-NETWORKS = {  # title: the values of KEYS, colour, line
+NETWORKS = {  # by title: the values of KEYS, the colour and the line
     "BN, ReLU": (("bn", "relu", 0.0), style.WITH, "-"),
     "BN, ReLU, beta starts at 1": (("bn", "relu", 1.0), style.X5, "-"),
     "BN, leaky ReLU": (("bn", "leaky_relu", 0.0), style.X30, "-"),
@@ -44,13 +44,8 @@ COLUMNS = [
 
 
 def arms(source: Source, scale: str = "mini") -> Arms:
-    """The records of each network that has any, by title; the committed ones where the source has none.
-
-    Args:
-        source: see `bnrepro.analysis.reading.sources.records`.
-        scale: of the records.
-    """
-    records = sources.records(source, EXPERIMENT, scale) or sources.records(sources.COMMITTED, EXPERIMENT, scale)
+    """Return the records of each network that has any, by title; the committed ones if the source has none."""
+    records = records_or_committed(source, EXPERIMENT, scale)
     chosen = {
         title: [record for record in records if tuple(value(record.config, key) for key in KEYS) == settings]
         for title, (settings, _, _) in NETWORKS.items()
@@ -59,17 +54,16 @@ def arms(source: Source, scale: str = "mini") -> Arms:
 
 
 def draw(networks: Arms) -> Drawing:
-    """Accuracy while training; after the first step the relative gradient and its cosine, layer by layer.
+    """Draw accuracy while training, and for each layer the relative gradient and the cosine at the first step.
 
-    Lines are means over seeds, and the band of an accuracy is its range. The cosine is that of a layer's gradient
-    before and after all layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
+    Lines are means over seeds, and bands are ranges. The cosine is between a layer's gradient before and after all
+    layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
     """
     figure = Drawing(figsize=(13, 4.2), layout="constrained")
     accuracy, relative, cosine = figure.subplots(1, 3)
     for title, records in networks.items():
         _, colour, line = NETWORKS[title]
-        by_seed = curves.accuracies(records, dataset.chance(records[0]))
-        style.draw_seeds(accuracy, by_seed, colour, f"{title} (n = {len(records)})", line)
+        style.draw_seeds(accuracy, curves.accuracies(records), colour, f"{title} (n = {len(records)})", line)
         for axes, quantity, marker in ((relative, RELATIVE, ""), (cosine, COSINE, "o")):
             by_site = by_layer(records, quantity, FIRST)
             axes.plot(by_site.index, by_site.mean(axis=1), color=colour, ls=line, marker=marker, ms=4)
@@ -94,21 +88,14 @@ def _final(records: list[Record]) -> str:
     return percent(Estimate.of(np.array([record.status["final"]["val/top1"] for record in records])))
 
 
-def _first_over_last(records: list[Record]) -> str:
-    ratios = by_layer(records, RELATIVE, FIRST)
-    return interval(geometric((ratios.iloc[0] / ratios.iloc[-1]).to_numpy()), digits=1)
-
-
-def _mean_cosine(records: list[Record]) -> str:
-    return interval(Estimate.of(by_layer(records, COSINE, FIRST).mean().to_numpy()))
-
-
 def page(networks: Arms) -> Page:
-    """The same in numbers."""
-    rows = [
-        [title, str(len(records)), _final(records), _first_over_last(records), _mean_cosine(records)]
-        for title, records in networks.items()
-    ]
+    """Make table.md: the final accuracy, and the gradients of the first step."""
+    rows = []
+    for title, records in networks.items():
+        relative, cosine = (by_layer(records, quantity, FIRST) for quantity in (RELATIVE, COSINE))
+        growth = geometric((relative.iloc[0] / relative.iloc[-1]).to_numpy())
+        mean_cosine = Estimate.of(cosine.mean().to_numpy())
+        rows.append([title, str(len(records)), _final(records), interval(growth, digits=1), interval(mean_cosine)])
     return Page("What holds BN back under ReLUs", prose("shattered", "opening"), [Table(COLUMNS, rows)])
 
 

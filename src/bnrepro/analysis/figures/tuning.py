@@ -1,8 +1,7 @@
-"""The tuning sweeps: which rate and initialisation suit each arm, on a split of the training set."""
+"""The tuning sweeps: which rate and initialisation suit each network, measured on a split of the training set."""
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from bnrepro.analysis.reading import dataset
@@ -18,14 +17,14 @@ ARMS = {"plain": "Without BN", "bn": "With BN", "bn_beta1": "With BN, beta start
 
 
 def cells(records: list[Record]) -> pd.DataFrame:
-    """One row per run: arm, rate, initialisation and its std, auxiliary head, L2, seed, final held-out accuracy, state.
+    """Return a row per run: its arm, its settings, its seed, its final accuracy (0 if it diverged) and its state.
 
-    The accuracy of a run that diverged is 0. Where beta starts at 1 the arm is one of its own.
+    Networks whose beta starts at 1 are an arm of their own.
     """
     rows = [
         {
             "arm": record.variant.removeprefix("tune_") + ("_beta1" if record.config["init"].get("beta") else ""),
-            "rate": record.config["optimizer"]["base_lr"] * record.config["optimizer"]["lr_multiplier"],
+            "rate": record.rate,
             "init": record.config["init"].get("name", "gaussian"),
             "std": record.config["init"]["std"],
             "aux": record.config.get("model", {}).get("aux", False),
@@ -40,10 +39,10 @@ def cells(records: list[Record]) -> pd.DataFrame:
 
 
 def best(table: pd.DataFrame) -> pd.DataFrame:
-    """For each arm the cell of highest mean held-out accuracy at the end; indexed by arm.
+    """Return for each arm the cell with the highest mean accuracy at the end, indexed by arm.
 
-    Only the cells that have the most seeds of their arm compete, so that one lucky seed does not win against three.
-    Cells with an auxiliary head do not compete: they are an ablation of the best one.
+    Only the cells with the most seeds of their arm compete, so that one lucky seed does not win against three. Cells
+    with an auxiliary head do not compete, because they are an ablation.
     """
     means = table[~table["aux"]].groupby(["arm", *CELL])["top1"].agg(top1="mean", n="count").reset_index()
     means = means[means["n"] == means.groupby("arm")["n"].transform("max")]
@@ -57,34 +56,35 @@ def _opening(records: list[Record], figure: str, seeds: list[int]) -> str:
     return prose("tuning", figure, **values)
 
 
-def _estimate(runs: pd.DataFrame, images: int | None) -> tuple[Estimate, float]:
-    """A cell, and its standard error: over seeds, or of one seed that of its images."""
-    cell = Estimate.of(runs["top1"])
+def _error(cell: Estimate, images: int | None) -> float:
+    """Return the standard error of a cell over seeds, or over images if it has one seed."""
     if cell.n == 1 and images:
-        return cell, (cell.mean * (1 - cell.mean) / images) ** 0.5
-    return cell, cell.sd / cell.n**0.5 if cell.n else np.nan
+        return (cell.mean * (1 - cell.mean) / images) ** 0.5
+    return cell.sd / cell.n**0.5
 
 
 def _text(runs: pd.DataFrame, images: int | None, winner: pd.DataFrame) -> str:
+    """Return a cell of the table, bold if it is the winner, and with a ~ if it cannot be told apart from the winner."""
     if runs.empty:
         return ""
     if (runs["state"] == "diverged").all():
         return "diverged"
-    (cell, error), (top, its_error) = _estimate(runs, images), _estimate(winner, images)
+    cell, top = Estimate.of(runs["top1"]), Estimate.of(winner["top1"])
     text = f"{100 * cell.mean:.2f}" + ("" if cell.n == 1 else f" ± {100 * cell.sd:.2f}")
     if runs.index.equals(winner.index):
         return f"**{text}**"
-    return f"{text} ~" if top.mean - cell.mean < 2 * (error**2 + its_error**2) ** 0.5 else text
+    near = top.mean - cell.mean < 2 * (_error(cell, images) ** 2 + _error(top, images) ** 2) ** 0.5
+    return text + " ~" * near
 
 
 def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
-    """The head of a column: the initialisation, and the L2 penalty where there are several."""
+    """Return the head of a column: the initialisation, and the L2 penalty if there are several."""
     name = f"init std {init.std:g}" if init.init == "gaussian" else init.init.capitalize()
     return name + (f", L2 {init.l2:g}" if len({other.l2 for other in inits}) > 1 else "")
 
 
 def page(records: list[Record], figure: str = "figure1") -> Page:
-    """A table per arm, a row per rate and a column per initialisation; all but the ladder of table.md."""
+    """Make table.md without the ladder of rates: a table per arm, a row per rate, a column per initialisation."""
     runs = cells(records)
     images = dataset.held_out(records[0]) if "data" in records[0].config else None
     chosen, tables, by = best(runs), [], ["init", "std", "l2"]

@@ -1,22 +1,22 @@
-"""What a record's data set holds, from its configuration: classes, chance, held-out images."""
+"""Facts about a run's data set, read from its configuration."""
 
 from bnrepro.analysis.reading.load import Record
 from bnrepro.config.datasets import DATASETS
 
 
 def classes(record: Record) -> int:
-    """How many classes the network tells apart."""
+    """Return the number of classes."""
     data = record.config["data"]
     return data.get("classes") or DATASETS[data["name"]].classes
 
 
 def chance(record: Record) -> float:
-    """The accuracy of guessing."""
+    """Return the accuracy of guessing."""
     return 1 / classes(record)
 
 
 def held_out(record: Record) -> int:
-    """How many images an accuracy is measured on: validation images, or those that the tuning split holds out."""
+    """Return how many images the accuracy is measured on: validation images, or the held-out ones of tuning."""
     data = record.config["data"]
     known = DATASETS[data["name"]]
     each = known.tuning if data.get("split") == "tune" else known.validation
@@ -24,6 +24,6 @@ def held_out(record: Record) -> int:
 
 
 def title(record: Record) -> str:
-    """The data set and scale in words."""
+    """Return the data set and the scale in words."""
     data, scale = record.config["data"], record.config["scale"]["name"]
     return f"{DATASETS[data['name']].title}, {classes(record)} classes, {data['pixels']} px, scale {scale}"

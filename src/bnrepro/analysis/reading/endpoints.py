@@ -1,14 +1,8 @@
-"""How a figure's report hands what it measured to the ledger: as endpoints, which are judged together.
+"""Endpoints: what the report of a figure measured for a claim, one for each thing that has to hold.
 
-A figure judges its claims by rules of its own. For each claim and reading it gives the ledger a list of `Endpoint`, one
-for each thing that has to hold: what it is, the verdict that the figure's rule gives it, and, where there are any, the
-estimate with its interval and the p-value before any adjustment (`analysis.reading.statistics.p_value`, or a test of
-the figure's own). The ledger adjusts the p-values of all endpoints of all figures together (Holm 1979). An endpoint
-that holds or fails by itself, and is not significant once adjusted, is inconclusive.
-
-The interval is the one that the figure's own table prints: a number has one interval wherever it is shown. Where there
-is no p-value, as of a censored time or a count of runs, ``note`` says why, and the ledger says so, too; its verdict is
-then the figure's.
+The report gives each endpoint a verdict by its own rule. The ledger then adjusts the p-values of all endpoints of all
+figures together (Holm 1979), and an endpoint that is no longer significant becomes inconclusive. An endpoint without
+a p-value, such as a count of runs, keeps its verdict, and its note says why it has none.
 """
 
 from collections.abc import Iterable
@@ -21,14 +15,21 @@ SIGNIFICANT = 1 - LEVEL
 
 @dataclass
 class Endpoint:
-    """One thing that a figure measured for a claim, and its verdict.
+    """One measured quantity of a claim, and its verdict.
 
-    ``unit`` and ``kind`` are as in the rules of claims: a key of `bnrepro.analysis.claims.rules.UNITS`, and one of
-    ratio, difference and value. ``q``, the adjusted p-value, is the ledger's to give.
+    Args:
+        what: the quantity in words.
+        verdict: holds, fails or inconclusive.
+        estimate: the value and its interval, which is the one that the figure's table prints.
+        p: the p-value before adjustment.
+        unit: a key of `bnrepro.analysis.claims.rules.UNITS`.
+        kind: ratio, difference or value.
+        note: why there is no p-value, or why the verdict is not that of the interval.
+        q: the adjusted p-value, which the ledger sets.
     """
 
     what: str
-    verdict: str  # holds, fails or inconclusive, by the figure's rule; after `adjust` by the adjusted p-value, too
+    verdict: str
     estimate: Estimate | None = None
     p: float | None = None
     unit: str = "number"
@@ -38,13 +39,13 @@ class Endpoint:
 
 
 def together(verdicts: Iterable[str]) -> str:
-    """The verdict on things that must all hold."""
+    """Return the verdict on a claim whose parts must all hold."""
     present = set(verdicts)
     return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in present), "holds")
 
 
 def adjust(endpoints: Iterable[Endpoint]) -> None:
-    """Give every endpoint of the figures that has a p-value its adjusted one, and the verdict that goes with it."""
+    """Set the adjusted p-value of every endpoint that has a p-value, and the verdict that follows from it."""
     tested = [endpoint for endpoint in endpoints if endpoint.p is not None]
     for endpoint, q in zip(tested, holm([endpoint.p for endpoint in tested]), strict=True):
         endpoint.q = float(q)
@@ -53,5 +54,5 @@ def adjust(endpoints: Iterable[Endpoint]) -> None:
 
 
 def blocked(verdict: str) -> str:
-    """What to say of something that is significant by itself, and is not once its p-value is adjusted."""
+    """Return the note on a quantity that is significant alone, but not once its p-value is adjusted."""
     return f"by its interval alone it {verdict}; the adjusted p decides"

@@ -1,4 +1,4 @@
-"""Reading records."""
+"""Read the records of runs, from results/, a runs directory, single runs or W&B."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from bnrepro.records.files import read_json
 from bnrepro.records.run import ENDED
 from bnrepro.tracking import wandb_source
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in a tenth of the time, where PyYAML has libyaml
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where it is installed, is ten times as fast
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run's committed record: what it was, how it ended, its rows and its probes."""
+    """The record of one run: how it ended, its configuration, its metrics and its probes."""
 
     path: Path
     status: dict[str, Any]
@@ -35,7 +35,7 @@ class Record:
 
     @property
     def group(self) -> str:
-        """The configuration, shared by all its seeds."""
+        """The hash of the configuration, which all seeds of the run share."""
         return self.status["group"]
 
     @property
@@ -46,9 +46,14 @@ class Record:
     def config(self) -> dict[str, Any]:
         return yaml.load((self.path / "config.yaml").read_text(), Loader=LOADER)
 
+    @property
+    def rate(self) -> float:
+        """The first learning rate."""
+        return self.config["optimizer"]["base_lr"] * self.config["optimizer"]["lr_multiplier"]
+
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """The rows of metrics.csv, indexed by step; none for a run that diverged before its first."""
+        """The rows of metrics.csv, indexed by step; empty if the run diverged before the first evaluation."""
         path = self.path / "metrics.csv"
         return pd.read_csv(path, index_col="step") if path.exists() else pd.DataFrame()
 
@@ -61,18 +66,13 @@ class Record:
             return {name: arrays[name] for name in arrays.files}
 
 
-Arms = dict[str, list[Record]]  # the records of each variant, by seed
+Arms = dict[str, list[Record]]  # the records of each variant, sorted by seed
 Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
+COMMITTED = Path("results")
 
 
 def load_records(source: Source, figure: str | None = None, scale: str | None = None) -> list[Record]:
-    """Every complete record of a source, by name.
-
-    Args:
-        source: where records are.
-        figure: only of this figure: a runs directory and a W&B project hold several.
-        scale: only at this scale.
-    """
+    """Return every complete record of a source, sorted by name, of one figure and of one scale if these are given."""
     if not isinstance(source, Path | str):
         folders = sorted(source, key=lambda path: path.name)
     elif wandb_source.is_wandb(source):
@@ -89,26 +89,45 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
     ]
 
 
+def records_of(source: Source, figure: str, scale: str) -> list[Record]:
+    """Return the complete records of a figure; runs that are given one by one may be of any scale.
+
+    Args:
+        source: as in `load_records`, or a folder that is laid out as ``results/``.
+        figure: the name of the figure's folder in ``results/``.
+        scale: a name in ``configs/scale``.
+    """
+    if not isinstance(source, Path | str):
+        return load_records(source, figure)
+    folder = Path(source) / figure / scale / "runs"
+    return load_records(folder) if folder.is_dir() else load_records(source, figure, scale)
+
+
+def records_or_committed(source: Source, figure: str, scale: str) -> list[Record]:
+    """Return the records of a figure from a source, or the committed ones if the source has none."""
+    return records_of(source, figure, scale) or records_of(COMMITTED, figure, scale)
+
+
 def by_variant(
     records: list[Record], *variants: str, prefer: Iterable[str] = (), figure: str = "figure1", scale: str = ""
 ) -> Arms:
-    """The records of each of these variants, by seed.
+    """Return the records of each variant, sorted by seed.
 
     Args:
-        records: those to choose from.
-        variants: the names.
-        prefer: configurations (`Record.group`) to take where a variant has records of several.
-        figure: where its experiments are, for a message.
-        scale: at which its records are looked for, for the same message.
+        records: the records to choose from.
+        variants: the names of the variants.
+        prefer: the configurations (`Record.group`) to take if a variant has records of several.
+        figure: names the experiment in the message about a missing variant.
+        scale: the scale in the same message.
     """
     arms = {}
     for variant in variants:
         arm = sorted((record for record in records if record.variant == variant), key=lambda record: record.seed)
-        if len({record.group for record in arm}) > 1:
-            arm = [record for record in arm if record.group in set(prefer)] or arm
         if not arm:
             command = f"python scripts/train.py experiment={figure}/{variant}" + (f" scale={scale}" if scale else "")
             raise UserError(f"no complete record of {variant}; run {command}")
+        if len({record.group for record in arm}) > 1:
+            arm = [record for record in arm if record.group in set(prefer)] or arm
         if len(groups := sorted({record.group for record in arm})) > 1:
             raise UserError(
                 f"several configurations of {variant}: {', '.join(groups)}; keep one in the records folder, "

@@ -1,4 +1,4 @@
-"""Means, spreads and intervals over seeds."""
+"""Means, spreads, intervals and p-values over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n seeds with its standard deviation and Student-t interval."""
+    """A mean over n values with its standard deviation and its 95 % interval."""
 
     mean: float
     sd: float
@@ -21,41 +21,40 @@ class Estimate:
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Estimate":
-        """Estimate from n values; with one value there is no spread and no interval (nan)."""
+        """Estimate by Student's t. One value has no spread and no interval; they are nan."""
         values = np.asarray(values, float)
         n = len(values)
-        if n == 0:
-            return cls(np.nan, np.nan, np.nan, np.nan, 0)
+        mean = float(values.mean()) if n else np.nan
         if n < 2:
-            return cls(float(values.mean()), np.nan, np.nan, np.nan, n)
+            return cls(mean, np.nan, np.nan, np.nan, n)
         sd = float(values.std(ddof=1))
         half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
-        return cls(float(values.mean()), sd, float(values.mean()) - half, float(values.mean()) + half, n)
+        return cls(mean, sd, mean - half, mean + half, n)
 
 
 def geometric(ratios: np.ndarray) -> Estimate:
-    """The geometric mean of positive ratios with its interval, by Student's t on logarithms; sd is that of the logs."""
+    """Return the geometric mean of positive ratios; interval and sd are those of the logarithms, by Student's t."""
     logs = Estimate.of(np.log(ratios))
     mean, low, high = (float(np.exp(value)) for value in (logs.mean, logs.low, logs.high))
     return Estimate(mean, logs.sd, low, high, logs.n)
 
 
 def distance(estimate: Estimate, *edges: float, ratio: bool = False) -> float:
-    """How far a mean lies from the nearest of some edges; the logarithm of it, of a ratio."""
-    mean, *where = np.log([estimate.mean, *edges]) if ratio else np.array([estimate.mean, *edges])
-    return float(min(abs(mean - edge) for edge in where))
+    """Return how far the mean is from the nearest edge; of a ratio, how far the logarithms are."""
+    mean, *others = np.log([estimate.mean, *edges]) if ratio else np.array([estimate.mean, *edges])
+    return float(min(abs(mean - edge) for edge in others))
 
 
 def p_value(estimate: Estimate, *edges: float, ratio: bool = False) -> float | None:
-    """Two-sided, by Student's t, that a mean lies on the nearest of some edges; None without a spread to go by.
+    """Return the two-sided p-value that the mean is the nearest edge, by Student's t; None without a spread.
 
-    It is at most 5 % if, and only if, the 95 % interval has no edge inside. Of two edges with the mean between them it
-    is twice the p-value of two one-sided tests (TOST), which a 90 % interval would go with.
+    It is at most 5 % exactly if no edge lies within the 95 % interval. If the mean lies between two edges, it is twice
+    the p-value of two one-sided tests (TOST).
 
     Args:
-        estimate: of values, or of a ratio as `geometric` gives it, whose sd is that of the logarithms.
-        edges: what the mean is tested against.
-        ratio: whether it is a ratio, so that logarithms are tested.
+        estimate: of values, or of ratios as `geometric` returns it.
+        edges: the values that the mean is tested against.
+        ratio: whether the estimate is of ratios, so that logarithms are tested.
     """
     if estimate.n < 2 or not np.isfinite([estimate.mean, estimate.sd]).all():
         return None
@@ -66,7 +65,7 @@ def p_value(estimate: Estimate, *edges: float, ratio: bool = False) -> float | N
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """p-values adjusted so that the chance of any false one is bounded (Holm 1979), in the order given."""
+    """Return the p-values adjusted by Holm 1979, in the order given; the chance of any false one is then bounded."""
     order, m = np.argsort(p), len(p)
     adjusted = np.empty(m)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(m, 0, -1)))
@@ -74,10 +73,10 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
 
 def verdict(estimate: Estimate, threshold: float, above: bool) -> str:
-    """``holds`` if the whole interval lies beyond the threshold, ``fails`` if before it, else ``inconclusive``."""
+    """Return ``holds`` if the whole interval is beyond the threshold, ``fails`` if before it, else ``inconclusive``."""
     if estimate.n < 2:
         return "inconclusive"
-    beyond, before = (estimate.low > threshold, estimate.high < threshold)
+    beyond, before = estimate.low > threshold, estimate.high < threshold
     if not above:
         beyond, before = before, beyond
     return "holds" if beyond else "fails" if before else "inconclusive"

@@ -1,4 +1,4 @@
-"""The longer prose of tables: ``analysis/prose/<name>.md``, a heading per text, with Jinja's placeholders."""
+"""The longer texts of tables: ``analysis/prose/<name>.md`` has a Jinja template under each heading."""
 
 import re
 from functools import cache
@@ -21,5 +21,5 @@ def _texts(name: str) -> dict[str, str]:
 
 
 def prose(name: str, heading: str, **values: Any) -> str:
-    """The text under a heading of a file of prose, with these values in it; empty if the file has no such heading."""
+    """Return the text under a heading, with the values filled in; empty if the file has no such heading."""
     return _environment.from_string(_texts(name).get(heading, "")).render(values)

@@ -1,4 +1,4 @@
-"""A table and a page of tables, as data. Markdown is made of them here, and HTML in `bnrepro.analysis.render.html`."""
+"""Tables and pages of tables as data, written as Markdown here and as HTML by `bnrepro.analysis.render.html`."""
 
 import textwrap
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class Verdict(str):
-    """A cell that is a verdict, perhaps with a remark after it."""
+    """A cell with a verdict, which a remark may follow."""
 
 
 class ClaimName(str):
@@ -15,10 +15,9 @@ class ClaimName(str):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells in Markdown under their heads.
+    """A table of cells in Markdown, with a text above it (``prose``) and one below it (``note``).
 
-    ``prose`` stands above the table and ``note`` below it. A ``tight`` table has no spaces around the dashes and in an
-    empty head.
+    A ``tight`` table has no spaces around the dashes and in an empty head.
     """
 
     head: Sequence[str]
@@ -29,14 +28,14 @@ class Table:
     tight: bool = False
 
     def grid(self) -> str:
-        """The head and the rows alone."""
+        """Return the head and the rows alone."""
         lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, ["---"] * len(self.head), *self.rows)]
         if self.tight:
             lines[:2] = [lines[0].replace("|  |", "| |"), lines[1].replace(" ", "")]
         return "\n".join(lines)
 
     def markdown(self, level: int = 3) -> str:
-        """The title as a heading of this level, the prose, the table and the note."""
+        """Return the title as a heading of this level, the prose, the table and the note."""
         title = f"{'#' * level} {self.title}" if self.title else ""
         return "\n\n".join(filter(None, (title, self.prose, self.grid(), self.note))) + "\n"
 
@@ -46,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole of a table.md; ``level`` is that of the headings of its tables."""
+    """The content of a table.md; ``level`` is the level of its tables' headings."""
 
     title: str
     prose: str
@@ -60,5 +59,5 @@ class Page:
 
 
 def paragraph(prose: str) -> str:
-    """Prose in lines of at most 118 characters."""
+    """Return prose in lines of at most 118 characters."""
     return textwrap.fill(" ".join(prose.split()), 118, break_on_hyphens=False)
