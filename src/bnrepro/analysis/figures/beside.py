@@ -30,23 +30,26 @@ from bnrepro.records.identity import canonical
 NOT_TRAINING = {"probe", "protocol", "data_fingerprint"}  # sections of a canonical configuration that change no network
 
 
-def settings(record: Record) -> dict[str, dict[str, Any]]:
-    """Return the settings of a network and its training that are not the frozen defaults, by section."""
+def settings(record: Record) -> dict[str, Any]:
+    """Return the settings of a network and its training that are not the frozen defaults, by dotted key."""
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), record.config))
-    sections = json.loads(canonical(config, ""))
-    return {name: values for name, values in sections.items() if name not in NOT_TRAINING}
+    return {
+        f"{section}.{key}": value
+        for section, values in json.loads(canonical(config, "")).items()
+        if section not in NOT_TRAINING
+        for key, value in values.items()
+    }
 
 
 def differences(ours: Record, theirs: Record) -> dict[str, list[str]]:
-    """Return by section our settings that differ from theirs."""
+    """Return our settings that differ from theirs, by section of the configuration."""
     mine, other, defaults = settings(ours), settings(theirs), Config()
     changes: dict[str, list[str]] = {}
-    for section in sorted(mine.keys() | other.keys()):
-        here, there = mine.get(section, {}), other.get(section, {})
-        for key in sorted(here.keys() | there.keys()):
-            default = getattr(getattr(defaults, section), key)
-            if (value := here.get(key, default)) != there.get(key, default):
-                changes.setdefault(section, []).append(f"{section}.{key}={value}")
+    for setting in sorted(mine.keys() | other.keys()):
+        section, key = setting.split(".")
+        default = getattr(getattr(defaults, section), key)
+        if (value := mine.get(setting, default)) != other.get(setting, default):
+            changes.setdefault(section, []).append(f"{setting}={value}")
     if ours.status.get("data_fingerprint") != theirs.status.get("data_fingerprint"):
         changes.setdefault("data", []).append("other images")
     return changes
@@ -65,30 +68,33 @@ def nearest(ours: Record, arms: Arms) -> dict[str, str]:
 
 def reached_table(arms: Arms, goals: Sequence[float]) -> Table:
     """Tabulate steps to accuracies, and the accuracy at the end, of each variant."""
-    head = ["variant", "n", *(f"steps to {goal:.1%}" for goal in goals), "final top-1, %"]
-    rows = [
+    return Table.of(
         [
-            name,
-            str(len(records)),
-            *(reached(figure2.steps(records, goal)) for goal in goals),
-            percent(Estimate.of(figure2.finals(records))),
+            {"variant": name, "n": str(len(records))}
+            | {f"steps to {goal:.1%}": reached(figure2.steps(records, goal)) for goal in goals}
+            | {"final top-1, %": percent(Estimate.of(figure2.finals(records)))}
+            for name, records in arms.items()
         ]
-        for name, records in arms.items()
-    ]
-    return Table(head, rows)
+    )
 
 
 def differences_table(own: Arms, arms: Arms, goal: float) -> Table:
     """Tabulate how each variant differs from the networks near it, and by how much, paired by seed."""
-    head = ["variant", "beside", "what it has instead", "final top-1, points more"]
     rows = []
     for name, records in own.items():
         for other, changes in nearest(records[0], arms).items():
-            theirs, compared = arms[other], ["no seed in common", ""]
-            if paired(records, theirs)[0]:
-                compared = [points(theirs, records), times(theirs, records, goal)]
-            rows.append([name, f"{other} (n = {len(theirs)})", f"`{changes}`", *compared])
-    return Table([*head, f"times fewer steps to {goal:.1%}"], rows)
+            theirs = arms[other]
+            comparable = bool(paired(records, theirs)[0])
+            rows.append(
+                {
+                    "variant": name,
+                    "beside": f"{other} (n = {len(theirs)})",
+                    "what it has instead": f"`{changes}`",
+                    "final top-1, points more": points(theirs, records) if comparable else "no seed in common",
+                    f"times fewer steps to {goal:.1%}": times(theirs, records, goal) if comparable else "",
+                }
+            )
+    return Table.of(rows)
 
 
 def page(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -> Page:

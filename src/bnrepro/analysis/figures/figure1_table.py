@@ -48,11 +48,17 @@ def drift_table(without: list[Record], with_: list[Record]) -> Table:
         plain = Estimate.of([layer_drift(record.probes, layer) for record in without])
         for view, name in VIEWS.items():
             bn = Estimate.of([layer_drift(record.probes, layer, view) for record in with_])
-            drifts = [f"{arm.mean:.2f} ± {arm.sd:.2f}" for arm in (plain, bn)]
-            rows.append([str(layer), name, *drifts, interval(figure1.drift_ratio(without, with_, view, layer))])
+            rows.append(
+                {
+                    "layer": str(layer),
+                    "view of the BN network": name,
+                    "without BN": f"{plain.mean:.2f} ± {plain.sd:.2f}",
+                    "with BN": f"{bn.mean:.2f} ± {bn.sd:.2f}",
+                    "ratio": interval(figure1.drift_ratio(without, with_, view, layer)),
+                }
+            )
     title = "Drift of the sigmoid inputs"
-    head = ["layer", "view of the BN network", "without BN", "with BN", "ratio"]
-    return Table(head, rows, title, prose("figure1", title), tight=True)
+    return Table.of(rows, title, prose=prose("figure1", title), tight=True)
 
 
 def _comparison(without: list[Record], with_: list[Record]) -> tuple[int, str, str]:
@@ -103,10 +109,16 @@ def check_table(first: Arms, again: Arms) -> Table:
         plain, bn = arms["plain"], arms["bn"]
         seeds = [record.seed for record in plain]
         _, gain, above = _comparison(plain, bn)
-        rows.append([f"{min(seeds)} to {max(seeds)}", gain, above, interval(figure1.drift_ratio(plain, bn))])
+        rows.append(
+            {
+                "seeds": f"{min(seeds)} to {max(seeds)}",
+                "BN's gain at the end, points": gain,
+                "BN's mean curve": above,
+                "drift ratio, layer 3": interval(figure1.drift_ratio(plain, bn)),
+            }
+        )
     title = "Checked again with other seeds"
-    head = ["seeds", "BN's gain at the end, points", "BN's mean curve", "drift ratio, layer 3"]
-    return Table(head, rows, title, prose("figure1", title), tight=True)
+    return Table.of(rows, title, prose=prose("figure1", title), tight=True)
 
 
 def page(arms: Arms, again: Arms | None = None) -> Page:

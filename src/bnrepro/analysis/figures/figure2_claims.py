@@ -214,5 +214,6 @@ def claims_table(arms: Arms) -> Table:
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
             measured = "; ".join(map(words, endpoints(name, arms, beta))) or "not measured yet"
-            rows.append([ClaimName(reading), claim.said, measured, claim.rule])
-    return Table(["claim", "the paper says", "ours", "holds if"], rows)
+            row = {"claim": ClaimName(reading), "the paper says": claim.said, "ours": measured, "holds if": claim.rule}
+            rows.append(row)
+    return Table.of(rows)

@@ -35,18 +35,15 @@ def points(without: list[Record], with_: list[Record]) -> str:
     return interval(gain(without, with_), 100, 2, "+")
 
 
-def _printed(variant: str) -> list[str]:
-    """Return the paper's steps to its own target, and its maximum."""
-    row = PRINTED.get(figure2.plain_name(variant))
-    if row is None:
-        return ["", ""]
-    ratio = PRINTED[BASELINE].steps / row.steps
-    fewer = f" ({ratio:.1f} times fewer)" if ratio > 1 else ""
-    return [f"{row.steps / 1e6:.1f}M{fewer}" if np.isfinite(row.steps) else "never", f"{100 * row.top1:.1f}"]
-
-
-def _titled(title: str, head: list[str], rows: list[list[str]]) -> Table:
-    return Table(head, rows, title, prose("figure2", title))
+def _printed(variant: str) -> dict[str, str]:
+    """Return the cells of the paper: the steps to its own target, and its maximum."""
+    steps, top1 = "", ""
+    if row := PRINTED.get(figure2.plain_name(variant)):
+        ratio = PRINTED[BASELINE].steps / row.steps
+        steps = f"{row.steps / 1e6:.1f}M" if np.isfinite(row.steps) else "never"
+        steps += f" ({ratio:.1f} times fewer)" if ratio > 1 else ""
+        top1 = f"{100 * row.top1:.1f}"
+    return {f"{PAPER}: steps to {PRINTED[BASELINE].top1:.1%}": steps, f"{PAPER}: max. top-1, %": top1}
 
 
 def _final(arm: list[Record]) -> str:
@@ -57,33 +54,24 @@ def reading(
     arms: Arms, variants: Iterable[str], title: str = "", baseline: str = BASELINE, printed: bool = False
 ) -> Table:
     """Tabulate steps to the baseline's target and final accuracy of the variants that have records."""
-    first = arms[baseline]
-    goal, name = figure2.target(first), figure2.title(baseline)
-    head = [
-        "network",
-        "rate",
-        *([f"{PAPER}: steps to {PRINTED[BASELINE].top1:.1%}", f"{PAPER}: max. top-1, %"] if printed else []),
-        f"ours ({dataset.title(first[0])}): n",
-        f"steps to {goal:.2%}",
-        f"times fewer than {name}",
-        "final top-1, %",
-        f"minus that of {name}, points",
-    ]
-    rows = [
-        [
-            figure2.title(variant),
-            f"{arms[variant][0].rate:g}",
-            *(_printed(variant) if printed else []),
-            str(len(arms[variant])),
-            reached(figure2.steps(arms[variant], goal)),
-            "" if variant == baseline else times(first, arms[variant], goal),
-            _final(arms[variant]),
-            "" if variant == baseline else points(first, arms[variant]),
-        ]
-        for variant in variants
-        if variant in arms
-    ]
-    return _titled(title, head, rows)
+    first, name = arms[baseline], figure2.title(baseline)
+    goal = figure2.target(first)
+    rows = []
+    for variant in variants:
+        if arm := arms.get(variant):
+            is_baseline = variant == baseline
+            rows.append(
+                {"network": figure2.title(variant), "rate": f"{arm[0].rate:g}"}
+                | (_printed(variant) if printed else {})
+                | {
+                    f"ours ({dataset.title(first[0])}): n": str(len(arm)),
+                    f"steps to {goal:.2%}": reached(figure2.steps(arm, goal)),
+                    f"times fewer than {name}": "" if is_baseline else times(first, arm, goal),
+                    "final top-1, %": _final(arm),
+                    f"minus that of {name}, points": "" if is_baseline else points(first, arm),
+                }
+            )
+    return Table.of(rows, title, prose=prose("figure2", title))
 
 
 def apart_table(arms: Arms) -> Table:
@@ -100,29 +88,34 @@ def apart_table(arms: Arms) -> Table:
     ]
     goal = figure2.target(arms[BASELINE])
     rows = [
-        [
-            added,
-            figure2.title(without),
-            figure2.title(with_),
-            times(arms[without], arms[with_], goal),
-            points(arms[without], arms[with_]),
-        ]
+        {
+            "what is added": added,
+            "from": figure2.title(without),
+            "to": figure2.title(with_),
+            f"times fewer steps to {goal:.2%}": times(arms[without], arms[with_], goal),
+            "final top-1, points": points(arms[without], arms[with_]),
+        }
         for added, without, with_ in pairs
         if without in arms and with_ in arms
     ]
-    head = ["what is added", "from", "to", f"times fewer steps to {goal:.2%}", "final top-1, points"]
-    return _titled("What BN brings, taken apart", head, rows)
+    title = "What BN brings, taken apart"
+    return Table.of(rows, title, prose=prose("figure2", title))
 
 
 def outcomes_table(arms: Arms) -> Table:
     """Tabulate how the networks end that cannot be trained according to the paper."""
     rows = [
-        [figure2.title(variant), f"{arm[0].rate:g}", figure2.outcomes(arm), _final(arm)]
+        {
+            "network": figure2.title(variant),
+            "rate": f"{arm[0].rate:g}",
+            "outcome": figure2.outcomes(arm),
+            "final top-1, %": _final(arm),
+        }
         for variant in (*figure2.FAILING, *figure2.WHOLE)
         if (arm := arms.get(variant))
     ]
-    head = ["network", "rate", "outcome", "final top-1, %"]
-    return _titled("What the paper says cannot be trained", head, rows)
+    title = "What the paper says cannot be trained"
+    return Table.of(rows, title, prose=prose("figure2", title))
 
 
 def _opening(arms: Arms) -> str:

@@ -30,6 +30,7 @@ PAPER_SAYS = {
     "C45": "top-1 error 25.2 % with one crop, 21.99 % with 144, 20.1 % with six networks; top-5 7.82, 5.82, 4.9 %",
     "C46": "the mean of the probabilities of six networks errs less than one network",
 }
+TOPS = (1, 5)
 METHODS = {"mean": "mean of probabilities", "logits": "mean of logits", "vote": "majority vote"}
 RULES = {
     "C45": "both steps' intervals over images above 0",
@@ -54,49 +55,48 @@ def ours(evaluation: Evaluation) -> dict[str, str]:
 
 def claims_table(evaluation: Evaluation) -> Table:
     """Tabulate the two claims."""
-    measured = ours(evaluation)
-    rows = [[ClaimName(claim), PAPER_SAYS[claim], measured[claim], RULES[claim]] for claim in PAPER_SAYS]
-    return Table(["claim", "the paper says", "ours", "holds if"], rows)
+    return Table.of(
+        [
+            {"claim": ClaimName(claim), "the paper says": PAPER_SAYS[claim], "ours": measured, "holds if": RULES[claim]}
+            for claim, measured in ours(evaluation).items()
+        ]
+    )
 
 
 def figure_table(evaluation: Evaluation, where: str) -> Table:
     """Tabulate Figure 4: the paper's rows, each with ours if there is one."""
-
-    def alone(crops: int) -> list[str]:
-        return [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in (1, 5)]
-
-    def together(crops: int) -> list[str]:
-        return [interval(over_images(evaluation.all_wrong(crops, top=top)), 100) for top in (1, 5)]
-
+    together = [interval(over_images(evaluation.all_wrong(MOST, top=top)), 100) for top in TOPS]
     ours = {
-        "BN-Inception single crop": alone(1),
-        "BN-Inception multicrop": alone(MOST),
-        "BN-Inception ensemble": together(MOST),
-    }
+        f"BN-Inception {name}": [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in TOPS]
+        for name, crops in (("single crop", 1), ("multicrop", MOST))
+    } | {"BN-Inception ensemble": together}
     head = ["model", "resolution", "crops", "networks"]
-    head += [f"{paper}: top-{top} error, %" for paper in ("paper (ImageNet)", f"ours ({where})") for top in (1, 5)]
+    head += [f"{group}: top-{top} error, %" for group in ("paper (ImageNet)", f"ours ({where})") for top in TOPS]
     rows = [[*row, *ours.get(row[0], ["", ""])] for row in PAPER]
     return Table(head, rows, "Figure 4", note=prose("figure4", "misprint"))
 
 
 def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
     """Tabulate the changes and the errors of each network."""
-    looks = [(crops, top) for crops in evaluation.info["crops"] for top in (1, 5)]
+    errors = {
+        f"{crops} crop{'s' * (crops > 1)}: top-{top}": evaluation.each_wrong(crops, top).mean(1)
+        for crops in evaluation.info["crops"]
+        for top in TOPS
+    }
     rows = []
-    for k, member in enumerate(members, 1):
+    for k, member in enumerate(members):
         config = member.config
         changes = [
             f"initial weights x {config['init']['conv_gain']:g}" if config["init"]["conv_gain"] != 1 else "",
             f"dropout {config['model']['dropout']:.0%}" if config["model"]["dropout"] else "",
             "per-activation BN in 5b" if config["norm"]["last"] else "",
         ]
-        errors = [f"{100 * evaluation.wrong(crops, (k,), top=top).mean():.2f}" for crops, top in looks]
-        rows.append([f"{k}", str(member.seed), ", ".join(filter(None, changes)), *errors])
-    means = [_errors(evaluation.each_wrong(crops, top).mean(1)) for crops, top in looks]
-    rows.append(["mean ± sd", "", "", *means])
-    columns = [f"{crops} crop{'s' * (crops > 1)}: top-{top}" for crops, top in looks]
-    head = ["network", "seed", "changes to BN-x30", *columns]
-    return Table(head, rows, "The six networks", "Errors in %, of each network alone.")
+        own = {name: f"{100 * values[k]:.2f}" for name, values in errors.items()}
+        about = {"network": f"{k + 1}", "seed": str(member.seed), "changes to BN-x30": ", ".join(filter(None, changes))}
+        rows.append(about | own)
+    means = {name: _errors(values) for name, values in errors.items()}
+    rows.append({"network": "mean ± sd", "seed": "", "changes to BN-x30": ""} | means)
+    return Table.of(rows, "The six networks", prose="Errors in %, of each network alone.")
 
 
 def methods_table(evaluation: Evaluation) -> Table:
@@ -105,29 +105,37 @@ def methods_table(evaluation: Evaluation) -> Table:
     for crops in evaluation.info["crops"]:
         of_mean = evaluation.all_wrong(crops)
         for method, name in METHODS.items():
-            wrong, not_in_five = (evaluation.all_wrong(crops, method, top) for top in (1, 5))
-            errors = [interval(over_images(values), 100) for values in (wrong, not_in_five)]
-            against = [interval(over_images(wrong - of_mean), 100, 2, "+"), f"{mcnemar(wrong, of_mean):.3f}"]
-            rows.append([str(crops), name, *errors, *(["", ""] if method == "mean" else against)])
-    head = ["crops", "together by", "top-1 error, %", "top-5 error, %", "top-1 minus the mean's, points", "McNemar's p"]
+            wrong, not_in_five = (evaluation.all_wrong(crops, method, top) for top in TOPS)
+            is_mean = method == "mean"
+            rows.append(
+                {
+                    "crops": str(crops),
+                    "together by": name,
+                    "top-1 error, %": interval(over_images(wrong), 100),
+                    "top-5 error, %": interval(over_images(not_in_five), 100),
+                    "top-1 minus the mean's, points": ""
+                    if is_mean
+                    else interval(over_images(wrong - of_mean), 100, 2, "+"),
+                    "McNemar's p": "" if is_mean else f"{mcnemar(wrong, of_mean):.3f}",
+                }
+            )
     title = "All together, in three ways"
-    return Table(head, rows, title, prose("figure4", title))
+    return Table.of(rows, title, prose=prose("figure4", title))
 
 
 def sizes_table(evaluation: Evaluation) -> Table:
     """Tabulate the error by the number of networks."""
     rows = []
     for crops in evaluation.info["crops"]:
-        for top in (1, 5):
+        for top in TOPS:
             sizes = 100 * figure4.by_size(evaluation, crops, top=top)
-            cells = [
-                f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
-                for mean, low, high in sizes[["mean", "min", "max"]].itertuples(index=False)
-            ]
-            rows.append([str(crops), str(top), *cells])
-    head = ["crops", "top", *(f"{k}" for k in range(1, evaluation.count + 1))]
+            cells = {
+                f"{k}": f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
+                for k, mean, low, high in sizes[["mean", "min", "max"]].itertuples()
+            }
+            rows.append({"crops": str(crops), "top": str(top)} | cells)
     text = "Error in % of the mean of probabilities: mean (range) over all choices of so many networks."
-    return Table(head, rows, "How many networks", text)
+    return Table.of(rows, "How many networks", prose=text)
 
 
 def calibration_table(evaluation: Evaluation) -> Table:
@@ -136,10 +144,15 @@ def calibration_table(evaluation: Evaluation) -> Table:
     for crops in evaluation.info["crops"]:
         alone = [figure4.calibration_error(evaluation, crops, (k,)) for k in evaluation.everyone]
         together = figure4.calibration_error(evaluation, crops, evaluation.everyone)
-        rows.append([str(crops), _errors(alone), f"{100 * together:.2f}"])
-    head = ["crops", "one network, ECE in % (mean ± sd)", f"all {evaluation.count} together"]
+        rows.append(
+            {
+                "crops": str(crops),
+                "one network, ECE in % (mean ± sd)": _errors(alone),
+                f"all {evaluation.count} together": f"{100 * together:.2f}",
+            }
+        )
     text = "Expected calibration error, 15 bins of equal width, of the mean of probabilities."
-    return Table(head, rows, "Calibration", text)
+    return Table.of(rows, "Calibration", prose=text)
 
 
 def page(evaluation: Evaluation, members: list[Record]) -> Page:

@@ -114,18 +114,17 @@ def draw(ladders: list[Ladder]) -> Drawing:
 def table(ladder: Ladder) -> Table:
     """Tabulate the best rate of each arm, and the range of rates that suit it."""
     rows = [
-        [
-            tuning.ARMS[arm],
-            f"{row.rate:g}",
-            f"{100 * row.top1:.2f}",
-            f"{row['from']:g} to {row.to:g}",
-            f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
-        ]
+        {
+            "network": tuning.ARMS[arm],
+            "best rate": f"{row.rate:g}",
+            "its accuracy, %": f"{100 * row.top1:.2f}",
+            f"rates within {1 - NEAR:.0%} of it": f"{row['from']:g} to {row.to:g}",
+            "factor between them": f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
+        }
         for arm, row in widths(ladder).iterrows()
     ]
-    head = ["network", "best rate", "its accuracy, %", f"rates within {1 - NEAR:.0%} of it", "factor between them"]
     title = "The ladder of rates"
-    return Table(head, rows, title, prose("tuning", title, near=f"{NEAR:.0%}"))
+    return Table.of(rows, title, prose=prose("tuning", title, near=f"{NEAR:.0%}"))
 
 
 def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], list[Ladder]]:

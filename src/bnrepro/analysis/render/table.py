@@ -1,8 +1,9 @@
 """Tables and pages of tables as data, written as Markdown here and as HTML by `bnrepro.analysis.render.html`."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class Verdict(str):
@@ -26,6 +27,11 @@ class Table:
     prose: str = ""
     note: str = ""
     tight: bool = False
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, str]], title: str = "", **options: Any) -> "Table":
+        """Make a table from at least one row, each of which maps the heads of the columns to the row's cells."""
+        return cls(list(rows[0]), [list(row.values()) for row in rows], title, **options)
 
     def grid(self) -> str:
         """Return the head and the rows alone."""
