@@ -47,7 +47,8 @@ pd.Series({name: len(runs) for name, runs in arms.items()}, name="seeds").to_fra
 # ## The figure
 #
 # Both arms here use the rate and the initialisation that suit the *plain* network best, found on a split of the training
-# set: the comparison leans towards the network without BN. Lines are means over seeds, the band is the whole range.
+# set: the comparison leans towards the network without BN. (a) has the test error on logarithmic axes, because most of the
+# accuracy is gained in the first thousand steps. Lines are means over seeds, the band is the whole range.
 # The unit in (b) and (c) is not chosen by eye: it is the one whose drift (defined below) is the median of its layer.
 
 # %%

@@ -69,7 +69,8 @@ pd.DataFrame(
 #
 # Lines are means over seeds, bands the whole range. A ring marks where the median seed reaches the target, the dotted line: 95 %
 # of Inception's mean final accuracy. In (a) and (b) every network trains for all of T. The dashed lines in (a) are
-# controls that the paper does not have: the network of the same colour with all other changes and without BN. In (b) every
+# controls that the paper does not have: the network of the same colour with all other changes and without BN. Networks of which
+# no seed can be trained have no curve and are named in the corner. In (b) every
 # beta starts at 1 instead of 0; the paper does not say where it starts. In (c), the paper's reading, BN-x* decay their rate six
 # times as fast and stop at T/4.
 
@@ -125,13 +126,14 @@ if inside:
 # %% [markdown]
 # ## How fast can each network learn?
 #
-# The ladder of rates: final accuracy, and steps to 95 % of the best accuracy without BN, at each learning rate. It is
-# measured on training images held out of training.
+# The ladder of rates: (a) final accuracy, and (b) steps to 95 % of the best accuracy without BN, at each learning rate, measured
+# on training images held out of training. The bars at the top of (a) are the rates within a tenth of a network's own best.
+# A hollow marker at the top of (b) is a rate at which the median seed never gets there.
 
 # %%
 rungs = [*ladder.of_results(source, "figure2_tuning", scale), *ladder.of_results(source, "figure1_tuning", "paper")]
-display(ladder.draw(rungs))
 for network in rungs:
+    display(ladder.draw(network))
     table = ladder.table(network)
     display(Markdown(f"**{network.title}**\n\n{table.prose}\n\n{table.grid()}\n"))
 

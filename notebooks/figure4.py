@@ -82,9 +82,9 @@ show(figure4_table.networks_table(evaluation, networks))
 # %% [markdown]
 # ## More networks, more crops
 #
-# With six networks there are 63 choices of one or more. Each point is the mean over the choices of that size, the band their
-# range: at six there is one choice, so the band closes there because there is nothing left to choose, and not because
-# the error is known so well.
+# With six networks there are 63 choices of one or more. Each point is the mean over the choices of that size, the bar their
+# range. At six there is one choice, so there is no bar because there is nothing left to choose, and not because the error is
+# known so well.
 
 # %%
 display(figure4_plot.draw(evaluation, f"{data}; {evaluation.images:,} validation images"))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from matplotlib.axes import Axes
 
 from bnrepro.analysis.figures import beside, figure1, figure2, figure2_plot
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
@@ -90,23 +91,28 @@ def test_without_a_common_seed_nothing_is_compared(tmp_path):
     assert table.rows == [["one", "other (n = 1)", "`nothing`", "no seed in common", ""]]
 
 
+def names(axes: Axes) -> set[str]:
+    """The names at the ends of the curves."""
+    return {text.get_text() for text in axes.texts}
+
+
 def test_a_curve_and_a_panel_in_figure_1(tmp_path):
     for variant, probed in (("plain", True), ("bn", True), ("seen", True), ("unseen", False)):
         digits(tmp_path, variant, 0.97, probed=probed)
     arms = by_variant(load_records(tmp_path), "plain", "bn", "seen", "unseen")
     figure = figure1.draw(arms, {name: arms[name] for name in ("unseen", "seen")})
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["with BN (n = 2)", "without BN (n = 2)", "unseen (n = 2)", "seen (n = 2)"]
+    assert names(figure.axes[0]) == {"with BN", "without BN", "unseen", "seen"}
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert [title.split(":")[0] for title in titles[1:]] == ["(b) without BN", "(c) with BN", "(d) seen"]
+    assert "n = 2 seeds each" in titles[0]
+    assert [title.split(",")[0] for title in titles[1:]] == ["(b) without BN", "(c) with BN", "(d) seen"]
 
 
 def test_the_axis_reaches_down_to_a_network_that_hardly_learns(tmp_path):
     digits(tmp_path, "plain", 0.4)
     digits(tmp_path, "bn", 0.97)
     arms = by_variant(load_records(tmp_path), "plain", "bn")
-    axes = figure1.draw(arms).axes[0]
-    assert axes.get_ylim() == (0, 1) and not axes.child_axes
+    low, high = figure1.draw(arms).axes[0].get_ylim()
+    assert low < 3 and high > 80
 
 
 def test_figure_2_has_it_with_equal_budget_only_if_it_trains_as_long(tmp_path):
@@ -114,8 +120,7 @@ def test_figure_2_has_it_with_equal_budget_only_if_it_trains_as_long(tmp_path):
     short, long = mine(tmp_path / "short"), mine(tmp_path / "long", steps=1000)
     for own, there in ((short, False), (long, True)):
         panels = figure2_plot.draw(arms, {"mine": own}).axes
-        legends = [[text.get_text() for text in axes.get_legend().get_texts()] for axes in panels]
-        assert ["mine (n = 3)" in legend for legend in legends] == [there, False, not there]
+        assert ["mine" in names(axes) for axes in panels] == [there, False, not there]
     rings = [line.get_xydata()[0].tolist() for line in panels[0].get_lines() if line.get_marker() == "o"]
     assert rings[-1] == pytest.approx([figure2.steps(long, 0.285)[0], figure2.target(arms["inception"])])
 

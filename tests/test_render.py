@@ -12,15 +12,19 @@ def test_a_table_in_markdown():
     rows = [["a", Verdict("holds")], ["", "1"]]
     full = "### title\n\ntext\n\n|  | ours |\n| --- | --- |\n| a | holds |\n|  | 1 |\n\nmore\n"
     assert str(Table(["", "ours"], rows, "title", "text", "more")) == full
-    assert Table(["", "ours"], rows, tight=True).grid() == "| | ours |\n|---|---|\n| a | holds |\n|  | 1 |"
+    assert Table.of([{"": "a", "ours": "1"}]).grid() == "|  | ours |\n| --- | --- |\n| a | 1 |"
     page = Page("all", "above", [Table(["x"], [["1"]]), Table(["y"], [["2"]], "second")])
     assert str(page) == "# all\n\nabove\n\n| x |\n| --- |\n| 1 |\n\n## second\n\n| y |\n| --- |\n| 2 |\n"
 
 
 def test_prose_leaves_out_what_is_not_so():
-    values = {"steps": "9", "images": "8", "data": "MNIST"}
-    assert "one seed a cell. The" in " ".join(prose("tuning", "figure2", seeds=[1], **values).split())
-    assert "over 2 seeds. Cells without ±" in " ".join(prose("tuning", "figure2", seeds=[1, 2], **values).split())
+    def text(seeds: list[int]) -> str:
+        return " ".join(prose("tuning", "figure2", seeds=seeds, steps="9", images="8", data="MNIST").split())
+
+    assert "with one seed a cell. It is measured on 8" in text([1]) and "A ~" not in text([1])
+    assert "over 2 seeds. It" in text([1, 2]) and "apart. A cell without ± has one seed" in text([1, 2])
+    assert "compete. A network" in text([1, 2])
+    assert "A cell without ±" not in text([2])
     assert prose("tuning", "no such heading") == ""
 
 

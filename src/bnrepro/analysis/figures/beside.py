@@ -21,7 +21,7 @@ from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
-from bnrepro.analysis.render.text import percent, reached
+from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, percent, reached
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.files import write_text
@@ -72,7 +72,7 @@ def reached_table(arms: Arms, goals: Sequence[float]) -> Table:
         [
             {"variant": name, "n": str(len(records))}
             | {f"steps to {goal:.1%}": reached(figure2.steps(records, goal)) for goal in goals}
-            | {"final top-1, %": percent(Estimate.of(figure2.finals(records)))}
+            | {"final top-1, % (± sd)": percent(Estimate.of(figure2.finals(records)))}
             for name, records in arms.items()
         ]
     )
@@ -84,17 +84,12 @@ def differences_table(own: Arms, arms: Arms, goal: float) -> Table:
     for name, records in own.items():
         for other, changes in nearest(records[0], arms).items():
             theirs = arms[other]
-            comparable = bool(paired(records, theirs)[0])
-            rows.append(
-                {
-                    "variant": name,
-                    "beside": f"{other} (n = {len(theirs)})",
-                    "what it has instead": f"`{changes}`",
-                    "final top-1, points more": points(theirs, records) if comparable else "no seed in common",
-                    f"times fewer steps to {goal:.1%}": times(theirs, records, goal) if comparable else "",
-                }
-            )
-    return Table.of(rows)
+            compared = ["no seed in common", ""]
+            if paired(records, theirs)[0]:
+                compared = [points(theirs, records), times(theirs, records, goal)]
+            rows.append([name, f"{other} (n = {len(theirs)})", f"`{changes}`", *compared])
+    speed = f"times fewer steps to {goal:.1%} {OF_RATIOS}"
+    return Table(["variant", "beside", "what it has instead", f"final top-1, points more {OVER_SEEDS}", speed], rows)
 
 
 def page(own: Arms, arms: Arms, shown: Sequence[str], goals: Sequence[float]) -> Page:

@@ -5,7 +5,7 @@ import string
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
 from bnrepro.analysis.reading.curves import accuracies, paired
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit
@@ -15,7 +15,7 @@ from bnrepro.analysis.render import style
 from bnrepro.analysis.render.style import WITH, WITHOUT
 
 TARGETS = (0.90, 0.95, 0.97)
-CLOSER = (0.955, 0.98)  # accuracies of the inset
+FIRST_DRAWN = 100  # step
 TITLES = {
     "plain": "without BN",
     "bn": "with BN",
@@ -65,60 +65,59 @@ def last_step(without: list[Record], with_: list[Record]) -> int:
     return int(accuracies(without).index.intersection(accuracies(with_).index).max())
 
 
-def _draw_accuracy(axes: Axes, arms: dict[str, tuple[list[Record], str]], zoom: bool = True) -> None:
-    for label, (records, colour) in arms.items():
-        style.draw_seeds(axes, accuracies(records), colour, f"{label} (n = {len(records)})")
-    axes.set(ylim=(0.7, 1.0), yticks=[0.7, 0.8, 0.9, 1.0], ylabel="test accuracy")
-    axes.legend(loc="lower right", fontsize=None if len(arms) == 2 else 7)
-    if min(accuracies(records).mean(axis=1).max() for records, _ in arms.values()) < CLOSER[0]:
-        axes.set(ylim=(0.0, 1.0), yticks=[0.0, 0.25, 0.5, 0.75, 1.0])
-    elif zoom:
-        closer = axes.inset_axes((0.22, 0.36, 0.74, 0.36))
-        _draw_accuracy(closer, arms, zoom=False)
-        closer.get_legend().remove()
-        closer.set(ylim=CLOSER, yticks=[0.96, 0.97, 0.98], xticklabels=[], ylabel="")
-        closer.tick_params(labelsize=7)
+def _draw_error(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
+    """Draw the test error on logarithmic axes from step 100 on, where the curves can be told apart."""
+    for records, colour in arms.values():
+        style.draw_seeds(axes, 100 * (1 - accuracies(records).loc[FIRST_DRAWN:]), colour, "")
+    axes.set(xscale="log", yscale="log", ylabel="test error")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
+    lines = zip(axes.get_lines(), arms.items(), strict=True)
+    style.label_ends(axes, [(*line.get_xydata()[-1], name, colour) for line, (name, (_, colour)) in lines])
 
 
 def _probed(record: Record) -> bool:
-    """Whether its record has the percentiles of its sigmoids' inputs."""
+    """Tell whether a record has the percentiles of its sigmoids' inputs."""
     return (record.path / "probes.npz").is_file() and "percentiles" in record.probes
 
 
-def _draw_percentiles(axes: Axes, record: Record, colour: str, title: str) -> None:
+def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
+    """Draw the percentiles of the typical sigmoid's input."""
     probes = record.probes
     row = typical_unit(probes)
-    style.draw_percentiles(axes, probes["steps"], probes["percentiles"][:, row], colour)
-    axes.set_title(f"{title.format(unit=probes['units'][row])}, seed {record.seed}", loc="left", fontsize=9)
+    values = probes["percentiles"][:, row]
+    style.draw_percentiles(axes, probes["steps"], values, colour)
+    for height, percentile in zip(values[-1].astype(float), ("15th", "median", "85th"), strict=True):
+        axes.annotate(percentile, (probes["steps"][-1], height), (0, 3), textcoords="offset points", ha="right")
+    axes.set_title(f"{name}, unit {probes['units'][row]}", loc="left", fontsize=9)
 
 
 def draw(arms: Arms, own: Arms | None = None) -> Figure:
-    """The paper's layout: (a) accuracy; (b, c) 15th, 50th and 85th percentile of one unit, without and with BN.
+    """Draw (a) the test error and (b, c) the input of one sigmoid of the last layer, without and with BN.
 
-    Variants of one's ``own`` have a curve in (a), and where their records have the percentiles a panel below.
+    A user's ``own`` variants have a curve in (a), and a panel below if their records have the percentiles.
     """
-    plain, bn, own = arms["plain"], arms["bn"], own or {}
-    coloured = {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
-    panels = [("without BN: unit {unit} of layer 3", plain[0], WITHOUT)]
-    panels += [("with BN: unit {unit} of layer 3", bn[0], WITH)]
-    panels += [
-        (f"{name}: unit {{unit}}", arm[0], colour) for name, (arm, colour) in coloured.items() if _probed(arm[0])
-    ]
-    rows = 1 + -(-(len(panels) - 2) // 3)
-    figure = Figure(figsize=(10, 3.1 * rows), layout="constrained")
-    first, *others = figure.subplots(rows, 3, width_ratios=(1.4, 1, 1), squeeze=False).flat
-    _draw_accuracy(first, {"with BN": (bn, WITH), "without BN": (plain, WITHOUT)} | coloured)
-    first.set_title("(a) test accuracy, mean and range over seeds", loc="left", fontsize=9)
-    others, empty = others[: len(panels)], others[len(panels) :]
-    for letter, axes, (title, record, colour) in zip(string.ascii_lowercase[1:], others, panels, strict=False):
-        _draw_percentiles(axes, record, colour, f"({letter}) {title}")
-    for axes in (others[0], *others[2::3]):
-        axes.set_ylabel("input of the sigmoid,\n15th, 50th, 85th percentile")
-    for axes in (others[0], *others[2:]):
-        axes.sharey(others[1])
-    for axes in empty:
-        axes.remove()
-    for axes in (first, *others):
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("training steps")
+    own = own or {}
+    shown = {"without BN": (arms["plain"], WITHOUT), "with BN": (arms["bn"], WITH)}
+    shown |= {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
+    with_inputs = [name for name, (records, _) in shown.items() if name not in own or _probed(records[0])]
+    rows = 1 + -(-len(with_inputs) // 2)
+    figure = Figure(figsize=(7, 2.6 * rows), layout="constrained")
+    grid = figure.add_gridspec(rows, 2, height_ratios=[1.2] + [1] * (rows - 1))
+    first = figure.add_subplot(grid[0, :])
+    _draw_error(first, shown)
+    seeds = style.seeds({name: len(records) for name, (records, _) in shown.items()})
+    first.set_title(f"(a) test error, mean and range ({seeds})", loc="left", fontsize=9)
+    style.steps_axis(first)
+    left = None
+    for k, name in enumerate(with_inputs):
+        (record, *_), colour = shown[name]
+        axes = figure.add_subplot(grid[1 + k // 2, k % 2], sharex=left, sharey=left)
+        left = left or axes
+        _draw_inputs(axes, record, colour, f"({string.ascii_lowercase[k + 1]}) {name}")
+        style.steps_axis(axes)
+        axes.tick_params(labelleft=k % 2 == 0)
+        if k % 2 == 0:
+            axes.set_ylabel(f"input of a sigmoid, seed {record.seed}")
     return figure

@@ -9,7 +9,7 @@ from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, reco
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table
-from bnrepro.analysis.render.text import interval, percent, reached
+from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent, reached
 
 VIEWS = {
     "percentiles": "training mode, after BN (the paper's)",
@@ -36,9 +36,9 @@ def reading(title: str, without: list[Record], with_: list[Record]) -> Table:
         steps = [reached(figure1.steps_to(arm, target)) for arm in (without, with_)]
         ratio = figure1.steps_ratio(without, with_, target)
         rows.append([f"steps to {target:.0%}", *steps, "" if ratio is None else f"ratio {interval(ratio)}"])
-    head = ["", "without BN", "with BN", "difference, paired by seed"]
+    head = ["", "without BN (± sd)", "with BN (± sd)", f"difference or ratio, paired by seed {OVER_SEEDS}"]
     settings = f"Without BN: {_setting(without)} With BN: {_setting(with_)}"
-    return Table(head, rows, title[:1].upper() + title[1:], settings, tight=True)
+    return Table(head, rows, title[:1].upper() + title[1:], settings)
 
 
 def drift_table(without: list[Record], with_: list[Record]) -> Table:
@@ -52,13 +52,13 @@ def drift_table(without: list[Record], with_: list[Record]) -> Table:
                 {
                     "layer": str(layer),
                     "view of the BN network": name,
-                    "without BN": f"{plain.mean:.2f} ± {plain.sd:.2f}",
-                    "with BN": f"{bn.mean:.2f} ± {bn.sd:.2f}",
-                    "ratio": interval(figure1.drift_ratio(without, with_, view, layer)),
+                    "without BN (± sd)": f"{plain.mean:.2f} ± {plain.sd:.2f}",
+                    "with BN (± sd)": f"{bn.mean:.2f} ± {bn.sd:.2f}",
+                    f"ratio {OF_RATIOS}": interval(figure1.drift_ratio(without, with_, view, layer)),
                 }
             )
     title = "Drift of the sigmoid inputs"
-    return Table.of(rows, title, prose=prose("figure1", title), tight=True)
+    return Table.of(rows, title, prose=prose("figure1", title))
 
 
 def _comparison(without: list[Record], with_: list[Record]) -> tuple[int, str, str]:
@@ -74,7 +74,7 @@ def claims_table(without: list[Record], with_: list[Record]) -> Table:
     """Tabulate the paper's two claims of Sec. 4.1 beside our measurements."""
     last, gain, above = _comparison(without, with_)
     faster = figure1.steps_ratio(without, with_, 0.97)
-    sooner = "" if faster is None else f"; steps to 97 % with / without {interval(faster)}"
+    sooner = "" if faster is None else f"; its steps to 97 % are {interval(faster)} times those without BN"
     drift, before = (
         interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", "percentiles_before")
     )
@@ -82,22 +82,22 @@ def claims_table(without: list[Record], with_: list[Record]) -> Table:
         [
             ClaimName("C31, Fig. 1a"),
             "BN trains faster and ends higher; no number printed",
-            f"{gain} points at {last:,} steps; mean curve {above}{sooner}",
+            f"BN is {gain} points ahead at {last:,} steps, and its mean curve is {above}{sooner}",
         ],
         [
             ClaimName("C32, Fig. 1b, c"),
             "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
-            f"drift ratio with / without {drift} after BN; {before} for W u before BN, which nothing holds in place",
+            f"the drift with BN is {drift} times that without; for W u before BN, which nothing holds, {before}",
         ],
     ]
-    return Table(["claim", "the paper says", "ours"], rows, tight=True)
+    return Table(["claim", "the paper says", f"ours {OVER_SEEDS}"], rows)
 
 
 def quantities(arms: Arms) -> dict[str, str]:
     """Return the numbers of the main reading by name, so that two sets of records can be compared."""
     main = arms["plain"], arms["bn"]
     table = reading("", *main)
-    measured = {f"{table.head[k]}: {row[0]}": row[k] for k in (1, 2) for row in table.rows}
+    measured = {f"{name}: {row[0]}": row[k] for k, name in ((1, "without BN"), (2, "with BN")) for row in table.rows}
     return measured | {"drift, with / without BN": interval(figure1.drift_ratio(*main))}
 
 
@@ -112,13 +112,13 @@ def check_table(first: Arms, again: Arms) -> Table:
         rows.append(
             {
                 "seeds": f"{min(seeds)} to {max(seeds)}",
-                "BN's gain at the end, points": gain,
+                f"BN's gain at the end, points {OVER_SEEDS}": gain,
                 "BN's mean curve": above,
-                "drift ratio, layer 3": interval(figure1.drift_ratio(plain, bn)),
+                f"drift ratio, layer 3 {OF_RATIOS}": interval(figure1.drift_ratio(plain, bn)),
             }
         )
     title = "Checked again with other seeds"
-    return Table.of(rows, title, prose=prose("figure1", title), tight=True)
+    return Table.of(rows, title, prose=prose("figure1", title))
 
 
 def page(arms: Arms, again: Arms | None = None) -> Page:

@@ -154,6 +154,11 @@ def at_chance(record: Record) -> bool:
     return bool(maxima([record])[0] < chance_bound(dataset.classes(record), dataset.held_out(record)))
 
 
+def dead(record: Record) -> bool:
+    """Tell whether a network could not be trained: it diverged, or it stayed at chance."""
+    return record.diverged or at_chance(record)
+
+
 def outcome(record: Record) -> str:
     """Return in words how a run ended."""
     if record.diverged:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from scipy import stats
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS
+from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS, dead
 from bnrepro.analysis.reading.endpoints import Endpoint
-from bnrepro.analysis.reading.load import Arms, Record
+from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.statistics import geometric, p_value, verdict
 from bnrepro.analysis.render.table import ClaimName, Table
-from bnrepro.analysis.render.text import interval
+from bnrepro.analysis.render.text import OVER_SEEDS, interval
 
 BETAS = {"": "beta starts at 0", BETA1: "beta starts at 1"}
 MARGIN = 0.05  # C37's "a few points"; the paper's difference is 3.2 points
@@ -102,11 +102,6 @@ def all_dead(arms: Arms, what: str, variants: tuple[str, ...], learnt: bool) -> 
     judged = "holds" if all(deaths) else "fails" if learnt else "inconclusive"
     note = f"{sum(deaths)} of {len(deaths)} runs; a count has no p-value"
     return _complete(arms, Endpoint(what, judged, note=note), *variants)
-
-
-def dead(record: Record) -> bool:
-    """Tell whether a network could not be trained: it diverged, or it stayed at chance."""
-    return record.diverged or figure2.at_chance(record)
 
 
 def best_control(arms: Arms) -> str:
@@ -214,6 +209,5 @@ def claims_table(arms: Arms) -> Table:
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
             measured = "; ".join(map(words, endpoints(name, arms, beta))) or "not measured yet"
-            row = {"claim": ClaimName(reading), "the paper says": claim.said, "ours": measured, "holds if": claim.rule}
-            rows.append(row)
-    return Table.of(rows)
+            rows.append([ClaimName(reading), claim.said, measured, claim.rule])
+    return Table(["claim", "the paper says", f"ours {OVER_SEEDS}", "holds if"], rows)

@@ -1,9 +1,11 @@
-"""Figure 2 drawn: validation accuracy against steps, a panel per reading."""
+"""The drawing of Figure 2: validation accuracy against steps, a panel per reading."""
+
+import textwrap
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2 import BASELINE
@@ -19,56 +21,79 @@ COLOURS = {  # by `figure2.plain_name`
     "bn_x5_sigmoid": style.SIGMOID,
     "inception_x5": style.TOO_FAST,
     "inception_sigmoid": style.SIGMOID_WITHOUT,
-    "inception_changes": style.WITHOUT,  # a control has the colour of what it is the control of
+    "inception_changes": style.WITHOUT,  # a control has the colour of the network with BN
     "inception_changes_x5": style.X5,
     "inception_changes_x30": style.X30,
     "googlenet": style.WITHOUT,
     "bn_googlenet": style.WITH,
 }
-EXTRA = {"Equal budget": (*figure2.CONTROLS, "inception_x5", "inception_sigmoid")}  # drawn in that panel, too
+EXTRA = {"Equal budget": (*figure2.CONTROLS, "inception_x5", "inception_sigmoid")}  # more networks in a panel
 
 
 def line_style(variant: str) -> str:
-    """Dashed for a control, dotted for what the paper says fails."""
+    """Return a dashed line for a control, and a dotted one for a network that fails in the paper."""
     return "--" if variant in figure2.CONTROLS else ":" if variant in figure2.FAILING else "-"
 
 
-def _draw(axes: Axes, title: str, records: list[Record], goal: float, colour: str, line: str) -> None:
-    """One network; a ring where its median seed reaches the target, a cross where its first seed diverges."""
+def _draw(axes: Axes, records: list[Record], goal: float, colour: str, line: str) -> tuple[float, float]:
+    """Draw a network and return the end of its curve.
+
+    A ring shows where the median seed reaches the target, a cross where the first seed diverges.
+    """
     curves = figure2.until_divergence(records)
-    diverged = [record.status["diverged_at"] for record in records if record.diverged]
-    style.draw_seeds(axes, curves, colour, f"{title} (n = {len(records)})", line)
+    style.draw_seeds(axes, curves, colour, "", line)
     mean = curves.mean(axis=1)
-    if diverged:
-        axes.plot(min(diverged), mean.iloc[-1] if len(mean) else 0.0, "x", color=colour)
+    end = (mean.index[-1], mean.iloc[-1]) if len(mean) else (0, 0.0)
+    if any(record.diverged for record in records):
+        axes.plot(*end, "x", color=colour)
     elif np.isfinite(step := np.median(figure2.steps(records, goal))):
         axes.plot(step, goal, "o", color=colour, mfc="white", zorder=3)
+    return end
+
+
+def _draw_reading(axes: Axes, shown: dict[str, tuple[list[Record], str, str]], goal: float, gap: float) -> None:
+    """Draw the networks of one reading, by name: records, colour and line. Name those that never leave chance."""
+    dead = [name for name, (records, _, _) in shown.items() if all(map(figure2.dead, records))]
+    ends = [
+        (*_draw(axes, records, goal, colour, line), name, colour)
+        for name, (records, colour, line) in shown.items()
+        if name not in dead
+    ]
+    axes.axhline(goal, color="black", lw=0.6, ls=(0, (1, 2)))
+    style.label_ends(axes, ends, gap)
+    if dead:
+        words = textwrap.fill(f"not trainable: {'; '.join(dead)}", 60)
+        axes.text(0.98, 0.03, words, ha="right", va="bottom", transform=axes.transAxes, fontsize=8)
 
 
 def draw(arms: Arms, own: Arms | None = None) -> Figure:
-    """A panel per reading, the controls dashed in the first.
+    """Draw a panel per reading; the first also has the controls, dashed.
 
-    Variants of one's ``own`` are drawn in the first panel if they train as long as Inception, else in the last.
+    A user's ``own`` variants are in the first panel if they train as long as Inception, else in the last.
     """
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    panels = figure.subplots(1, len(figure2.READINGS), sharey=True)
+    figure = Figure(figsize=(7, 6.4), layout="constrained")
+    panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.3, 1))
     goal = figure2.target(arms[BASELINE])
-    for axes, letter, (name, variants) in zip(panels, "abc", figure2.READINGS.items(), strict=True):
-        axes.axhline(goal, color="black", lw=0.6, ls=(0, (1, 2)))
+    budget = arms[BASELINE][0].status["steps"]
+    top = max(figure2.accuracies(records).max(axis=None) for records in (*arms.values(), *(own or {}).values()))
+    for (letter, axes), (name, variants) in zip(panels.items(), figure2.READINGS.items(), strict=True):
+        shown = {}
         for variant in (*variants, *EXTRA.get(name, ())):
             if variant in arms:
-                colour = COLOURS[figure2.plain_name(variant)]
-                _draw(axes, figure2.title(variant), arms[variant], goal, colour, line_style(variant))
+                network = figure2.plain_name(variant)
+                shown[figure2.TITLES[network]] = arms[variant], COLOURS[network], line_style(variant)
         for variant, colour in style.own_colours(own or {}).items():
-            whole = own[variant][0].status["steps"] == arms[BASELINE][0].status["steps"]
-            if letter == ("a" if whole else "c"):
-                _draw(axes, variant, own[variant], goal, colour, "-.")
+            if letter == ("a" if own[variant][0].status["steps"] == budget else "c"):
+                shown[variant] = own[variant], colour, "-."
+        axes.set(xlim=(0, 1.02 * budget), ylim=(0, 1.05 * top))
+        _draw_reading(axes, shown, goal, gap=0.055 if letter == "a" else 0.08)
         axes.set_title(f"({letter}) {name[0].lower()}{name[1:]}", loc="left", fontsize=9)
-        axes.set_xlabel("training steps")
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        style.steps_axis(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=7)
-    key = "rings: the median seed is at 95 % of Inception's final accuracy (dotted line); crosses: divergence"
-    figure.suptitle(f"{dataset.title(arms[BASELINE][0])}; {key}", fontsize=8)
-    panels[0].set(ylim=(0, None), ylabel="validation accuracy (mean, range over seeds)")
+    for letter in "ab":
+        panels[letter].set_ylabel("validation accuracy")
+    names = {name: len(records) for name, records in ({figure2.title(v): arms[v] for v in arms} | (own or {})).items()}
+    key = "Rings: the median seed reaches 95 % of Inception's final accuracy (dotted line)."
+    caption = f"{dataset.title(arms[BASELINE][0])}. Mean and range, {style.seeds(names)}. {key}"
+    figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
     return figure

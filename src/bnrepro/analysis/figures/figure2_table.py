@@ -15,7 +15,7 @@ from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
-from bnrepro.analysis.render.text import interval, percent, reached
+from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent, reached
 
 PAPER = "paper (ImageNet, 224 px)"
 
@@ -66,9 +66,9 @@ def reading(
                 | {
                     f"ours ({dataset.title(first[0])}): n": str(len(arm)),
                     f"steps to {goal:.2%}": reached(figure2.steps(arm, goal)),
-                    f"times fewer than {name}": "" if is_baseline else times(first, arm, goal),
-                    "final top-1, %": _final(arm),
-                    f"minus that of {name}, points": "" if is_baseline else points(first, arm),
+                    f"times fewer than {name} {OF_RATIOS}": "" if is_baseline else times(first, arm, goal),
+                    "final top-1, % (± sd)": _final(arm),
+                    f"minus that of {name}, points {OVER_SEEDS}": "" if is_baseline else points(first, arm),
                 }
             )
     return Table.of(rows, title, prose=prose("figure2", title))
@@ -92,8 +92,8 @@ def apart_table(arms: Arms) -> Table:
             "what is added": added,
             "from": figure2.title(without),
             "to": figure2.title(with_),
-            f"times fewer steps to {goal:.2%}": times(arms[without], arms[with_], goal),
-            "final top-1, points": points(arms[without], arms[with_]),
+            f"times fewer steps to {goal:.2%} {OF_RATIOS}": times(arms[without], arms[with_], goal),
+            f"final top-1, points {OVER_SEEDS}": points(arms[without], arms[with_]),
         }
         for added, without, with_ in pairs
         if without in arms and with_ in arms
@@ -109,7 +109,7 @@ def outcomes_table(arms: Arms) -> Table:
             "network": figure2.title(variant),
             "rate": f"{arm[0].rate:g}",
             "outcome": figure2.outcomes(arm),
-            "final top-1, %": _final(arm),
+            "final top-1, % (± sd)": _final(arm),
         }
         for variant in (*figure2.FAILING, *figure2.WHOLE)
         if (arm := arms.get(variant))

@@ -1,5 +1,6 @@
 """The tables of Figure 4, and its description for the registry."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure as Drawing
@@ -12,7 +13,7 @@ from bnrepro.analysis.reading.load import Record, Source, records_of
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import ClaimName, Page, Table
-from bnrepro.analysis.render.text import interval, percent
+from bnrepro.analysis.render.text import OVER_IMAGES, interval, percent
 from bnrepro.errors import UserError
 
 PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 error (on ImageNet's validation images)
@@ -42,25 +43,25 @@ def _errors(values: list[float]) -> str:
     return percent(Estimate.of(values))
 
 
+def _gains(evaluation: Evaluation, gain: Callable[[Evaluation, int], Estimate]) -> str:
+    top1, top5 = (interval(gain(evaluation, top), 100) for top in TOPS)
+    return f"{top1} points less top-1 error and {top5} less top-5 error"
+
+
 def ours(evaluation: Evaluation) -> dict[str, str]:
     """Return what was measured, by claim."""
     return {
-        "C45": f"top-1: one crop to {MOST} {interval(figure4.crops_gain(evaluation), 100)} points less, one network to "
-        f"{evaluation.count} {interval(figure4.ensemble_gain(evaluation), 100)} less; top-5: "
-        f"{interval(figure4.crops_gain(evaluation, 5), 100)}, {interval(figure4.ensemble_gain(evaluation, 5), 100)}",
-        "C46": f"top-1: {interval(figure4.best_gain(evaluation), 100)} points less than the best network, "
-        f"top-5: {interval(figure4.best_gain(evaluation, 5), 100)}",
+        "C45": f"{MOST} crops instead of one: {_gains(evaluation, figure4.crops_gain)}; "
+        f"{evaluation.count} networks instead of one: {_gains(evaluation, figure4.ensemble_gain)}",
+        "C46": f"all together instead of the best network: {_gains(evaluation, figure4.best_gain)}",
     }
 
 
 def claims_table(evaluation: Evaluation) -> Table:
     """Tabulate the two claims."""
-    return Table.of(
-        [
-            {"claim": ClaimName(claim), "the paper says": PAPER_SAYS[claim], "ours": measured, "holds if": RULES[claim]}
-            for claim, measured in ours(evaluation).items()
-        ]
-    )
+    measured = ours(evaluation)
+    rows = [[ClaimName(claim), PAPER_SAYS[claim], measured[claim], RULES[claim]] for claim in PAPER_SAYS]
+    return Table(["claim", "the paper says", f"ours {OVER_IMAGES}", "holds if"], rows)
 
 
 def figure_table(evaluation: Evaluation, where: str) -> Table:
@@ -71,7 +72,8 @@ def figure_table(evaluation: Evaluation, where: str) -> Table:
         for name, crops in (("single crop", 1), ("multicrop", MOST))
     } | {"BN-Inception ensemble": together}
     head = ["model", "resolution", "crops", "networks"]
-    head += [f"{group}: top-{top} error, %" for group in ("paper (ImageNet)", f"ours ({where})") for top in TOPS]
+    head += [f"paper (ImageNet): top-{top} error, %" for top in TOPS]
+    head += [f"ours ({where}): top-{top} error, % (± sd over networks) {OVER_IMAGES}" for top in TOPS]
     rows = [[*row, *ours.get(row[0], ["", ""])] for row in PAPER]
     return Table(head, rows, "Figure 4", note=prose("figure4", "misprint"))
 
@@ -96,7 +98,7 @@ def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
         rows.append(about | own)
     means = {name: _errors(values) for name, values in errors.items()}
     rows.append({"network": "mean ± sd", "seed": "", "changes to BN-x30": ""} | means)
-    return Table.of(rows, "The six networks", prose="Errors in %, of each network alone.")
+    return Table.of(rows, "The six networks", prose="The errors of each network alone, in %.")
 
 
 def methods_table(evaluation: Evaluation) -> Table:
@@ -111,9 +113,9 @@ def methods_table(evaluation: Evaluation) -> Table:
                 {
                     "crops": str(crops),
                     "together by": name,
-                    "top-1 error, %": interval(over_images(wrong), 100),
-                    "top-5 error, %": interval(over_images(not_in_five), 100),
-                    "top-1 minus the mean's, points": ""
+                    f"top-1 error, % {OVER_IMAGES}": interval(over_images(wrong), 100),
+                    f"top-5 error, % {OVER_IMAGES}": interval(over_images(not_in_five), 100),
+                    f"top-1 minus the mean's, points {OVER_IMAGES}": ""
                     if is_mean
                     else interval(over_images(wrong - of_mean), 100, 2, "+"),
                     "McNemar's p": "" if is_mean else f"{mcnemar(wrong, of_mean):.3f}",
@@ -134,7 +136,7 @@ def sizes_table(evaluation: Evaluation) -> Table:
                 for k, mean, low, high in sizes[["mean", "min", "max"]].itertuples()
             }
             rows.append({"crops": str(crops), "top": str(top)} | cells)
-    text = "Error in % of the mean of probabilities: mean (range) over all choices of so many networks."
+    text = "The error of the mean of probabilities in %, as mean (range) over all choices of so many networks."
     return Table.of(rows, "How many networks", prose=text)
 
 
@@ -151,7 +153,7 @@ def calibration_table(evaluation: Evaluation) -> Table:
                 f"all {evaluation.count} together": f"{100 * together:.2f}",
             }
         )
-    text = "Expected calibration error, 15 bins of equal width, of the mean of probabilities."
+    text = "The expected calibration error (ECE) of the mean of probabilities, with 15 bins of equal width."
     return Table.of(rows, "Calibration", prose=text)
 
 
@@ -163,6 +165,7 @@ def page(evaluation: Evaluation, members: list[Record]) -> Page:
         "opening",
         data=data,
         steps=f"{members[0].status['steps']:,}",
+        shortened=members[0].config["training"]["steps_multiplier"] != 1,
         images=f"{evaluation.images:,}",
         networks=evaluation.count,
         pixels=evaluation.info["pixels"],

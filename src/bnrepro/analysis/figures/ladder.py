@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from bnrepro.analysis.figures import tuning
 from bnrepro.analysis.figures.figure import Figure
@@ -58,7 +59,7 @@ def of_records(records: list[Record], figure: str) -> Ladder:
         n=("top1", "count"), low=("top1", "min"), high=("top1", "max"), top1=("top1", "mean"), steps=("steps", "median")
     ).reset_index()
     best = cells.loc[cells.groupby(["arm", "rate"])["top1"].idxmax()]
-    title = "the network of Sec. 4.1, MNIST" if figure == "figure1" else f"Inception, {dataset.title(records[0])}"
+    title = "The network of Sec. 4.1, MNIST" if figure == "figure1" else f"Inception, {dataset.title(records[0])}"
     return Ladder(title, goal, best.sort_values(["arm", "rate"]).reset_index(drop=True))
 
 
@@ -82,32 +83,52 @@ def widths(ladder: Ladder) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _draw(axes: Axes, ladder: Ladder, column: str) -> None:
+def _draw_accuracy(axes: Axes, ladder: Ladder) -> None:
+    """Draw the accuracy at the end, and above it a bar over the rates that suit each arm."""
+    top = ladder.rungs["high"].max()
+    suited = widths(ladder)
+    for k, (arm, rungs) in enumerate(ladder.rungs.groupby("arm")):
+        colour, marker = LOOK[arm]
+        by_rate = rungs.set_index("rate").rename(columns={"top1": "mean", "low": "min", "high": "max"})
+        style.draw_ranges(axes, by_rate, colour, tuning.ARMS[arm], marker)
+        height = (1.08 + 0.06 * k) * top
+        axes.plot(suited.loc[arm, ["from", "to"]].astype(float), [height] * 2, "|-", color=colour, lw=3, ms=8, mew=2)
+    axes.set(ylim=(0, 1.15 * height))
+    axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top + 0.05])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set_title(f"(a) final accuracy; bars: within {1 - NEAR:.0%} of the best", loc="left", fontsize=9)
+
+
+def _draw_steps(axes: Axes, ladder: Ladder) -> None:
+    """Draw the median steps to the goal; a hollow marker at the top says that the median seed never reaches it."""
     for arm, rungs in ladder.rungs.groupby("arm"):
         colour, marker = LOOK[arm]
-        known = rungs[np.isfinite(rungs[column])]
-        scale = 100 if column == "top1" else 1
-        axes.plot(known["rate"], scale * known[column], color=colour, marker=marker, ms=4, label=tuning.ARMS[arm])
-        if column == "top1" and (rungs["n"] > 1).any():
-            axes.fill_between(rungs["rate"], 100 * rungs["low"], 100 * rungs["high"], color=colour, alpha=0.15, lw=0)
-    axes.set_xscale("log")
+        reached = np.isfinite(rungs["steps"])
+        axes.plot(rungs["rate"][reached], rungs["steps"][reached], color=colour, marker=marker, ms=4)
+        rates, top = rungs["rate"][~reached], axes.get_xaxis_transform()
+        axes.plot(rates, np.full(len(rates), 0.95), marker, color=colour, mfc="none", ms=6, transform=top)
+    axes.set(yscale="log")
+    axes.margins(y=0.2)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    never = "" if np.isfinite(ladder.rungs["steps"]).all() else "; hollow: never"
+    axes.set_title(f"(b) steps to {ladder.goal:.1%}{never}", loc="left", fontsize=9)
 
 
-def draw(ladders: list[Ladder]) -> Drawing:
-    """Draw a row per network: final accuracy, and steps to the goal, against the learning rate."""
-    figure = Drawing(figsize=(9, 0.6 + 2.9 * len(ladders)), layout="constrained")
-    panels = figure.subplots(len(ladders), 2, squeeze=False, sharex="row")
-    arms = {}
-    for (left, right), ladder in zip(panels, ladders, strict=True):
-        _draw(left, ladder, "top1")
-        _draw(right, ladder, "steps")
-        left.set_title(ladder.title, loc="left", fontsize=9)
-        left.set(ylim=(0, None), ylabel="final accuracy, %")
-        right.set(yscale="log", ylabel=f"steps to {ladder.goal:.1%}")
-        arms |= {label: line for line, label in zip(*left.get_legend_handles_labels(), strict=True)}
-    for axes in panels[-1]:
-        axes.set_xlabel("learning rate")
-    figure.legend(arms.values(), arms.keys(), loc="outside upper center", ncols=len(arms), fontsize=9)
+def draw(ladder: Ladder) -> Drawing:
+    """Draw the final accuracy, and the steps to the goal, against the learning rate."""
+    figure = Drawing(figsize=(7, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    _draw_accuracy(left, ladder)
+    _draw_steps(right, ladder)
+    for axes in (left, right):
+        axes.set(xscale="log", xlabel="learning rate")
+        axes.xaxis.set_major_formatter("{x:g}")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOK))
+    counts = sorted({int(n) for n in ladder.rungs["n"]})
+    seeds = " or ".join(map(str, counts)) + " seed" + "s" * (counts[-1] > 1)
+    figure.suptitle(f"{ladder.title}; mean and range, {seeds} a rate", fontsize=9)
     return figure
 
 
@@ -127,25 +148,24 @@ def table(ladder: Ladder) -> Table:
     return Table.of(rows, title, prose=prose("tuning", title, near=f"{NEAR:.0%}"))
 
 
-def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], list[Ladder]]:
-    """Read the sweep's records and its ladder; beside the ladder of Figure 2 stands that of Figure 1."""
+def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], Ladder]:
+    """Return the figure that the sweep tunes, the sweep's records and its ladder."""
     of = figure.name.removesuffix("_tuning")
     records = records_of(source, figure.name, scale)
     if not any(record.variant == "tune_plain" for record in records):
         sweep = {"figure1": "figure1_tuning", "figure2": "figure2_base_rate"}[of]
         command = f"python scripts/train.py -m sweep={sweep} scale={scale}"
         raise UserError(f"no complete record of {figure.name} without BN in {source}; run {command}")
-    beside = of_results(results, "figure1_tuning", "paper") if of == "figure2" else []
-    return of, records, [of_records(records, of), *beside]
+    return of, records, of_records(records, of)
 
 
-def _page(of: str, records: list[Record], ladders: list[Ladder]) -> Page:
+def _page(of: str, records: list[Record], ladder: Ladder) -> Page:
     page = tuning.page(records, of)
-    return replace(page, tables=[*page.tables, table(ladders[0])])
+    return replace(page, tables=[*page.tables, table(ladder)])
 
 
-def _drawings(of: str, records: list[Record], ladders: list[Ladder]) -> dict[str, Drawing]:
-    return {"figure": draw(ladders)}
+def _drawings(of: str, records: list[Record], ladder: Ladder) -> dict[str, Drawing]:
+    return {"figure": draw(ladder)}
 
 
 FIGURE1 = Figure("figure1_tuning", "Figure 1", _drawings, _page, ("tune_plain", "tune_bn"), "paper", _read)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
 
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.render import style
@@ -27,7 +26,7 @@ def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
 
 def draw(without: Record, with_: Record) -> Figure:
     """Draw a row per layer; all channels together are grey, one channel is in colour."""
-    figure = Figure(figsize=(10, 8), layout="constrained")
+    figure = Figure(figsize=(7, 7), layout="constrained")
     panels = figure.subplots(len(LAYERS), len(COLUMNS), sharex=True, squeeze=False)
     for line, (layer, name) in zip(panels, LAYERS.items(), strict=True):
         for axes, (title, arm, view, colour) in zip(line, COLUMNS, strict=True):
@@ -35,9 +34,10 @@ def draw(without: Record, with_: Record) -> Figure:
             pooled, channel = rows_of(probes, name)
             style.draw_percentiles(axes, probes["steps"], probes[view][:, pooled], style.POOLED)
             style.draw_percentiles(axes, probes["steps"], probes[view][:, channel], colour)
-            axes.set_title(f"{layer} {title}, channel {probes['units'][channel]}", loc="left", fontsize=8)
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        line[0].set_ylabel("input of the nonlinearity,\n15th, 50th, 85th percentile", fontsize=8)
-    for axes in panels[-1]:
-        axes.set_xlabel("training steps")
+            if axes in panels[0]:
+                axes.set_title(title, fontsize=9)
+            if axes in panels[-1]:
+                style.steps_axis(axes)
+        line[0].set_ylabel(f"{layer}, channel {probes['units'][channel]}")
+    figure.suptitle("15th, 50th and 85th percentile of the inputs of nonlinearities. Grey: all channels", fontsize=9)
     return figure

@@ -20,7 +20,7 @@ from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.analysis.render import style
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
-from bnrepro.analysis.render.text import interval, percent
+from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent
 
 EXPERIMENT = "claims/x5_inside"
 FIRST = 0  # the look after the first step
@@ -38,8 +38,8 @@ COLUMNS = [
     "network",
     "n",
     "final top-1, % (± sd)",
-    "gradient over weight at step 1, first layer over last [95 % interval]",
-    "cosine at step 1, mean over layers [95 % interval]",
+    f"gradient over weight at step 1, first layer over last {OF_RATIOS}",
+    f"cosine at step 1, mean over layers {OVER_SEEDS}",
 ]
 
 
@@ -59,26 +59,29 @@ def draw(networks: Arms) -> Drawing:
     Lines are means over seeds, and bands are ranges. The cosine is between a layer's gradient before and after all
     layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
     """
-    figure = Drawing(figsize=(13, 4.2), layout="constrained")
-    accuracy, relative, cosine = figure.subplots(1, 3)
+    figure = Drawing(figsize=(7, 6), layout="constrained")
+    panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1))
+    accuracy, relative, cosine = panels.values()
+    ends = []
     for title, records in networks.items():
         _, colour, line = NETWORKS[title]
-        style.draw_seeds(accuracy, curves.accuracies(records), colour, f"{title} (n = {len(records)})", line)
+        by_seed = curves.accuracies(records)
+        style.draw_seeds(accuracy, by_seed, colour, "", line)
+        ends.append((by_seed.index[-1], by_seed.iloc[-1].mean(), title, colour))
         for axes, quantity, marker in ((relative, RELATIVE, ""), (cosine, COSINE, "o")):
             by_site = by_layer(records, quantity, FIRST)
             axes.plot(by_site.index, by_site.mean(axis=1), color=colour, ls=line, marker=marker, ms=4)
             axes.set_xlabel("layer, from the image up")
-    accuracy.set(xlabel="training steps", ylim=(0, None))
+    accuracy.set(xlim=(0, None), ylim=(0, None))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    style.steps_axis(accuracy)
+    style.label_ends(accuracy, ends, gap=0.07)
     relative.set_yscale("log")
     cosine.set_ylim(-0.3, 1.05)
-    for axes, title in (
-        (accuracy, "(a) validation accuracy"),
-        (relative, "(b) gradient over weight, norms, at step 1"),
-        (cosine, "(c) cosine of a gradient before and after the layers below step"),
-    ):
-        axes.set_title(title, loc="left", fontsize=9)
-    figure.legend(*accuracy.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    seeds = style.seeds({title: len(records) for title, records in networks.items()})
+    accuracy.set_title(f"(a) validation accuracy, mean and range ({seeds})", loc="left", fontsize=9)
+    relative.set_title("(b) gradient over weight at step 1", loc="left", fontsize=9)
+    cosine.set_title("(c) cosine after the layers below step", loc="left", fontsize=9)
     return figure
 
 

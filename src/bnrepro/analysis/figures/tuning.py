@@ -9,9 +9,10 @@ from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
+from bnrepro.analysis.render.text import percent
 
 ACCURACY = "tune/top1"
-CELL = ["rate", "init", "std", "aux", "l2"]
+CELL = ["rate", "init", "std", "l2"]
 TITLES = {"figure1": "Tuning of Figure 1", "figure2": "Tuning of Figures 2 and 3"}
 ARMS = {"plain": "Without BN", "bn": "With BN", "bn_beta1": "With BN, beta starts at 1"}
 
@@ -27,7 +28,6 @@ def cells(records: list[Record]) -> pd.DataFrame:
             "rate": record.rate,
             "init": record.config["init"].get("name", "gaussian"),
             "std": record.config["init"]["std"],
-            "aux": record.config.get("model", {}).get("aux", False),
             "l2": record.config["optimizer"].get("base_l2", 0.0),
             "seed": record.seed,
             "top1": record.status.get("final", {}).get(ACCURACY, 0.0),
@@ -41,10 +41,9 @@ def cells(records: list[Record]) -> pd.DataFrame:
 def best(table: pd.DataFrame) -> pd.DataFrame:
     """Return for each arm the cell with the highest mean accuracy at the end, indexed by arm.
 
-    Only the cells with the most seeds of their arm compete, so that one lucky seed does not win against three. Cells
-    with an auxiliary head do not compete, because they are an ablation.
+    Only the cells with the most seeds of their arm compete, so that one lucky seed does not win against three.
     """
-    means = table[~table["aux"]].groupby(["arm", *CELL])["top1"].agg(top1="mean", n="count").reset_index()
+    means = table.groupby(["arm", *CELL])["top1"].agg(top1="mean", n="count").reset_index()
     means = means[means["n"] == means.groupby("arm")["n"].transform("max")]
     return means.loc[means.groupby("arm")["top1"].idxmax()].set_index("arm")
 
@@ -56,25 +55,17 @@ def _opening(records: list[Record], figure: str, seeds: list[int]) -> str:
     return prose("tuning", figure, **values)
 
 
-def _error(cell: Estimate, images: int | None) -> float:
-    """Return the standard error of a cell over seeds, or over images if it has one seed."""
-    if cell.n == 1 and images:
-        return (cell.mean * (1 - cell.mean) / images) ** 0.5
-    return cell.sd / cell.n**0.5
-
-
-def _text(runs: pd.DataFrame, images: int | None, winner: pd.DataFrame) -> str:
-    """Return a cell of the table, bold if it is the winner, and with a ~ if it cannot be told apart from the winner."""
+def _text(runs: pd.DataFrame, winner: pd.DataFrame) -> str:
+    """Return a cell of the table: bold if it is the winner, with a ~ if it is within two standard errors of it."""
     if runs.empty:
         return ""
     if (runs["state"] == "diverged").all():
         return "diverged"
     cell, top = Estimate.of(runs["top1"]), Estimate.of(winner["top1"])
-    text = f"{100 * cell.mean:.2f}" + ("" if cell.n == 1 else f" ± {100 * cell.sd:.2f}")
     if runs.index.equals(winner.index):
-        return f"**{text}**"
-    near = top.mean - cell.mean < 2 * (_error(cell, images) ** 2 + _error(top, images) ** 2) ** 0.5
-    return text + " ~" * near
+        return f"**{percent(cell)}**"
+    near = top.mean - cell.mean < 2 * (cell.sd**2 / cell.n + top.sd**2 / top.n) ** 0.5
+    return percent(cell) + " ~" * near
 
 
 def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
@@ -86,15 +77,14 @@ def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
 def page(records: list[Record], figure: str = "figure1") -> Page:
     """Make table.md without the ladder of rates: a table per arm, a row per rate, a column per initialisation."""
     runs = cells(records)
-    images = dataset.held_out(records[0]) if "data" in records[0].config else None
     chosen, tables, by = best(runs), [], ["init", "std", "l2"]
     for arm, group in runs.groupby("arm", sort=False):
         winner = group[(group[CELL] == chosen.loc[arm, CELL]).all(axis=1)]
         inits = list(group[by].drop_duplicates().sort_values(by).itertuples(index=False))
         rows = []
-        for (aux, rate), row in group.groupby(["aux", "rate"]):
-            texts = [_text(row[(row[by] == list(init)).all(axis=1)], images, winner) for init in inits]
-            rows.append([f"{rate:g}{', auxiliary head' if aux else ''}", *texts])
-        tables.append(Table(["rate", *(_column(init, inits) for init in inits)], rows, ARMS[arm], tight=True))
+        for rate, row in group.groupby("rate"):
+            texts = [_text(row[(row[by] == list(init)).all(axis=1)], winner) for init in inits]
+            rows.append([f"{rate:g}", *texts])
+        tables.append(Table(["rate", *(_column(init, inits) for init in inits)], rows, ARMS[arm]))
     seeds = sorted(set(runs.groupby(["arm", *CELL])["seed"].count()))
     return Page(TITLES[figure], _opening(records, figure, seeds), tables)

@@ -10,7 +10,7 @@ from bnrepro.analysis.render.table import ClaimName, Table, Verdict
 
 GROUP = re.compile(r"((?:paper|ours) \(.*?\)): ")  # begins the head of a column of the paper's numbers, or of ours
 NUMBER = re.compile(r"(never|≥? ?[-+]?[\d,.]+M?( ± [\d.]+)?( ~)?)?")
-BRACKETS = re.compile(r"\[[^\]]*\]|± \S+")  # an interval or a spread, which must stay on one line
+BRACKETS = re.compile(r"\[[^\]a-z]*\]|± \S+")  # an interval or a spread, which must stay on one line
 _markdown = MarkdownIt("commonmark")
 
 

@@ -1,7 +1,8 @@
 """The look of figures, and how to save them so that the same data gives the same bytes."""
 
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -9,11 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import EngFormatter
 
-WITHOUT, WITH = "#b5532a", "#1f5fa8"  # also distinct in grey and to colour-blind readers
-X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#2a9d8f", "#7b3f98", "#c99700", "#8a8a8a", "#222222"
+# The colours of networks are distinct to readers with protanopia, deuteranopia and tritanopia.
+WITHOUT, WITH = "#b5532a", "#1f5fa8"
+X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#1aa0b8", "#4a1c6b", "#dda200", "#a0a0a0", "#222222"
 POOLED = "#9a9a9a"
-OWN = ("#d62728", "#17becf", "#e377c2", "#6b4226", "#7f9f00")  # of a user's own variants
+OWN = ("#d62728", "#e377c2", "#6b4226", "#7f9f00", "#17becf")  # of a user's own variants
+WIDTH_OF_A_NAME = 0.3  # as a share of the width of the axes
 
 matplotlib.rcParams.update(
     {
@@ -33,6 +38,50 @@ def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: 
     """Draw the mean over seeds as a line and their range as a band, of curves (T, seeds) that are indexed by step."""
     axes.plot(curves.index, curves.mean(axis=1), color=colour, label=label, ls=line)
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+
+
+def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str, str]], gap: float = 0.08) -> None:
+    """Write a name to the right of the end of each curve, and move names apart that would cover each other.
+
+    Args:
+        axes: axes whose limits are set.
+        ends: x, y, name and colour of each curve's end.
+        gap: the smallest distance of two names, as a share of the height of the axes.
+    """
+    ends = sorted(ends, key=lambda end: end[1])
+    places = (axes.transData + axes.transAxes.inverted()).transform([end[:2] for end in ends])
+    for _ in range(100):
+        for lower, upper in itertools.combinations(places, 2):
+            overlap = gap - (upper[1] - lower[1])
+            if overlap > 0 and abs(upper[0] - lower[0]) < WIDTH_OF_A_NAME:
+                lower[1] -= overlap / 2
+                upper[1] += overlap / 2
+    for (*end, name, colour), (right, height) in zip(ends, places, strict=True):
+        place = {"xytext": (right + 0.01, height), "textcoords": "axes fraction", "va": "center"}
+        text = axes.annotate(name, end, color=colour, annotation_clip=False, **place)
+        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+
+
+def draw_ranges(axes: Axes, table: pd.DataFrame, colour: str, label: str, marker: str = "o", shift: float = 0) -> None:
+    """Draw means as a line, and ranges as vertical bars, of a table with the columns mean, min and max.
+
+    The bars of several networks do not cover each other as bands would; ``shift`` moves them aside.
+    """
+    axes.plot(table.index + shift, table["mean"], marker=marker, ms=4, color=colour, label=label)
+    axes.vlines(table.index + shift, table["min"], table["max"], color=colour, lw=1.2, alpha=0.7)
+
+
+def seeds(counts: Mapping[str, int]) -> str:
+    """Return how many seeds each network has, in words."""
+    usual, _ = Counter(counts.values()).most_common(1)[0]
+    others = "".join(f"; {name}: {count}" for name, count in counts.items() if count != usual)
+    return f"n = {usual} seed{'s' * (usual > 1)} each{others}"
+
+
+def steps_axis(axes: Axes) -> None:
+    """Label the x axis with training steps, in thousands."""
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlabel("training steps")
 
 
 def own_colours(names: Iterable[str]) -> dict[str, str]:

@@ -16,17 +16,13 @@ class ClaimName(str):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of cells in Markdown, with a text above it (``prose``) and one below it (``note``).
-
-    A ``tight`` table has no spaces around the dashes and in an empty head.
-    """
+    """A table of cells in Markdown, with a text above it (``prose``) and one below it (``note``)."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     title: str = ""
     prose: str = ""
     note: str = ""
-    tight: bool = False
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, str]], title: str = "", **options: Any) -> "Table":
@@ -36,8 +32,6 @@ class Table:
     def grid(self) -> str:
         """Return the head and the rows alone."""
         lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, ["---"] * len(self.head), *self.rows)]
-        if self.tight:
-            lines[:2] = [lines[0].replace("|  |", "| |"), lines[1].replace(" ", "")]
         return "\n".join(lines)
 
     def markdown(self, level: int = 3) -> str:

@@ -4,6 +4,11 @@ import numpy as np
 
 from bnrepro.analysis.reading.statistics import Estimate
 
+# How the brackets of a column are made, for its head.
+OVER_SEEDS = "[95 %, Student's t over seeds]"
+OF_RATIOS = "[95 %, Student's t on logarithms over seeds]"
+OVER_IMAGES = "[95 %, bootstrap over images]"
+
 
 def percent(estimate: Estimate) -> str:
     """Return mean ± sd of a fraction, in percent."""
