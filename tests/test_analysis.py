@@ -106,6 +106,15 @@ def test_table_and_figure_say_the_same(arms):
     assert "unit 0" in figure.axes[1].get_title(loc="left")
 
 
+def test_a_short_run_without_errors_is_drawn(arms, monkeypatch):
+    monkeypatch.setattr(figure1, "FIRST_DRAWN", 10**6)
+    for record in arms["bn"]:
+        record.__dict__["metrics"] = record.metrics * 0 + 1
+    figure = figure1.draw(arms)
+    assert [line.get_ydata().tolist() for line in figure.axes[0].get_lines()] == [[pytest.approx(6)], [0.01]]
+    figure.draw_without_rendering()
+
+
 def test_a_seed_that_only_one_arm_has_is_left_out_of_the_pairs(arms):
     assert figure1.accuracy_gain(arms["plain"], arms["bn"][1:], 10_000).n == 2
 

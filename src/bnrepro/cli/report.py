@@ -17,25 +17,25 @@ from bnrepro.errors import UserError, suggest
 from bnrepro.records.named import is_run, named, runs_folder
 
 REPORTS = (*FIGURES, "claims")
-OPEN = [name for name, figure in FIGURES.items() if figure.with_own]  # to variants of one's own
+OPEN = [name for name, figure in FIGURES.items() if figure.with_own]  # these can show a user's own variants
 RUNS = runs_folder()
 
 
 def recorded(results: Path, scale: str | None = None) -> list[str]:
-    """The reports whose committed records suffice."""
+    """Return the reports whose committed records are complete."""
     figures = [name for name, figure in FIGURES.items() if not figure.lacking(results, scale)]
     return figures + (["claims"] if (results / ledger.IDENTITIES).is_file() else [])
 
 
 def home(name: str, results: Path, scale: str | None = None) -> Path:
-    """Where a report is committed; the ledger is of all scales."""
+    """Return the folder in which a report is committed; the ledger is of all scales."""
     return results if name == "claims" else FIGURES[name].home(results, scale)
 
 
 def rebuild(
     name: str, results: Path, out: Path | None = None, source: Source | None = None, scale: str | None = None
 ) -> list[Path]:
-    """Write a report's files, from the committed records or from another source."""
+    """Write a report's files, from the committed records or from another source, and return their paths."""
     out = out or home(name, results, scale)
     if name != "claims":
         return FIGURES[name].report(out, source, scale, results)
@@ -44,18 +44,11 @@ def rebuild(
     return write.report(out, results)
 
 
-def _site(options: argparse.Namespace) -> list[Path]:
-    from bnrepro.site import page  # plotly, which no other report needs
-
-    return [page.write(options.results, options.out or Path("site"), options.repository)]
-
-
 def _compared(options: argparse.Namespace) -> Table:
-    """The quantities of Figure 1 from two sets of records, side by side."""
-    figure = FIGURES["figure1"]
-    sources = options.records or options.results, options.results
+    """Return the numbers of Figure 1 from two sets of records, side by side."""
     here, committed = (
-        figure1_table.quantities(figure.arms(source, options.scale, options.results)) for source in sources
+        figure1_table.quantities(FIGURES["figure1"].arms(source, options.scale, options.results))
+        for source in (options.records or options.results, options.results)
     )
     table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
     for name, value in here.items():
@@ -64,7 +57,7 @@ def _compared(options: argparse.Namespace) -> Table:
 
 
 def _parsed(words: list[str]) -> tuple[list[str], Source | None]:
-    """The reports that words name, and the records: a runs directory, or runs by directory, name or pattern."""
+    """Return the reports that the words name, and the records: a runs directory, or single runs."""
     reports = [word for word in words if word in REPORTS or word == "site"]
     paths = named(word for word in words if word not in reports)
     for path in paths:
@@ -109,9 +102,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _written(name: str, options: argparse.Namespace) -> list[Path]:
-    """Write one report as the options say."""
+    """Write one report as the options say, and return its paths."""
     if name == "site":
-        return _site(options)
+        from bnrepro.site import page  # it imports plotly, which no other report needs
+
+        return [page.write(options.results, options.out or Path("site"), options.repository)]
     if options.beside:
         figure, source, out = FIGURES[name], options.records or RUNS, options.out or RUNS / name
         committed = not options.records and not figure.lacking(options.results, options.scale)
@@ -121,7 +116,7 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Rebuild what the arguments name; 2 with one line when it cannot be."""
+    """Rebuild what the arguments name, and return the exit code: 2, after one line on why, if that cannot be done."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:

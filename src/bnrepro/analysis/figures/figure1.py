@@ -15,7 +15,8 @@ from bnrepro.analysis.render import style
 from bnrepro.analysis.render.style import WITH, WITHOUT
 
 TARGETS = (0.90, 0.95, 0.97)
-FIRST_DRAWN = 100  # step
+FIRST_DRAWN = 100  # step; earlier evaluations are left out of the drawing
+LEAST_ERROR = 1e-4  # stands for no error at all on a logarithmic axis
 TITLES = {
     "plain": "without BN",
     "bn": "with BN",
@@ -68,7 +69,9 @@ def last_step(without: list[Record], with_: list[Record]) -> int:
 def _draw_error(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
     """Draw the test error on logarithmic axes from step 100 on, where the curves can be told apart."""
     for records, colour in arms.values():
-        style.draw_seeds(axes, 100 * (1 - accuracies(records).loc[FIRST_DRAWN:]), colour, "")
+        curves = accuracies(records)
+        curves = curves.loc[min(FIRST_DRAWN, curves.index.max()) :]
+        style.draw_seeds(axes, 100 * (1 - curves).clip(lower=LEAST_ERROR), colour, "")
     axes.set(xscale="log", yscale="log", ylabel="test error")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.yaxis.set_minor_locator(NullLocator())

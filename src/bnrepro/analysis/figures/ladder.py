@@ -164,9 +164,10 @@ def _page(of: str, records: list[Record], ladder: Ladder) -> Page:
     return replace(page, tables=[*page.tables, table(ladder)])
 
 
-def _drawings(of: str, records: list[Record], ladder: Ladder) -> dict[str, Drawing]:
-    return {"figure": draw(ladder)}
-
-
-FIGURE1 = Figure("figure1_tuning", "Figure 1", _drawings, _page, ("tune_plain", "tune_bn"), "paper", _read)
-FIGURE2 = Figure("figure2_tuning", "Figures 2 and 3", _drawings, _page, ("tune_plain",), "laptop", _read)
+FIGURE1, FIGURE2 = (
+    Figure(f"{of}_tuning", title, lambda of, records, ladder: {"figure": draw(ladder)}, _page, needed, scale, _read)
+    for of, title, needed, scale in (
+        ("figure1", "Figure 1", ("tune_plain", "tune_bn"), "paper"),
+        ("figure2", "Figures 2 and 3", ("tune_plain",), "laptop"),
+    )
+)

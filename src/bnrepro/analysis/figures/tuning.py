@@ -48,13 +48,6 @@ def best(table: pd.DataFrame) -> pd.DataFrame:
     return means.loc[means.groupby("arm")["top1"].idxmax()].set_index("arm")
 
 
-def _opening(records: list[Record], figure: str, seeds: list[int]) -> str:
-    values = {"steps": f"{records[0].status['steps']:,}", "seeds": seeds}
-    if figure == "figure2":
-        values |= {"images": f"{dataset.held_out(records[0]):,}", "data": dataset.title(records[0])}
-    return prose("tuning", figure, **values)
-
-
 def _text(runs: pd.DataFrame, winner: pd.DataFrame) -> str:
     """Return a cell of the table: bold if it is the winner, with a ~ if it is within two standard errors of it."""
     if runs.empty:
@@ -86,5 +79,8 @@ def page(records: list[Record], figure: str = "figure1") -> Page:
             texts = [_text(row[(row[by] == list(init)).all(axis=1)], winner) for init in inits]
             rows.append([f"{rate:g}", *texts])
         tables.append(Table(["rate", *(_column(init, inits) for init in inits)], rows, ARMS[arm]))
-    seeds = sorted(set(runs.groupby(["arm", *CELL])["seed"].count()))
-    return Page(TITLES[figure], _opening(records, figure, seeds), tables)
+    values = {"seeds": sorted(set(runs.groupby(["arm", *CELL])["seed"].count()))}
+    if figure == "figure2":
+        values |= {"images": f"{dataset.held_out(records[0]):,}", "data": dataset.title(records[0])}
+    opening = prose("tuning", figure, steps=f"{records[0].status['steps']:,}", **values)
+    return Page(TITLES[figure], opening, tables)
