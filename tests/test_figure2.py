@@ -111,6 +111,12 @@ def test_rings_and_crosses_are_where_the_numbers_say(arms):
     assert crosses == [150]  # the last evaluation before the first seed diverges
 
 
+def test_networks_of_which_none_learns_are_named(tmp_path):
+    arms = {name: arm(tmp_path, name, [[0.02] * 3, [0.02] * 3]) for name in figure2.REQUIRED}
+    figure = figure2_plot.draw(arms)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["not trainable: Inception; BN-Baseline"]
+
+
 def test_layers_are_found_by_name(arms):
     probes = arms["bn_baseline"][0].probes
     assert layers_plot.rows_of(probes, "rows.4d.three") == (10, 13)

@@ -85,7 +85,8 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
         for variant, colour in style.own_colours(own or {}).items():
             if letter == ("a" if own[variant][0].status["steps"] == budget else "c"):
                 shown[variant] = own[variant], colour, "-."
-        axes.set(xlim=(0, 1.02 * budget), ylim=(0, 1.05 * top))
+        longest = max(records[0].status["steps"] for records, _, _ in shown.values())
+        axes.set(xlim=(0, 1.02 * longest), ylim=(0, 1.05 * top))
         _draw_reading(axes, shown, goal, gap=0.055 if letter == "a" else 0.08)
         axes.set_title(f"({letter}) {name[0].lower()}{name[1:]}", loc="left", fontsize=9)
         style.steps_axis(axes)

@@ -49,7 +49,7 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str, str]], gap: f
         gap: the smallest distance of two names, as a share of the height of the axes.
     """
     ends = sorted(ends, key=lambda end: end[1])
-    places = (axes.transData + axes.transAxes.inverted()).transform([end[:2] for end in ends])
+    places = (axes.transData + axes.transAxes.inverted()).transform(np.reshape([end[:2] for end in ends], (-1, 2)))
     for _ in range(100):
         for lower, upper in itertools.combinations(places, 2):
             overlap = gap - (upper[1] - lower[1])
