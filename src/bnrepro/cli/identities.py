@@ -1,4 +1,4 @@
-"""``scripts/identities.py``: the claims that are exact identities, measured."""
+"""``scripts/identities.py``: measure the claims that are exact identities."""
 
 import argparse
 import shlex
@@ -13,7 +13,7 @@ OUT = Path("results/claims/identities.json")
 
 
 def main(words: list[str] | None = None) -> int:
-    """Measure and record."""
+    """Run the programs and write their record."""
     parser = argparse.ArgumentParser(description="The claims that are exact identities, measured.")
     parser.add_argument("--only", nargs="+", default=[], metavar="CLAIM", help="measure these, keep the other numbers")
     parser.add_argument("--out", type=Path, default=OUT, help="where to write (default: %(default)s)")

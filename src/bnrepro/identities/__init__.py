@@ -1,1 +1,1 @@
-"""The claims that are exact: small deterministic programs that give numbers, and judge none of them."""
+"""The exact claims: one program for each, which computes its numbers in float64."""

@@ -1,17 +1,18 @@
-"""What the programs share: their random numbers, differences, and a normaliser whose epsilon is nothing."""
+"""Random numbers, differences and normalisers in float64, which all programs share."""
 
 import torch
 from torch import Tensor
 
 from bnrepro.layers.batch_norm import BatchNorm
 
-Numbers = dict[str, float | list[float]]  # a list: what was timed, a number for each repetition
+Numbers = dict[str, float | list[float]]  # the list holds a ratio of times for each repetition
 EPS = 1e-5
-NO_EPS = 1e-300  # PyTorch wants a positive one; in float64 this adds nothing to a variance
+LARGE_EPS = 1e-3
+NO_EPS = 1e-300  # PyTorch needs a positive epsilon; in float64 this one changes no variance
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A stream of random numbers of the program's own."""
+    """A stream of random numbers that only one program uses."""
     return torch.Generator().manual_seed(seed)
 
 
@@ -20,19 +21,16 @@ def randn(rng: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
-def randomised_norm(features: int, rng: torch.Generator, eps: float = EPS) -> BatchNorm:
-    """A batch normaliser in float64 whose gamma is in [0.5, 1.5) and whose beta is standard normal."""
-    norm = BatchNorm(features, eps=eps).double()
-    norm.weight.data = 0.5 + torch.rand(features, generator=rng, dtype=torch.float64)
-    norm.bias.data = randn(rng, features)
-    return norm
+def batch_norm(features: int, eps: float = NO_EPS, affine: bool = False) -> BatchNorm:
+    """A batch normaliser in float64."""
+    return BatchNorm(features, eps=eps, affine=affine).double()
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest absolute difference of two tensors of one shape."""
+    """The largest absolute difference of two tensors of the same shape."""
     return (a - b).detach().abs().max().item()
 
 
 def relative_difference(a: Tensor, b: Tensor) -> float:
-    """`difference` over the largest absolute value of ``b``."""
+    """`difference` divided by the largest absolute value of ``b``."""
     return difference(a, b) / b.detach().abs().max().item()

@@ -1,10 +1,11 @@
-"""What a gradient is to a part of the network: an upper sub-network, a bias before the normaliser."""
+"""Gradients of a part of a network: an upper sub-network, and a bias before the normaliser."""
 
 import copy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from bnrepro.identities.common import EPS, Numbers, difference, generator, randn, relative_difference
 from bnrepro.layers.batch_norm import BatchNorm
@@ -19,23 +20,18 @@ def _fill(model: nn.Module, rng: torch.Generator) -> None:
             layer.bias.data = randn(rng, layer.out_features)
 
 
-def _gradients(model: nn.Module, loss: Tensor) -> Tensor:
-    """All parameters' gradients as one vector."""
-    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, tuple(model.parameters()))])
+def _gradient(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+    """The gradient of the cross-entropy to all parameters, as one vector."""
+    loss = F.cross_entropy(model(x), labels)
+    return parameters_to_vector(torch.autograd.grad(loss, tuple(model.parameters())))
 
 
-def _step(model: nn.Module, gradients: Tensor) -> None:
-    parameters = nn.utils.parameters_to_vector(model.parameters())
-    nn.utils.vector_to_parameters(parameters - RATE * gradients, model.parameters())
+def _step(model: nn.Module, gradient: Tensor) -> None:
+    vector_to_parameters(parameters_to_vector(model.parameters()) - RATE * gradient, model.parameters())
 
 
 def upper_network() -> Numbers:
-    """A network F2(F1(u)) and F2 alone, fed x = F1(u) (Sec. 1), both with batch normalisation inside.
-
-    gradient_difference: largest, of F2's parameters. parameter_difference: theirs after one step of SGD.
-    output_difference: of F2's outputs, where both then see one x. stale_relative_difference: of F2's gradients at the
-    next step, if F2 alone is still fed the old x, which F1 has left; this one is not 0.
-    """
+    """A network F2(F1(u)) learns as F2 alone does on x = F1(u) (Sec. 1); both parts contain batch normalisation."""
     rng = generator()
     lower = nn.Sequential(nn.Linear(8, 6), BatchNorm(6), nn.Sigmoid()).double()
     upper = nn.Sequential(nn.Linear(6, 5), BatchNorm(5), nn.Sigmoid(), nn.Linear(5, 3)).double()
@@ -45,29 +41,23 @@ def upper_network() -> Numbers:
     u, labels = randn(rng, 60, 8), torch.randint(3, (60,), generator=rng)
 
     x = lower(u).detach()
-    of_whole = _gradients(whole, F.cross_entropy(whole(u), labels))
-    of_alone = _gradients(alone, F.cross_entropy(alone(x), labels))
+    of_whole, of_alone = _gradient(whole, u, labels), _gradient(alone, x, labels)
     gradient_difference = difference(of_whole[-of_alone.numel() :], of_alone)
     _step(whole, of_whole)
     _step(alone, of_alone)
-    parameters = [nn.utils.parameters_to_vector(model.parameters()) for model in (upper, alone)]
     moved = lower(u).detach()
-    fresh, stale = (_gradients(alone, F.cross_entropy(alone(inputs), labels)) for inputs in (moved, x))
+    fresh, stale = _gradient(alone, moved, labels), _gradient(alone, x, labels)
+    parameters = (parameters_to_vector(model.parameters()) for model in (upper, alone))
     return {
-        "gradient_difference": gradient_difference,
-        "parameter_difference": difference(*parameters),
-        "output_difference": difference(whole(u), alone(moved)),
-        "stale_relative_difference": relative_difference(stale, fresh),
+        "gradient_difference": gradient_difference,  # of F2's parameters
+        "parameter_difference": difference(*parameters),  # after one step of SGD
+        "output_difference": difference(whole(u), alone(moved)),  # after that step, on the same x
+        "stale_relative_difference": relative_difference(stale, fresh),  # not 0: F2 alone still gets the old x
     }
 
 
 def bias() -> Numbers:
-    """z = g(BN(Wu + b)) (Sec. 3.2).
-
-    bias_gradient: the largest gradient of b. output_difference: over b of sizes 1 and 100, after BN.
-    beta_gradient, unnormalised_output_difference: the same two for what does have an effect, beta in place of b and
-    b without BN.
-    """
+    """In z = g(BN(Wu + b)) the bias b has no effect (Sec. 3.2); beta, and b without BN, do have one."""
     rng = generator()
     linear, norm = nn.Linear(8, 4).double(), BatchNorm(4, eps=EPS).double()
     _fill(linear, rng)
@@ -75,14 +65,14 @@ def bias() -> Numbers:
     x = linear(u)
     y = norm(x)
     of_bias, of_beta = torch.autograd.grad((torch.sigmoid(y) * dz).sum(), (linear.bias, norm.bias))
-    outputs, plain = [], []
+    with_norm, without_norm = [], []
     for size in (1, 100):
         linear.bias.data += size * randn(rng, 4)
-        plain.append(difference(linear(u), x))
-        outputs.append(difference(norm(linear(u)), y))
+        without_norm.append(difference(linear(u), x))
+        with_norm.append(difference(norm(linear(u)), y))
     return {
         "bias_gradient": of_bias.abs().max().item(),
-        "output_difference": max(outputs),
+        "output_difference": max(with_norm),  # when b changes
         "beta_gradient": of_beta.abs().max().item(),
-        "unnormalised_output_difference": min(plain),
+        "unnormalised_output_difference": min(without_norm),
     }

@@ -1,4 +1,4 @@
-"""Which program measures which claim; running the programs, and the record of their numbers."""
+"""Run the programs of the exact claims, and record their numbers."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from bnrepro.identities.common import Numbers
 from bnrepro.records.files import write_json
 from bnrepro.records.provenance import now, provenance
 
-PROGRAMS: dict[str, Callable[[], Numbers]] = {
+PROGRAMS: dict[str, Callable[[], Numbers]] = {  # by claim
     "C03": gradients.upper_network,
     "C06": toys.bias_growth,
     "C07": toys.scale_growth,
@@ -44,13 +44,14 @@ PROGRAMS: dict[str, Callable[[], Numbers]] = {
 ORIGIN = ("measured", "commit", "commit_dirty")
 
 
-def plain(value: float) -> float | str:
-    """The number, or "nan", "inf", "-inf": JSON has none of them."""
-    return float(value) if math.isfinite(value) else str(float(value))
+def plain(value: float | list[float]) -> float | str:
+    """A number, or the geometric mean of a list, as JSON can hold it: "nan", "inf" and "-inf" are strings."""
+    number = geometric(np.array(value)).mean if isinstance(value, list) else float(value)
+    return number if math.isfinite(number) else str(number)
 
 
 def interval(values: list[float]) -> dict[str, Any]:
-    """A ratio of times: its repetitions, their 95 % interval, and the machine that it holds for."""
+    """The 95 % interval of a ratio of times over its repetitions, and the machine that it was measured on."""
     estimate, machine = geometric(np.array(values)), provenance()
     return {
         "n": estimate.n,
@@ -65,7 +66,7 @@ def interval(values: list[float]) -> dict[str, Any]:
 
 
 def _existing(path: Path) -> dict[str, Any]:
-    """The record at ``path``; one without numbers where there is none."""
+    """Return the record at ``path``, or a record without numbers if there is no file."""
     if not path.exists():
         return {"numbers": {}}
     try:
@@ -78,35 +79,33 @@ def _existing(path: Path) -> dict[str, Any]:
 
 
 def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
-    """Run all programs, print their numbers, and write them with where they come from.
+    """Run the programs, print their numbers and record them.
 
     Args:
-        out: JSON: command, measured, provenance, threads; numbers by claim and name; intervals: of numbers that were
-            timed, whose number is the geometric mean, see `interval`; earlier: of claims whose numbers this run has
-            kept, when and at which commit they were measured.
-        command: as it was typed.
-        only: the claims to measure; all other numbers in ``out`` stay.
+        out: the record, as JSON. ``numbers`` are by claim and name. ``intervals`` are those of ratios of times.
+            ``earlier`` says when and at which commit the kept numbers were measured. The rest says the same of this
+            run.
+        command: the command as it was typed.
+        only: the claims to measure; the record keeps the numbers of all other claims. Without any, measure all.
     """
     if unknown := [claim for claim in only if claim not in PROGRAMS]:
         raise UserError(f"no program for {unknown[0]}; {suggest(unknown[0], PROGRAMS)}")
     out.parent.mkdir(parents=True, exist_ok=True)
     old = _existing(out) if only else {"numbers": {}}
     table = Table("claim", "number", "value", box=None, header_style="bold")
-    measured, timed = {}, {}
-    for claim in only or PROGRAMS:
+    measured = only or PROGRAMS
+    numbers = dict(old["numbers"])
+    intervals = {claim: times for claim, times in old.get("intervals", {}).items() if claim not in measured}
+    for claim in measured:
         values = PROGRAMS[claim]()
-        timed[claim] = {name: interval(value) for name, value in values.items() if isinstance(value, list)}
-        measured[claim] = {
-            name: plain(geometric(np.array(value)).mean if isinstance(value, list) else value)
-            for name, value in values.items()
-        }
-        for name, value in measured[claim].items():
+        numbers[claim] = {name: plain(value) for name, value in values.items()}
+        if times := {name: interval(value) for name, value in values.items() if isinstance(value, list)}:
+            intervals[claim] = times
+        for name, value in numbers[claim].items():
             table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
     origin = {name: old.get(name) for name in ORIGIN}
     earlier = {claim: old.get("earlier", {}).get(claim, origin) for claim in old["numbers"] if claim not in measured}
-    intervals = {claim: of for claim, of in (old.get("intervals", {}) | timed).items() if of}
-    numbers = {"numbers": old["numbers"] | measured, "intervals": intervals, "earlier": earlier}
     header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
-    write_json(out, header | numbers)
+    write_json(out, header | {"numbers": numbers, "intervals": intervals, "earlier": earlier})
     Console(width=140).print(table)
     print(out)

@@ -1,59 +1,60 @@
-"""What the normaliser does to the moments of activations, and what it cannot do."""
+"""The moments of normalised activations, and what normalising cannot do."""
 
 import torch
 from scipy import stats
 from torch import Tensor
 
-from bnrepro.identities.common import NO_EPS, Numbers, difference, generator, randn, relative_difference
+from bnrepro.identities.common import (
+    LARGE_EPS,
+    NO_EPS,
+    Numbers,
+    batch_norm,
+    difference,
+    generator,
+    randn,
+    relative_difference,
+)
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.mlp import MLP
 
-LARGE_EPS = 1e-3
-
 
 def lost_scale() -> Numbers:
-    """One example, or what is at one location, times 10: how far that moves its normalised values (Sec. 2).
+    """How far the normalised values of one example move if its values are multiplied by 10 (Sec. 2); eps = 0.
 
-    Largest change over the largest value: layer_norm_change by the statistics of the example, location_norm_change by
-    those over the maps at each location, batch_norm_change and batch_norm_maps_change by those of the mini-batch, for
-    activations and for maps. eps = 0.
+    Each number is the largest change divided by the largest value. The ``maps`` are multiplied at one location only.
     """
     rng = generator()
     features = 100
     by_example = GroupNorm(features, groups=1, eps=NO_EPS, affine=False).double()
-    by_batch = BatchNorm(features, eps=NO_EPS, affine=False).double()
+    by_batch = batch_norm(features)
 
     def by_location(x: Tensor) -> Tensor:
+        """Normalise maps (n, c, h, w) over the channels at each location."""
         locations = x.movedim(1, -1)
         return by_example(locations.reshape(-1, features)).view(locations.shape).movedim(-1, 1)
 
     dense, maps = 1 + randn(rng, 60, features), 1 + randn(rng, 8, features, 4, 4)
     larger, larger_maps = dense.clone(), maps.clone()
-    larger[0] *= 10
-    larger_maps[0, :, 2, 2] *= 10
+    example, location = (0,), (0, slice(None), 2, 2)
+    larger[example] *= 10
+    larger_maps[location] *= 10
     return {
-        "layer_norm_change": relative_difference(by_example(larger)[0], by_example(dense)[0]),
-        "location_norm_change": relative_difference(
-            by_location(larger_maps)[0, :, 2, 2], by_location(maps)[0, :, 2, 2]
-        ),
-        "batch_norm_change": relative_difference(by_batch(larger)[0], by_batch(dense)[0]),
-        "batch_norm_maps_change": relative_difference(by_batch(larger_maps)[0, :, 2, 2], by_batch(maps)[0, :, 2, 2]),
+        "layer_norm_change": relative_difference(by_example(larger)[example], by_example(dense)[example]),
+        "location_norm_change": relative_difference(by_location(larger_maps)[location], by_location(maps)[location]),
+        "batch_norm_change": relative_difference(by_batch(larger)[example], by_batch(dense)[example]),
+        "batch_norm_maps_change": relative_difference(by_batch(larger_maps)[location], by_batch(maps)[location]),
     }
 
 
 def restored_identity() -> Numbers:
-    """BN(x) - x, largest, for x of standard deviation about 1 and mean 5; gamma and beta = E are chosen to undo it.
-
-    gamma_sqrt_var_plus_eps: with gamma = sqrt(Var + eps), eps = 1e-3. gamma_sqrt_var_eps_*: with the paper's
-    gamma = sqrt(Var) (Sec. 3), at eps = 0, 1e-5 and 1e-3. other_batch: with gamma = sqrt(Var + eps) and beta of another
-    mini-batch of 60.
-    """
+    """The largest |BN(x) - x| with gamma and beta chosen to undo BN; x has mean 5 and standard deviation about 1."""
     rng = generator()
     x, other = (5 + randn(rng, 60, 4) for _ in range(2))
 
     def error(source: Tensor, eps: float, added: float) -> float:
-        norm = BatchNorm(4, eps=eps).double()
+        """The error with gamma = sqrt(Var[source] + added) and beta = E[source]; the paper adds nothing (Sec. 3)."""
+        norm = batch_norm(4, eps, affine=True)
         norm.weight.data = (source.var(0, correction=0) + added).sqrt()
         norm.bias.data = source.mean(0)
         return difference(norm(x), x)
@@ -68,14 +69,10 @@ def restored_identity() -> Numbers:
 
 
 def moments() -> Numbers:
-    """x_hat of activations with standard deviations from 1e-3 to 1e3, eps = 1e-3 (Sec. 3, Alg. 1).
-
-    mean: the largest absolute mean of x_hat. mean_square_error: the largest difference of mean x_hat^2 and
-    Var / (Var + eps). largest_mean_square, smallest_mean_square: over the activations; 1 if eps is neglected.
-    """
+    """Mean and mean square of x_hat, for standard deviations of x from 1e-3 to 1e3 and eps = 1e-3 (Alg. 1)."""
     rng = generator()
     x = torch.logspace(-3, 3, 100, dtype=torch.float64) * (randn(rng, 60, 100) + 2)
-    x_hat = BatchNorm(100, eps=LARGE_EPS, affine=False).double()(x)
+    x_hat = batch_norm(100, LARGE_EPS)(x)
     variance, squares = x.var(0, correction=0), x_hat.square().mean(0)
     return {
         "mean": x_hat.mean(0).abs().max().item(),
@@ -86,16 +83,12 @@ def moments() -> Numbers:
 
 
 def equal_moments() -> Numbers:
-    """A normal and an exponential distribution of mean 3 and variance 4, 10,000 values each, through BN without eps.
-
-    mean_difference, variance_difference: of the two after BN. ks_before, ks_after: the Kolmogorov-Smirnov distance of
-    the two, before and after BN. ks_two_normal: of two samples of the normal one, after BN. skewness_difference: after.
-    """
+    """A normal and an exponential distribution, equal in mean and variance, differ before and after BN."""
     rng = generator()
     count = 10_000
     normal, again = 3 + 2 * randn(rng, count), 3 + 2 * randn(rng, count)
     exponential = 1 + 2 * torch.empty(count, dtype=torch.float64).exponential_(generator=rng)
-    norm = BatchNorm(1, eps=NO_EPS, affine=False).double()
+    norm = batch_norm(1)
     a, b, c = (norm(x[:, None])[:, 0] for x in (normal, exponential, again))
     return {
         "mean_difference": difference(a.mean(), b.mean()),
@@ -108,15 +101,15 @@ def equal_moments() -> Numbers:
 
 
 def nonlinearity_inputs(eps: float | None, seeds: int = 5, std: float = 0.01) -> tuple[list[Tensor], list[Tensor]]:
-    """The three sigmoid layers of Sec. 4.1's network at their first weights, on 60 random binary images.
+    """Inputs to the three sigmoid layers of Sec. 4.1's network at its first weights, on 60 random binary images.
 
     Args:
-        eps: of BN; None for a network without.
-        seeds: how many networks, each with its own weights and images.
-        std: of the weights.
+        eps: BN's epsilon, or None for a network without BN.
+        seeds: the number of networks, each with its own weights and images.
+        std: the standard deviation of the weights.
 
     Returns:
-        For each layer the standard deviation over the batch of Wu, and of the nonlinearity's input, (seeds, units).
+        For each layer the standard deviation over the batch, (seeds, units), of Wu and of the sigmoid's input.
     """
     model = MLP((784, 100, 100, 100, 10), lambda features: eps and BatchNorm(features, eps=eps), stack=seeds).double()
     images = torch.empty(seeds, 60, 784, dtype=torch.float64)
@@ -136,24 +129,23 @@ def nonlinearity_inputs(eps: float | None, seeds: int = 5, std: float = 0.01) ->
 
 
 def small_activations() -> Numbers:
-    """`nonlinearity_inputs` (Sec. 4.1's network) without BN and with eps = 1e-5 and 1e-3, weights of 0.01.
+    """The inputs to the sigmoids of layers 1, 2 and 3, without BN and with eps = 1e-5 and 1e-3.
 
-    *_std_*: the mean over five seeds and the units of the standard deviation of the input to layer 1, 2, 3's sigmoid.
-    *_last_over_first: that of layer 3 over that of layer 1. *_prediction_error: the largest difference of the standard
-    deviation and sqrt(Var / (Var + eps)), Var of the layer's own Wu. *_least_gain: the smallest ratio over seeds of
-    layer 3's with BN to that without.
+    ``*_std_*`` is their standard deviation, averaged over five seeds and the units of the layer.
     """
-    numbers: Numbers = {}
-    plain: Tensor | None = None
-    for name, eps in (("plain", None), ("eps_1e_5", 1e-5), ("eps_1e_3", LARGE_EPS)):
+    _, without_norm = nonlinearity_inputs(None)
+    numbers = _by_layer("plain", without_norm)
+    for name, eps in (("eps_1e_5", 1e-5), ("eps_1e_3", LARGE_EPS)):
         before, after = nonlinearity_inputs(eps)
-        means = [layer.mean().item() for layer in after]
-        numbers |= {f"{name}_std_{k}": mean for k, mean in enumerate(means, start=1)}
-        numbers[f"{name}_last_over_first"] = means[-1] / means[0]
-        if plain is None or eps is None:
-            plain = after[-1].mean(1)
-            continue
-        predicted = [(s**2 / (s**2 + eps)).sqrt() for s in before]
+        predicted = [(std**2 / (std**2 + eps)).sqrt() for std in before]  # sqrt(Var / (Var + eps)) of the layer's Wu
+        gain = after[-1].mean(1) / without_norm[-1].mean(1)  # of layer 3's with BN over without, for each seed
+        numbers |= _by_layer(name, after)
         numbers[f"{name}_prediction_error"] = max(map(difference, after, predicted))
-        numbers[f"{name}_least_gain"] = (after[-1].mean(1) / plain).min().item()
+        numbers[f"{name}_least_gain"] = gain.min().item()
     return numbers
+
+
+def _by_layer(name: str, stds: list[Tensor]) -> Numbers:
+    means = [std.mean().item() for std in stds]
+    numbers: Numbers = {f"{name}_std_{layer}": mean for layer, mean in enumerate(means, start=1)}
+    return numbers | {f"{name}_last_over_first": means[-1] / means[0]}

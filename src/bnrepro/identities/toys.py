@@ -1,4 +1,4 @@
-"""Training one layer while taking its normalisation for a constant (Sec. 2)."""
+"""One unit that is trained while the gradient takes its normalisation for a constant (Sec. 2)."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,18 @@ from bnrepro.identities.common import Numbers, generator, randn
 
 STEPS, LOOKS = 1000, (250, 500, 750, 1000)
 RATE = 0.1
+Trajectory = tuple[list[float], list[float], list[float]]  # the parameter, its gradient and the loss at each step
 
 
-def _standardised(m: int = 60) -> Tensor:
+def _inputs(m: int = 60) -> Tensor:
+    """Inputs u (m,) with mean 0 and variance 1."""
     u = randn(generator(), m)
     u = u - u.mean()
     return u / u.square().mean().sqrt()
 
 
-def _relative_change(losses: list[float]) -> float:
-    return (max(losses) - min(losses)) / losses[0]
-
-
-def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> tuple[list[float], list[float], list[float]]:
-    """A parameter that learns by a loss, its gradient and the loss at steps 0 to `STEPS`."""
+def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> Trajectory:
+    """Gradient descent on one parameter, recorded from step 0 to `STEPS`."""
     parameter = torch.tensor(start, dtype=torch.float64, requires_grad=True)
     values, gradients, losses = [], [], []
     for _ in range(STEPS + 1):
@@ -35,46 +33,45 @@ def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> tuple[list[fl
     return values, gradients, losses
 
 
-def centre_only(differentiated: bool) -> tuple[list[float], list[float], list[float]]:
-    """x = u + b and x_hat = x - E[x]; b learns by loss = mean (x_hat - t)^2 / 2 with t = x_hat + 1, out of its reach.
+def _relative_change(losses: list[float]) -> float:
+    return (max(losses) - min(losses)) / losses[0]
 
-    b, its gradient and the loss at each step; b starts at 0. ``differentiated`` lets the gradient through E[x].
+
+def centre_only(differentiated: bool) -> Trajectory:
+    """Learn b, from 0, in x_hat = x - E[x] with x = u + b.
+
+    The loss is mean (x_hat - t)^2 / 2 with t = u + 1, which no b can lower. With ``differentiated`` the gradient
+    passes through E[x].
     """
-    u = _standardised()
+    u = _inputs()
 
     def loss(b: Tensor) -> Tensor:
         x = u + b
-        mean = x.mean() if differentiated else x.mean().detach()
-        return (x - mean - (u + 1)).square().mean() / 2
+        mean = x.mean()
+        return (x - (mean if differentiated else mean.detach()) - (u + 1)).square().mean() / 2
 
     return _descend(0.0, loss)
 
 
 def bias_growth() -> Numbers:
-    """`centre_only` (Sec. 2).
-
-    bias_at_*: b after so many steps, the gradient ignoring E[x]; it starts at 0. linearity_error: the largest relative
-    deviation of b from steps times its first step. loss_relative_change: largest minus smallest loss over the first.
-    differentiated_bias: the largest b with the gradient through E[x].
-    """
+    """The bias of `centre_only` grows without end while the loss stays the same."""
     biases, _, losses = centre_only(differentiated=False)
-    honest, _, _ = centre_only(differentiated=True)
-    deviations = [abs(b / (step * biases[1]) - 1) for step, b in enumerate(biases) if step]
+    differentiated, _, _ = centre_only(differentiated=True)
     return {
         **{f"bias_at_{step}": biases[step] for step in LOOKS},
-        "linearity_error": max(deviations),
+        "linearity_error": max(abs(b / (step * biases[1]) - 1) for step, b in enumerate(biases) if step),
         "loss_relative_change": _relative_change(losses),
-        "differentiated_bias": max(map(abs, honest)),
+        "differentiated_bias": max(map(abs, differentiated)),
     }
 
 
-def standardise(differentiated: bool, target: float) -> tuple[list[float], list[float], list[float]]:
-    """x = a u and x_hat = x / sqrt(Var[x]); a learns by loss = mean (x_hat - target u)^2 / 2, where a changes nothing.
+def standardise(differentiated: bool, target: float) -> Trajectory:
+    """Learn a, from 1, in x_hat = x / sqrt(Var[x]) with x = a u.
 
-    a, its gradient and the loss at each step; a starts at 1. ``differentiated`` lets the gradient through Var[x]. The
-    gradient that ignores Var[x] enlarges a for a ``target`` above 1, and shrinks it for one below.
+    The loss is mean (x_hat - target u)^2 / 2, which no a can lower. With ``differentiated`` the gradient passes
+    through Var[x]. A gradient that ignores Var[x] makes a grow if ``target`` is above 1, and shrink if it is below.
     """
-    u = _standardised()
+    u = _inputs()
 
     def loss(a: Tensor) -> Tensor:
         x = a * u
@@ -85,19 +82,13 @@ def standardise(differentiated: bool, target: float) -> tuple[list[float], list[
 
 
 def scale_growth() -> Numbers:
-    """`standardise` (Sec. 2).
-
-    scale_at_*: a after so many steps towards twice the output, the gradient ignoring Var[x]; it starts at 1.
-    loss_relative_change: largest minus smallest loss over the first. differentiated_scale_change: the largest change of
-    a with the gradient through Var[x]. shrunk_gradient_growth: largest gradient over the first if half the output is
-    wanted: a shrinks, and the gradient is as 1 / a.
-    """
+    """The scale of `standardise` grows while the loss stays the same."""
     scales, _, losses = standardise(differentiated=False, target=2.0)
-    honest, _, _ = standardise(differentiated=True, target=2.0)
+    differentiated, _, _ = standardise(differentiated=True, target=2.0)
     _, shrinking, _ = standardise(differentiated=False, target=0.5)
     return {
         **{f"scale_at_{step}": scales[step] for step in LOOKS},
         "loss_relative_change": _relative_change(losses),
-        "differentiated_scale_change": max(abs(a - 1) for a in honest),
-        "shrunk_gradient_growth": max(map(abs, shrinking)) / abs(shrinking[0]),
+        "differentiated_scale_change": max(abs(a - 1) for a in differentiated),
+        "shrunk_gradient_growth": max(map(abs, shrinking)) / abs(shrinking[0]),  # a shrinks: the gradient goes as 1 / a
     }
