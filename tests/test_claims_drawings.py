@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from bnrepro.analysis.claims import drawings, series, table
+from bnrepro.analysis.claims import drawings, series
 from bnrepro.analysis.claims.drawings import accuracy, painting
 from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
 from bnrepro.analysis.reading.load import Record
@@ -142,20 +142,11 @@ def test_changes_are_coloured_if_their_interval_leaves_out_zero():
     assert seeds[0].get_xdata() == pytest.approx([2, 2.1, 2.2]) and painting.ABSENT in texts(axes)
 
 
-def test_noise_draws_loss_wandering_and_shift(arm):
-    *_, loss, wander, shift = drawings.noise({key: [arm] for key in "abc"}, [arm, NOTHING]).axes
+def test_noise_draws_accuracy_and_loss(arm):
+    accuracy, *_, loss = drawings.noise({key: [arm] for key in "abc"}).axes
     climbed = np.array([TOP * k / len(STEPS) for k in range(1, len(STEPS) + 1)])
+    assert accuracy.lines[0].get_ydata() == pytest.approx(climbed + 0.01)
     assert loss.lines[0].get_ydata() == pytest.approx(1 - climbed - 0.01)
-    assert wander.lines[0].get_xdata() == pytest.approx([0.5] * 3)  # from step 1,000 on one up, two wide
-    assert shift.lines[0].get_ydata() == pytest.approx([value(1, k, LAYERS) for k in range(len(STEPS))])
-
-
-def test_whitening_draws_cost_by_width():
-    numbers = {f"time_ratio_{units}": units / 4 for units in (64, 32)}
-    numbers |= {f"{kind}_gradient_growth_gap_1e_{k}": 10.0**k for kind in ("pca", "zca") for k in (3, 6)}
-    cost, growth = drawings.whitening(numbers).axes
-    assert cost.lines[0].get_xdata().tolist() == [32, 64] and cost.lines[0].get_ydata().tolist() == [8, 16]
-    assert growth.lines[0].get_ydata().tolist() == [1, 1e3, 1e6]
 
 
 def of_every_claim(one: Arm) -> dict[str, Figure]:
@@ -166,11 +157,10 @@ def of_every_claim(one: Arm) -> dict[str, Figure]:
         "without_gradient": drawings.without_gradient(EXACT, [one], [one]),
         "linear_regime": drawings.linear_regime(one, one),
         "company": drawings.company([one], one),
-        "before_after": drawings.before_after(dict.fromkeys("abc", one), {key: [one] for key in "de"}, {"d": effect}),
+        "before_after": drawings.before_after(dict.fromkeys("abc", one), {"d": effect}),
         "depth": drawings.depth({"net": [one]}),
-        "singular_values": drawings.singular_values({"net": [one]}),
         "weight_growth": drawings.weight_growth(one, one),
-        "noise": drawings.noise({key: [one] for key in "abc"}, [one]),
+        "noise": drawings.noise({key: [one] for key in "abc"}),
         "changes": drawings.changes({"d": effect}),
     }
 
@@ -180,21 +170,3 @@ def test_what_is_not_measured_is_said_and_nothing_else(arm, measured):
     for name, figure in of_every_claim(arm if measured else NOTHING).items():
         figure.draw_without_rendering()
         assert any(painting.ABSENT in texts(axes) for axes in figure.axes) != measured, name
-
-
-def test_a_verdict_is_told_by_part_or_by_reading():
-    part = {"reading": "a", "what": "a gain", "family": "exact", "verdict": "holds", "n": 5, "rule": "above 1"}
-    part |= {"value": 2.5, "interval": [2.0, 3.0], "is": "value", "unit": "number"}
-    missing = part | {"reading": "b", "verdict": "untested", "n": 0, "value": None}
-    row = {"id": "C01", "verdict": "holds", "claim": "It works.", "ours": [part, missing]}
-    row["readings"] = {"a": "holds", "b": "untested"}
-    told = table.spelled_out(row)
-    assert told.startswith("**● C01: holds.** It works.")
-    assert "- *a*: a gain: 2.5 [2, 3], n = 5; holds if above 1: **holds**" in told
-    assert "- *b*: a gain: not measured yet" in told
-    failed = part | {"verdict": "fails", "what": "a loss"}
-    check = part | {"verdict": "fails", "what": "sound", "check": True}
-    many = {"ours": [part] * table.MANY + [failed, check], "readings": {"a": "fails"}}
-    assert table.spelled_out(row | many).count("\n- ") == 1 and "a loss" in table.spelled_out(row | many)
-    many["readings"] = {"a": "inconclusive"}
-    assert "sound (check)" in table.spelled_out(row | many)

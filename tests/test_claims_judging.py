@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bnrepro.analysis.claims import ledger, table
-from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, decide, gather, seeds_to_decide
 from bnrepro.analysis.claims.measures import across
 from bnrepro.analysis.claims.rules import Rule
 from bnrepro.analysis.reading.statistics import p_value
@@ -29,8 +29,8 @@ from fake_claims import EXPERIMENT, RATIO, part_of, two_arms
 )
 def test_the_whole_interval_must_obey(bound, edge, inside, across_edge, outside):
     rule = Rule(bound, edge)
-    assert [holds(rule, *interval) for interval in (inside, across_edge, outside)] == ["holds", "inconclusive", "fails"]
-    assert holds(Rule("above", 1.0), 1.0, 2.0) == "inconclusive"  # the edge itself is not beyond it
+    assert [rule.judge(*interval) for interval in (inside, across_edge, outside)] == ["holds", "inconclusive", "fails"]
+    assert Rule("above", 1.0).judge(1.0, 2.0) == "inconclusive"  # the edge itself is not beyond it
 
 
 def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):

@@ -164,7 +164,7 @@ def test_the_claim_is_one_of_records_that_its_command_makes(added, monkeypatch):
     (part,) = claim.parts
     assert part.weights == {"layer_norm": 1.0, "none": -1.0} and part.unit == "points" and part.seeds == 5
     assert f"results/{found[part.experiment].records}/runs" in text_of("add-a-claim")
-    made = commands([part], found, Records(ROOT / "results", found))
+    made = commands([part], Records(ROOT / "results", found))
     assert all("experiment=claims/other_norms" in command for command in made) and "norm=layer_norm" in made[0]
 
 

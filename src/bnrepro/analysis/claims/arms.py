@@ -1,4 +1,4 @@
-"""The records of an arm: an experiment's, whose configurations say what the arm says."""
+"""The records of an arm: those of an experiment whose configurations have the arm's values."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,26 +9,26 @@ from bnrepro.analysis.reading.load import Record, records_of
 from bnrepro.config.schema import Config
 from bnrepro.records.files import read_json
 
-STATISTICS = "statistics.json"  # beside an experiment's runs: accuracies with other statistics than the run's own
+STATISTICS = "statistics.json"  # beside an experiment's runs: accuracies with other statistics in BN
 _DEFAULTS = asdict(Config())
 
 
 def value(config: dict[str, Any], key: str) -> Any:
     """A configuration's value by its dotted key; the frozen default where an older record does not have the key."""
     section, name = key.split(".")
-    return config[section].get(name, _DEFAULTS[section][name]) if section in config else _DEFAULTS[section][name]
+    return config.get(section, {}).get(name, _DEFAULTS[section][name])
 
 
 class Records:
-    """The records of all experiments, read once.
+    """The records of all experiments, each read once.
 
     Args:
-        where: see `bnrepro.analysis.reading.load.records_of`.
-        experiments: all of them, by name.
+        source: see `bnrepro.analysis.reading.load.records_of`.
+        experiments: all experiments by name.
     """
 
-    def __init__(self, where: Path | str, experiments: dict[str, Experiment]):
-        self.where, self.experiments = where, experiments
+    def __init__(self, source: Path | str, experiments: dict[str, Experiment]):
+        self.source, self.experiments = source, experiments
         self._by_experiment: dict[str, list[Record]] = {}
 
     def of(self, name: str) -> list[Record]:
@@ -36,21 +36,21 @@ class Records:
         if name not in self._by_experiment:
             home = self.experiments[name].records
             figure, _, scale = home.rpartition("/")
-            records = records_of(self.where, figure, scale)
-            if (beside := Path(self.where) / home / STATISTICS).is_file():
-                accuracies = read_json(beside)["runs"]
+            records = records_of(self.source, figure, scale)
+            if (path := Path(self.source) / home / STATISTICS).is_file():
+                accuracies = read_json(path)["runs"]
                 records = [_with_statistics(record, accuracies.get(record.path.name, {})) for record in records]
             self._by_experiment[name] = records
         return self._by_experiment[name]
 
     def arm(self, name: str, overrides: dict[str, Any], varied: str = "") -> list[Record]:
-        """The records of one arm of an experiment, by name; ``varied`` is the key that may have any value."""
+        """The records of one arm of an experiment; the key ``varied`` may have any value."""
         experiment = self.experiments[name]
         settings = experiment.base | experiment.usual | overrides
         settings.pop(varied, None)
-        return [r for r in self.of(name) if all(value(r.config, key) == v for key, v in settings.items())]
+        return [r for r in self.of(name) if all(value(r.config, key) == wanted for key, wanted in settings.items())]
 
 
 def _with_statistics(record: Record, accuracies: dict[str, float]) -> Record:
-    more = {f"statistics/{name}": accuracy for name, accuracy in accuracies.items()}
-    return replace(record, status=record.status | {"final": record.status.get("final", {}) | more})
+    final = {f"statistics/{name}": accuracy for name, accuracy in accuracies.items()}
+    return replace(record, status=record.status | {"final": record.status.get("final", {}) | final})

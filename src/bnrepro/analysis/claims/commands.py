@@ -1,53 +1,52 @@
-"""The commands that train what a claim is judged on, from its arms or from its records."""
+"""The commands that train the runs that a claim is judged on, derived from its arms or from its records."""
 
 import shlex
 from typing import Any
 
 from bnrepro.analysis.claims.arms import Records, value
 from bnrepro.analysis.claims.measures import best, cells, varied
-from bnrepro.analysis.claims.rules import Experiment, Part
+from bnrepro.analysis.claims.rules import Part
 from bnrepro.analysis.reading.load import Record
 
-Choices = dict[str, list[Any]]  # by key, the values that a sweep goes through
-SWEEP = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]
+Sweep = dict[str, list[Any]]  # the values of each key
+START = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]
 SEED = "seed"
-PAPER = "paper"  # the scale of an experiment unless another is asked for
+PAPER = "paper"  # the scale of an experiment unless the command names another
 
 
-def _choices(
-    part: Part, overrides: dict[str, Any], experiment: Experiment, records: Records, seeds: int
-) -> list[Choices]:
-    """The sweeps that train one arm: the values of each key that it sets.
+def _sweeps(part: Part, arm: str, records: Records, seeds: int) -> list[Sweep]:
+    """The sweeps that train one arm of a part.
 
-    A key that the part's measure goes over takes all values of which there are records. Where the best value is tested
-    on seeds of its own, a second sweep trains that value with these seeds.
+    A key that the measure varies has all values of which there are records. If the best value is tested on other seeds
+    than it was chosen on, a second sweep trains the best value with these seeds.
     """
+    experiment, overrides = records.experiments[part.experiment], part.arms[arm]
     settings = experiment.usual | overrides
     chosen = {key: [setting] for key, setting in settings.items() if setting != experiment.base.get(key)}
     if not (key := varied(part.measure)):
         return [chosen | {SEED: list(range(seeds))}]
-    of_arm = records.arm(part.experiment, overrides, varied=key)
-    values = sorted({value(record.config, key) for record in of_arm})
+    of_arm = records.arm(part.experiment, overrides, key)
+    all_values = chosen | {key: sorted({value(record.config, key) for record in of_arm})}
     if "best" not in part.measure:
-        return [chosen | {key: values, SEED: list(range(seeds))}]
-    sweeps = [chosen | {key: values, SEED: part.measure["choose_on"]}]
+        return [all_values | {SEED: list(range(seeds))}]
+    sweeps = [all_values | {SEED: part.measure["choose_on"]}]
     winner = best(cells(of_arm, part.measure), part.measure)
     return sweeps if winner is None else [*sweeps, chosen | {key: [winner], SEED: part.measure["test_on"]}]
 
 
-def _merge(arms: list[Choices]) -> list[Choices]:
+def _merge(sweeps: list[Sweep]) -> list[Sweep]:
     """The same runs in fewer sweeps: two sweeps that differ in the values of one key become one."""
-    merged: list[Choices] = []
-    for arm in arms:
+    merged: list[Sweep] = []
+    for sweep in sweeps:
         for other in merged:
-            different = [key for key in other if arm.get(key) != other[key]]
-            if arm.keys() == other.keys() and len(different) < 2:
+            different = [key for key in other if sweep.get(key) != other[key]]
+            if sweep.keys() == other.keys() and len(different) < 2:
                 for key in different:
-                    other[key] = other[key] + [value for value in arm[key] if value not in other[key]]
+                    other[key] = other[key] + [value for value in sweep[key] if value not in other[key]]
                 break
         else:
-            merged.append({key: list(values) for key, values in arm.items()})
-    return merged if len(merged) == len(arms) else _merge(merged)
+            merged.append(dict(sweep))
+    return merged if len(merged) == len(sweeps) else _merge(merged)
 
 
 def _word(setting: Any) -> str:
@@ -63,45 +62,46 @@ def _override(key: str, values: list[Any]) -> str:
     return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
 
 
-def commands(parts: list[Part], experiments: dict[str, Experiment], records: Records) -> list[str]:
-    """The commands that train the parts' experiments, one line per sweep, in the order of the parts."""
+def _order(key: str) -> tuple[bool, bool, str]:
+    """The order of keys in a command: groups come first, seeds last."""
+    return key == SEED, not key.endswith(".name"), key
+
+
+def commands(parts: list[Part], records: Records) -> list[str]:
+    """The commands that train the arms of the parts, one line per sweep, in the order of the experiments."""
     lines: list[str] = []
     for name in dict.fromkeys(part.experiment for part in parts if part.experiment):
-        experiment, own = experiments[name], [part for part in parts if part.experiment == name]
-        if experiment.command:
-            lines.append(experiment.command)
+        if command := records.experiments[name].command:
+            lines.append(command)
             continue
+        own = [part for part in parts if part.experiment == name]
         seeds = max(part.seeds for part in own)
-        arms = [(part, part.arms[arm]) for part in own for arm in part.weights]
-        sweeps = [sweep for part, overrides in arms for sweep in _choices(part, overrides, experiment, records, seeds)]
-        for choices in _merge(sweeps):
-            chosen = [_override(key, values) for key, values in sorted(choices.items(), key=_order)]
-            lines.append(shlex.join([*SWEEP, "scale=mini", f"experiment=claims/{name}", *chosen]))
+        sweeps = [sweep for part in own for arm in part.weights for sweep in _sweeps(part, arm, records, seeds)]
+        for sweep in _merge(sweeps):
+            overrides = [_override(key, sweep[key]) for key in sorted(sweep, key=_order)]
+            lines.append(shlex.join([*START, "scale=mini", f"experiment=claims/{name}", *overrides]))
     return lines
 
 
 def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[str]:
-    """The commands that made these records: one line for all experiments that have the same seeds and precision.
+    """The commands that made these records: one line for all experiments with the same seeds and precision.
 
-    Without ``seeds`` it is one line for all experiments, each of which has the seed of its own file.
+    Without ``seeds`` each experiment has the seed that its own file names.
     """
     seeds_of: dict[tuple[str, str], set[int]] = {}
     for record in records:
         key = record.status["experiment"], record.config["training"]["precision"]
         seeds_of.setdefault(key, set()).add(record.seed)
-    together: dict[tuple[tuple[int, ...], str], list[str]] = {}
+    experiments: dict[tuple[tuple[int, ...], str], list[str]] = {}
     for (experiment, precision), own_seeds in seeds_of.items():
-        together.setdefault((tuple(sorted(own_seeds)) if seeds else (), precision), []).append(experiment)
-    start = [*SWEEP, *([] if scale == PAPER else [f"scale={scale}"])]
+        experiments.setdefault((tuple(sorted(own_seeds)) if seeds else (), precision), []).append(experiment)
     lines = []
-    for (chosen, precision), names in together.items():
-        words = [*start, _override("experiment", names)]
-        words += [f"training.precision={precision}"] if precision != "float32" else []
-        lines.append(shlex.join(words + ([_override(SEED, list(chosen))] if chosen else [])))
+    for (chosen, precision), names in experiments.items():
+        words = [*START] if scale == PAPER else [*START, f"scale={scale}"]
+        words.append(_override("experiment", names))
+        if precision != "float32":
+            words.append(f"training.precision={precision}")
+        if chosen:
+            words.append(_override(SEED, list(chosen)))
+        lines.append(shlex.join(words))
     return lines
-
-
-def _order(item: tuple[str, list[Any]]) -> tuple[bool, bool, str]:
-    """The place of a key in a command: groups come first, seeds last."""
-    key, _ = item
-    return key == SEED, not key.endswith(".name"), key

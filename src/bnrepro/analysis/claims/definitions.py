@@ -1,49 +1,80 @@
-"""What is claimed, how it is measured and by which rule it is judged: ``configs/claims/*.yaml``, checked.
+"""Read the files of claims, ``configs/claims/*.yaml``, and check them.
 
-A claim's file says where it stands, what it says in our words, the paper's number if there is one, how it is measured,
-and in ``parts`` what has to hold. A part is one of three: a ``number`` of the exact identities, a verdict of another
-``report``, or a statistic over the seeds of arms of an ``experiment``. Such a statistic says what it ``is``, a ratio
-(whose logarithms are averaged), a difference or a value, and of which ``unit``. Parts of one ``reading`` must hold
-together; a claim with several readings is judged in each. Instead of parts a claim may follow from others (``all_of``)
-or from reading alone (``text``). The claims are the files that there are.
+docs/add-a-claim.md explains their keys. A mistake in a file is a `UserError` of one line, which names the place.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bnrepro.analysis.claims.rules import STANCES, UNITS, VERDICTS, Claim, Experiment, Part, Rule
-from bnrepro.analysis.claims.schema import (
-    BOUNDS,
-    CLAIM,
-    COMPARED,
-    PARTS,
-    SETTLED,
-    TESTS,
-    check_keys,
-    check_measure,
-    check_settings,
-)
+from bnrepro.analysis.claims.measures import ACROSS, KINDS
+from bnrepro.analysis.claims.rules import BOUNDS, UNITS, VERDICTS, Claim, Experiment, Part, Rule
+from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, suggest
 
 EXPERIMENTS = "experiments"  # the file that says where the records of each experiment are
-ID = re.compile(r"([CS])(\d+)")  # of a claim: C is the paper's, S a note's on it
+ID = re.compile(r"([CS])(\d+)")  # C: a claim of the paper; S: a reader's note on it
 SCALE = "mini"  # of the claims' own experiments
+COMPARED = ("ratio", "difference", "value")
 SIGNS = {" / ": "ratio", " - ": "difference"}
+STANCES = ("supports", "contradicts", "mixed", "none")
+SETTLED = ("parts", "all_of", "text")  # a claim is judged by one of these
+CLAIM = (  # the keys that a claim needs, and those that it may have
+    ("place", "claim", "measurement", "literature"),
+    (*SETTLED, "paper", "seeds", "untested", "test"),
+)
+PARTS = {  # the keys that each kind of part needs, and those that it may have
+    "experiment": (
+        ("what", "experiment", "arms", "measure", "compare", "is", "unit"),
+        ("reading", "check", "seeds", *BOUNDS),
+    ),
+    "number": (("what", "number"), ("reading", "check", "is", "unit", *BOUNDS)),
+    "report": (("report",), ()),
+}
+CONFIGURED = [
+    f"{section}.{key}" for section, values in asdict(Config()).items() if isinstance(values, dict) for key in values
+]
 
 
-def _one_of(word: Any, known: tuple[str, ...], key: str, where: str) -> str:
-    if word not in known:
+def _check_keys(raw: Any, needed: Iterable[str], allowed: Iterable[str], where: str) -> None:
+    """Refuse anything but a mapping with all needed keys, and with no key that is neither needed nor allowed."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{where}: {raw!r} is not a mapping of keys to values")
+    known = [*needed, *allowed]
+    if unknown := [key for key in raw if key not in known]:
+        raise UserError(f"{where}: unknown key {unknown[0]}; {suggest(str(unknown[0]), known)}")
+    if missing := [key for key in needed if raw.get(key) is None]:
+        raise UserError(f"{where}: no {missing[0]}")
+
+
+def _one_of(word: Any, known: Iterable[str], key: str, where: str) -> str:
+    if word not in (known := list(known)):
         raise UserError(f"{where}: {key}: {word} is not one of {', '.join(known)}")
     return word
 
 
-def _seeds(value: Any, where: str) -> int:
-    if not isinstance(value, int) or value < 2:
-        raise UserError(f"{where}: seeds: {value} is not a number of seeds; a statistic needs two at least")
-    return value
+def _check_measure(spec: Any, where: str) -> None:
+    """Refuse a measure of unknown kind, or without the keys that its kind needs."""
+    known = {name: kind.keys for name, kind in KINDS.items()} | ACROSS
+    if not isinstance(spec, dict) or len(kinds := [key for key in spec if key in known]) != 1:
+        given = ", ".join(spec) if isinstance(spec, dict) else repr(spec)
+        raise UserError(f"{where}: a measure is one of {', '.join(known)}; it says {given}")
+    kind = kinds[0]
+    _check_keys(spec, (kind, *known[kind]), (), where)
+    if kind not in ACROSS:
+        return
+    _check_keys({spec[kind]: None}, (), CONFIGURED, where)
+    _check_measure(spec["of"], where)
+    if kind == "best":
+        for name in ("choose_on", "test_on"):
+            if not spec[name] or not isinstance(spec[name], list):
+                raise UserError(f"{where}: {name} is a list of seeds, as [0, 1, 2, 3, 4]")
+        if shared := sorted({*spec["choose_on"]} & {*spec["test_on"]}):
+            raise UserError(f"{where}: seed {shared[0]} is in choose_on and in test_on; choose on other seeds")
 
 
 def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
@@ -53,10 +84,9 @@ def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
     bound, value = given[0], raw[given[0]]
     try:
         edges = [float(edge) for edge in (value if bound == "between" else [value])]
-        ordered = bound != "between" or (edges[0] < edges[1] and len(edges) == 2)
-    except (TypeError, ValueError, IndexError):
-        ordered = False
-    if not ordered:
+    except (TypeError, ValueError):
+        edges = []
+    if not edges or (bound == "between" and not (len(edges) == 2 and edges[0] < edges[1])):
         needs = "two numbers, the lower first" if bound == "between" else "a number"
         raise UserError(f"{where}: {bound}: {value} is not {needs}")
     if ratio and min(edges) <= (1 if bound == "within" else 0):
@@ -65,49 +95,40 @@ def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
     return Rule(bound, edges if bound == "between" else edges[0], ratio)
 
 
-def _quantity(raw: dict[str, Any], where: str) -> dict[str, str]:
-    """What a part compares with its edge, and in which unit; an exact number need not say."""
-    kind = _one_of(raw.get("is", "value"), COMPARED, "is", where)
-    unit = _one_of(raw.get("unit", "number"), tuple(UNITS), "unit", where)
-    if (kind == "ratio") != (unit == "times"):
-        raise UserError(f"{where}: the unit of a ratio, and of nothing else, is times; this {kind} has {unit}")
-    return {"kind": kind, "unit": unit}
-
-
-def _statistic(raw: dict[str, Any], kind: str, seeds: Any, where: str) -> dict[str, Any]:
-    """The fields of a part that is measured over seeds, checked."""
-    compare = raw["compare"]
-    signs = {} if isinstance(compare, dict) else {sign: name for sign, name in SIGNS.items() if sign in compare}
-    compared = "difference" if isinstance(compare, dict) else next(iter(signs.values()), kind)
-    if compared != kind:
-        raise UserError(f"{where}: compare: {compare} is a {compared}, and the part says that it is a {kind}")
-    if raw.get("equals") is not None:
+def _check_statistic(part: Part, where: str) -> None:
+    """Refuse a part over seeds whose keys contradict each other."""
+    is_sum = isinstance(part.compare, dict)
+    signs = [name for sign, name in SIGNS.items() if not is_sum and sign in part.compare]
+    compared = "difference" if is_sum else signs[0] if signs else part.kind
+    if compared != part.kind:
+        raise UserError(f"{where}: compare: {part.compare} is a {compared}, and the part says that it is a {part.kind}")
+    if part.rule.bound == "equals":
         raise UserError(f"{where}: equals is for exact numbers; no interval over seeds shows it: use within")
-    check_measure(raw["measure"], where)
-    for settings in raw["arms"].values():
-        check_settings(settings, where)
-    return {name: raw[name] for name in ("experiment", "arms", "measure", "compare")} | {"seeds": _seeds(seeds, where)}
+    _check_measure(part.measure, where)
+    for settings in part.arms.values():
+        _check_keys(settings, (), CONFIGURED, where)
+    if not isinstance(part.seeds, int) or part.seeds < 2:
+        raise UserError(f"{where}: seeds: {part.seeds} is not a number of seeds; a statistic needs two at least")
+    if unknown := sorted(set(part.weights) - set(part.arms)):
+        raise UserError(f"{where}: compare names {unknown[0]}, which is no arm; they are {', '.join(part.arms)}")
 
 
-def _part(raw: dict[str, Any], seeds: Any, where: str) -> Part:
+def _part(raw: Any, seeds: Any, where: str) -> Part:
     kinds = [key for key in PARTS if isinstance(raw, dict) and key in raw]
     if len(kinds) != 1:
         raise UserError(f"{where}: a part needs one of number, report and experiment")
-    check_keys(raw, *PARTS[kinds[0]], where)
+    _check_keys(raw, *PARTS[kinds[0]], where)
     if kinds[0] == "report":
-        return Part("", "", None, report=raw["report"])
-    quantity = _quantity(raw, where)
-    part = Part(
-        what=raw["what"],
-        reading=raw.get("reading", ""),
-        rule=_rule(raw, quantity["kind"] == "ratio", where),
-        number=raw.get("number"),
-        check=raw.get("check", False),
-        **quantity,
-        **(_statistic(raw, quantity["kind"], raw.get("seeds", seeds), where) if kinds[0] == "experiment" else {}),
-    )
-    if part.experiment and (strangers := sorted(set(part.weights) - set(part.arms))):
-        raise UserError(f"{where}: compare names {strangers[0]}, which is no arm; they are {', '.join(part.arms)}")
+        return Part(report=raw["report"])
+    kind = _one_of(raw.get("is", "value"), COMPARED, "is", where)
+    unit = _one_of(raw.get("unit", "number"), UNITS, "unit", where)
+    if (kind == "ratio") != (unit == "times"):
+        raise UserError(f"{where}: the unit of a ratio, and of nothing else, is times; this {kind} has {unit}")
+    settings = {key: given for key, given in raw.items() if key not in (*BOUNDS, "is", "unit", "seeds")}
+    needed = raw.get("seeds", seeds) if kinds[0] == "experiment" else 0
+    part = Part(**settings, rule=_rule(raw, kind == "ratio", where), kind=kind, unit=unit, seeds=needed)
+    if kinds[0] == "experiment":
+        _check_statistic(part, where)
     return part
 
 
@@ -120,17 +141,16 @@ def _read(path: Path) -> Any:
 
 def _claim(path: Path) -> Claim:
     raw, where = _read(path), str(path)
-    needed = ("place", "claim", "measurement", "literature")
-    check_keys(raw, needed, [key for key in CLAIM if key not in needed], where)
+    _check_keys(raw, *CLAIM, where)
     if sum(key in raw for key in SETTLED) != 1:
         raise UserError(f"{where}: a claim needs one of parts, all_of and text")
     parts = [_part(part, raw.get("seeds"), where) for part in raw.get("parts", [])]
     test = raw.get("test", {})
-    check_keys(test, (), TESTS, f"{where}: test")
+    _check_keys(test, (), ("fair", "weak"), f"{where}: test")
     if len(test) > 1 or (not test and any(part.experiment or part.report for part in parts)):
         raise UserError(f"{where}: a claim that is measured in runs needs a test: fair or weak, and why")
     literature = raw["literature"]
-    check_keys(literature, ("stance", "says"), (), f"{where}: literature")
+    _check_keys(literature, ("stance", "says"), (), f"{where}: literature")
     return Claim(
         id=path.stem,
         place=raw["place"],
@@ -149,40 +169,36 @@ def _claim(path: Path) -> Claim:
 
 
 def load_claims(folder: Path) -> dict[str, Claim]:
-    """All claims by id: those whose files are in the folder, the paper's first, by number.
+    """All claims by id, one from each file of the folder: the paper's first, by number.
 
     Raises:
-        UserError: there is none, or a file says something that is not understood.
+        UserError: the folder has no claim, or a file has a mistake.
     """
     paths = {path.stem: path for path in folder.glob("*.yaml") if path.stem != EXPERIMENTS}
     if wrong := sorted(name for name in paths if not ID.fullmatch(name)):
         raise UserError(f"{paths[wrong[0]]}: a claim's file is named C or S and a number, as S11.yaml")
     if not paths:
         raise UserError(f"no claim in {folder}; there is one file each, as C01.yaml")
-    claims = {name: _claim(paths[name]) for name in sorted(paths, key=_order)}
+    in_order = sorted(paths, key=lambda name: (name[0], int(name[1:])))
+    claims = {name: _claim(paths[name]) for name in in_order}
     for claim in claims.values():
-        if strangers := [name for name in claim.all_of if name not in claims]:
-            raise UserError(f"{paths[claim.id]}: all_of names {strangers[0]}; {suggest(strangers[0], claims)}")
+        if unknown := [name for name in claim.all_of if name not in claims]:
+            raise UserError(f"{paths[claim.id]}: all_of names {unknown[0]}; {suggest(unknown[0], claims)}")
     return claims
 
 
-def _order(name: str) -> tuple[str, int]:
-    letter, number = ID.fullmatch(name).groups()
-    return letter, int(number)
-
-
 def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
-    """Where the records of each experiment are; those of the claims' own at this scale.
+    """All experiments by name; the claims' own have their records at this scale.
 
     Raises:
-        UserError: the file says something that is not understood.
+        UserError: the file has a mistake.
     """
     path = folder / f"{EXPERIMENTS}.yaml"
-    raw, own = _read(path), f"/{SCALE}"
-    for name, entry in raw.items():
+    experiments = {}
+    for name, entry in _read(path).items():
         where = f"{path}: {name}"
-        check_keys(entry, ("records", "base"), ("usual", "command"), where)
-        check_settings(entry["base"] | entry.get("usual", {}), where)
-        if entry["records"].endswith(own):
-            entry["records"] = entry["records"].removesuffix(own) + f"/{scale}"
-    return {name: Experiment(name, **entry) for name, entry in raw.items()}
+        _check_keys(entry, ("records", "base"), ("usual", "command"), where)
+        _check_keys(entry["base"] | entry.get("usual", {}), (), CONFIGURED, where)
+        home = re.sub(f"/{SCALE}$", f"/{scale}", entry["records"])
+        experiments[name] = Experiment(**entry | {"name": name, "records": home})
+    return experiments

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
-from bnrepro.analysis.claims.judge import Judged, decide, gather, holds, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, decide, gather, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
 from bnrepro.analysis.reading.endpoints import Endpoint, together
@@ -20,72 +20,69 @@ Row = dict[str, Any]
 
 
 class Ledger(NamedTuple):
-    """One row a claim, in order, and the judged parts of each."""
+    """One row for each claim, in order, and the judged parts of each claim."""
 
     rows: list[Row]
     judged: dict[str, list[Judged]]
 
 
 def build(results: Path, definitions: Path, source: Path | str | None = None, scale: str = SCALE) -> Ledger:
-    """Every claim, judged.
+    """Judge every claim.
 
     Args:
         results: the folder of committed records.
-        definitions: the folder of the claims' rules.
-        source: take the records of the claims' own experiments from there; see `analysis.reading.load.records_of`.
-        scale: of these experiments.
+        definitions: the folder of the claims' files.
+        source: read the records of the claims' own experiments from here instead; see
+            `analysis.reading.load.records_of`.
+        scale: the scale of these experiments.
 
     Raises:
-        UserError: a definition is wrong, or what the exact claims need is not there.
+        UserError: a file has a mistake, or the numbers of the exact claims are missing.
     """
     claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():
         raise UserError(f"no {results / IDENTITIES}; run: python scripts/identities.py")
     identities = read_json(results / IDENTITIES)
     records = Records(source or results, experiments)
-    judged: dict[str, list[Judged]] = {}
-    reports: dict[str, list[Reported]] = {}
+    judged: dict[str, list[Judged]] = {name: [] for name in claims}
+    reports: dict[str, list[Reported]] = {name: [] for name in claims}
     for name, claim in claims.items():
-        judged[name] = [_judge(name, part, records, identities) for part in claim.parts if not part.report]
-        reports[name] = [
-            reading for part in claim.parts if part.report for reading in reported(part.report, name, results)
-        ]
-    parts = [part for of_claim in judged.values() for part in of_claim]
-    endpoints = [endpoint for of_claim in reports.values() for reading in of_claim for endpoint in reading.endpoints]
-    decide(parts, endpoints)
+        for part in claim.parts:
+            if part.report:
+                reports[name] += reported(part.report, name, results)
+            else:
+                judged[name].append(_exact(name, part, identities) if part.number else gather(records, part))
+    endpoints = [endpoint for readings in reports.values() for reading in readings for endpoint in reading.endpoints]
+    decide([part for parts in judged.values() for part in parts], endpoints)
     rows: dict[str, Row] = {}
-    for claim in sorted(claims.values(), key=lambda claim: bool(claim.all_of)):
-        rows[claim.id] = _row(claim, judged[claim.id], reports[claim.id], rows, records)
+    for name in sorted(claims, key=lambda name: bool(claims[name].all_of)):  # a claim comes after those it follows from
+        rows[name] = _row(claims[name], judged[name], reports[name], rows, records)
     return Ledger([rows[name] for name in claims], judged)
 
 
-def _judge(claim: str, part: Part, records: Records, identities: dict[str, Any]) -> Judged:
-    return _exact(claim, part, identities) if part.number else gather(records, part)
-
-
 def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
-    """A number of the exact claims; or a time, which is judged by the interval over its repetitions."""
+    """Judge a number of the identities by itself, or a ratio of times by its interval over repetitions."""
     number = identities["numbers"].get(claim, {}).get(part.number)
     if number is None:
         raise UserError(f"{IDENTITIES} has no {part.number} of {claim}; run: python scripts/identities.py")
     timed = identities.get("intervals", {}).get(claim, {}).get(part.number)
     if timed is None:
-        return Judged(part, verdict=holds(part.rule, number, number), number=number)
+        return Judged(part, verdict=part.rule.judge(number, number), number=number)
     estimate = Estimate(number, timed["sd_of_logs"], timed["low"], timed["high"], timed["n"])
-    verdict = holds(part.rule, estimate.low, estimate.high)
+    verdict = part.rule.judge(estimate.low, estimate.high)
     note = f"{timed['n']} repetitions on one {timed['processor']}, threads: {timed['threads']}"
     return Judged(part, verdict=verdict, estimate=estimate, values=timed["values"], number=number, note=note)
 
 
 def _reading(parts: list[Judged]) -> str:
-    """The verdict of one reading, which is inconclusive if its check does not hold."""
-    claimed = together([judged.verdict for judged in parts if not judged.part.check])
+    """The verdict of one reading. A check that does not hold makes it inconclusive, unless it is untested."""
+    verdict = together(judged.verdict for judged in parts if not judged.part.check)
     checked = all(judged.verdict == "holds" for judged in parts if judged.part.check)
-    return claimed if checked or claimed == "untested" else "inconclusive"
+    return verdict if checked or verdict == "untested" else "inconclusive"
 
 
 def _over_readings(verdicts: list[str], claim: Claim) -> str:
-    """One verdict of several readings: ``contested`` if two contradict each other, or the literature contradicts us."""
+    """The verdict of several readings: ``contested`` if they contradict each other, or if the literature does."""
     tested = {verdict for verdict in verdicts if verdict != "untested"}
     if not tested:
         return "untested"
@@ -97,19 +94,20 @@ def _over_readings(verdicts: list[str], claim: Claim) -> str:
 
 def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict[str, Row], records: Records) -> Row:
     parts = [*map(_part, judged), *map(_reported, reports)]
-    by_reading: dict[str, list[Judged]] = {}
-    for part in judged:
-        by_reading.setdefault(part.part.reading, []).append(part)
-    readings = {name: _reading(of_reading) for name, of_reading in by_reading.items()}
+    names = dict.fromkeys(part.part.reading for part in judged)
+    readings = {name: _reading([part for part in judged if part.part.reading == name]) for name in names}
     readings |= {report.reading: report.verdict for report in reports}
     if claim.text:
         verdict = claim.text
     elif claim.all_of:
-        verdict = together([rows[name]["verdict"] for name in claim.all_of])
+        verdict = together(rows[name]["verdict"] for name in claim.all_of)
     else:
         verdict = _over_readings(list(readings.values()), claim)
-    figures = [part.report for part in claim.parts if part.report]
+    figures = list(dict.fromkeys(part.report for part in claim.parts if part.report))
     folders = [records.experiments[name].records for name in claim.experiments] + [HOMES[name] for name in figures]
+    lines = commands(claim.parts, records) + [line for figure in figures for line in training(figure, reports)]
+    if any(part.number for part in claim.parts):
+        lines.append("python scripts/identities.py")
     return {
         "id": claim.id,
         "place": claim.place,
@@ -127,31 +125,23 @@ def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict
         "follows_from": claim.all_of,
         "literature": {"stance": claim.stance, "says": claim.says},
         "rule": f"configs/claims/{claim.id}.yaml",
-        "commands": _commands(claim, reports, records),
+        "commands": lines,
         "records": [f"results/{folder}" for folder in folders],
         "runs": sorted({run for part in parts for run in part["runs"]}),
     }
 
 
-def _commands(claim: Claim, reports: list[Reported], records: Records) -> list[str]:
-    """The commands that make everything that a claim is judged on."""
-    lines = commands(claim.parts, records.experiments, records)
-    for figure in dict.fromkeys(part.report for part in claim.parts if part.report):
-        lines += training(figure, reports)
-    return lines + (["python scripts/identities.py"] if any(part.number for part in claim.parts) else [])
-
-
-def _number(value: float | None, digits: int = 6) -> float | None:
+def _rounded(value: float | None, digits: int = 6) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
 
 
-def _measured(estimate: Estimate, p: float | None, q: float | None) -> Row:
+def _statistics(estimate: Estimate, p: float | None, q: float | None) -> Row:
     return {
         "n": estimate.n,
-        "value": _number(estimate.mean),
-        "interval": [_number(estimate.low), _number(estimate.high)],
-        "p": _number(p, 3),
-        "q": _number(q, 3),
+        "value": _rounded(estimate.mean),
+        "interval": [_rounded(estimate.low), _rounded(estimate.high)],
+        "p": _rounded(p, 3),
+        "q": _rounded(q, 3),
     }
 
 
@@ -166,13 +156,13 @@ def _part(judged: Judged) -> Row:
         "family": "directional" if part.experiment else "timed" if estimate else "exact",
         "verdict": judged.verdict,
         "n": 1 if part.number else 0,
-        "value": _number(judged.value),
+        "value": _rounded(judged.value),
         "runs": judged.runs,
     }
     if part.check:
         row["check"] = True
     if estimate:
-        row |= _measured(estimate, judged.p, judged.q) | {"values": [_number(value) for value in judged.values]}
+        row |= _statistics(estimate, judged.p, judged.q) | {"values": [_rounded(value) for value in judged.values]}
     if part.experiment and estimate:
         row["seeds"] = judged.seeds
         if judged.verdict == "inconclusive":
@@ -209,4 +199,4 @@ def _endpoint(endpoint: Endpoint) -> Row:
     }
     if endpoint.estimate is None:
         return row | {"value": None, "p": None, "q": None}
-    return row | _measured(endpoint.estimate, endpoint.p, endpoint.q)
+    return row | _statistics(endpoint.estimate, endpoint.p, endpoint.q)

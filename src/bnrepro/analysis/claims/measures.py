@@ -1,26 +1,20 @@
-"""One number a run, as the rules of claims name them.
+"""Measures: one number per run, or one number per seed from several runs, as the rules of claims name them.
 
-``{final: column}`` the result at the end; ``{highest: column}`` the largest evaluation; ``{area: column}`` the mean
-over the run's steps, a measure of speed; ``{late: column, from: step}`` the mean of the evaluations from a step on;
-``{difference: [column, column]}`` of two results at the end; ``{gap: loss}`` test minus training loss where the latter
-first falls so far; ``{drift: view, layer: k}`` see `analysis.reading.drift`; ``{probe: quantity, sites: ..., at: ...}``
-what an instrument saw. A run that diverged has the accuracy of guessing, and an infinite weight norm or whatever else
-an instrument would have seen.
-
-Other measures are over several cells of an arm, each a value of one key: see `across`.
+A run that diverged has the accuracy of guessing. Its instruments count as infinite.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bnrepro.analysis.claims.arms import value
-from bnrepro.analysis.claims.schema import ACROSS, KINDS
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.reading.drift import layer_drift
 from bnrepro.analysis.reading.load import Record
+
+Spec = dict[str, Any]  # a measure as a rule writes it, for example {late: val/top1, from: 40000}
 
 
 def _final(record: Record, column: str) -> float:
@@ -35,86 +29,102 @@ def _curve(record: Record, column: str) -> pd.Series:
     return curve
 
 
-def _area(record: Record, column: str) -> float:
-    curve = _curve(record, column)
+def _area(record: Record, spec: Spec) -> float:
+    curve = _curve(record, spec["area"])
     steps = curve.index.to_numpy(float)
-    return float(np.trapezoid(curve.to_numpy(), steps) / (steps[-1] - steps[0]))
+    return np.trapezoid(curve.to_numpy(), steps) / (steps[-1] - steps[0])
 
 
-def _late(record: Record, column: str, first: int) -> float:
-    curve = _curve(record, column)
-    return float(curve[curve.index >= first].mean())
+def _late(record: Record, spec: Spec) -> float:
+    curve = _curve(record, spec["late"])
+    return curve[curve.index >= spec["from"]].mean()
 
 
-def _gap(record: Record, level: float) -> float:
-    reached = record.metrics[record.metrics["train/loss"] <= level]
-    return float((reached["val/loss"] - reached["train/loss"]).iloc[0]) if len(reached) else np.nan
+def _difference(record: Record, spec: Spec) -> float:
+    first, second = (_final(record, column) for column in spec["difference"])
+    return first - second
 
 
-_REDUCTIONS: dict[str, Callable[[np.ndarray], float]] = {  # of the values at the sites, or at the looks
-    "first": lambda v: v[0],
-    "last": lambda v: v[-1],
+def _gap(record: Record, spec: Spec) -> float:
+    reached = record.metrics[record.metrics["train/loss"] <= spec["gap"]]
+    return (reached["val/loss"] - reached["train/loss"]).iloc[0] if len(reached) else np.nan
+
+
+def _drift(record: Record, spec: Spec) -> float:
+    return np.inf if record.diverged else layer_drift(record.probes, spec["layer"], spec["drift"])
+
+
+_REDUCTIONS: dict[str, Callable[[np.ndarray], float]] = {  # many values, of sites or of evaluations, to one
+    "first": lambda values: values[0],
+    "last": lambda values: values[-1],
     "mean": np.mean,
     "max": np.max,
     "min": np.min,
-    "later": lambda v: np.mean(v[1:]),
-    "geometric": lambda v: np.exp(np.mean(np.log(v))),
+    "later": lambda values: np.mean(values[1:]),
+    "geometric": lambda values: np.exp(np.mean(np.log(values))),
 }
 
 
 def _reduce(values: np.ndarray, how: str) -> float:
-    """One value of several; what was not measured (nan) is left out. ``a / b`` and ``a - b`` are of two reductions."""
-    for sign, join in (("/", np.divide), ("-", np.subtract)):
+    """Reduce values to one, leaving out nan. ``a / b`` and ``a - b`` combine two reductions."""
+    for sign, combine in (("/", np.divide), ("-", np.subtract)):
         if sign in how:
             left, right = (_reduce(values, side.strip()) for side in how.split(sign))
-            return float(join(left, right))
+            return float(combine(left, right))
     known = values[~np.isnan(values)]
     return float(_REDUCTIONS[how](known)) if len(known) else np.nan
 
 
-def _probe(record: Record, quantity: str | list[str], sites: str, at: str) -> float:
+def _probe(record: Record, spec: Spec) -> float:
     if record.diverged:
         return np.inf
-    if isinstance(quantity, list):
-        numerator, denominator = (_probe(record, name, sites, at) for name in quantity)
+    if isinstance(spec["probe"], list):
+        numerator, denominator = (_probe(record, spec | {"probe": quantity}) for quantity in spec["probe"])
         return numerator / denominator
-    return _reduce(np.array([_reduce(look, sites) for look in record.probes[quantity].astype(float)]), at)
+    by_evaluation = [_reduce(sites, spec["sites"]) for sites in record.probes[spec["probe"]].astype(float)]
+    return _reduce(np.array(by_evaluation), spec["at"])
 
 
-def measure(record: Record, spec: dict[str, Any]) -> float:
-    """The number that a specification asks of a record; nan where it has none."""
-    kind = next(key for key in KINDS if key in spec)
-    if kind == "final":
-        return _final(record, spec["final"])
-    if kind == "highest":
-        return float(_curve(record, spec["highest"]).max())
-    if kind == "area":
-        return _area(record, spec["area"])
-    if kind == "late":
-        return _late(record, spec["late"], spec["from"])
-    if kind == "difference":
-        first, second = (_final(record, column) for column in spec["difference"])
-        return first - second
-    if kind == "gap":
-        return _gap(record, spec["gap"])
-    if kind == "drift":
-        return np.inf if record.diverged else layer_drift(record.probes, spec["layer"], spec["drift"])
-    return _probe(record, spec["probe"], spec["sites"], spec["at"])
+class Kind(NamedTuple):
+    """How a measure of one run is computed, and the keys that it needs besides its own."""
+
+    compute: Callable[[Record, Spec], float]
+    keys: tuple[str, ...] = ()
 
 
-Cells = dict[Any, dict[int, float]]  # of an arm that has several: value of the key -> seed -> number
+KINDS: dict[str, Kind] = {
+    "final": Kind(lambda record, spec: _final(record, spec["final"])),  # of a column, at the end
+    "highest": Kind(lambda record, spec: _curve(record, spec["highest"]).max()),  # the largest evaluation of a column
+    "area": Kind(_area),  # the mean of a column over the run's steps, which measures speed
+    "late": Kind(_late, ("from",)),  # the mean of a column's evaluations from a step on
+    "difference": Kind(_difference),  # of two columns at the end
+    "gap": Kind(_gap),  # test loss minus training loss where the training loss first falls to this value
+    "drift": Kind(_drift, ("layer",)),  # see `bnrepro.analysis.reading.drift`
+    "probe": Kind(_probe, ("sites", "at")),  # an instrument's quantity, or the ratio of two
+}
+ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm, and the keys that each needs
+    "best": ("cells", "of", "choose_on", "test_on"),
+    "largest": ("cells", "of", "share"),
+    "spread": ("cells", "of"),
+}
 
 
-def varied(spec: dict[str, Any]) -> str:
-    """The key that differs between the cells of such a measure's arm; empty for any other measure."""
+def measure(record: Record, spec: Spec) -> float:
+    """The number that a measure of one run gives; nan if the record does not have it."""
+    kind = next(kind for name, kind in KINDS.items() if name in spec)
+    return float(kind.compute(record, spec))
+
+
+Cells = dict[Any, dict[int, float]]  # the cells of an arm: value of the varied key -> seed -> number
+
+
+def varied(spec: Spec) -> str:
+    """The key whose values make the cells of a measure in `ACROSS`; empty for any other measure."""
     return next((spec[name] for name in ACROSS if name in spec), "")
 
 
-def cells(records: list[Record], spec: dict[str, Any]) -> Cells:
-    """What such a measure is over: the cells of an arm's records, in the order of the key's values.
-
-    A number that a record does not have (nan) is left out, like a seed of which there is no record.
-    """
+def cells(records: list[Record], spec: Spec) -> Cells:
+    """The cells of an arm's records, in the order of the key's values; a seed without a number (nan) is left out."""
     by_value: Cells = {}
     for record in records:
         if not np.isnan(number := measure(record, spec["of"])):
@@ -122,10 +132,10 @@ def cells(records: list[Record], spec: dict[str, Any]) -> Cells:
     return dict(sorted(by_value.items()))
 
 
-def best(of_arm: Cells, spec: dict[str, Any]) -> Any:
-    """The value of the key whose cell has the highest mean over the seeds to choose on; the first of several.
+def best(of_arm: Cells, spec: Spec) -> Any:
+    """The value of the key with the highest mean over the seeds ``choose_on``; the first if several are equal.
 
-    None before all cells with all of these seeds are there.
+    Return None until every cell has all of these seeds.
     """
     seeds = spec["choose_on"]
     if len(of_arm) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in of_arm.values()):
@@ -133,26 +143,25 @@ def best(of_arm: Cells, spec: dict[str, Any]) -> Any:
     return max(of_arm, key=lambda value: np.mean([of_arm[value][seed] for seed in seeds]))
 
 
-def across(of_arm: Cells, spec: dict[str, Any]) -> dict[int, float]:
-    """One number a seed from an arm's cells, by the value of the key that differs between them.
+def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
+    """One number per seed from the cells of an arm; none until all ``cells`` are there.
 
-    ``best`` is the cell of the highest mean over the seeds ``choose_on``, and its numbers are those of other seeds,
-    ``test_on``: the highest of several means is too high on the seeds that it was chosen on. ``largest`` is the
-    largest value of the key at which a seed gets to ``share`` of its own best; ``spread`` a seed's best minus its
-    worst. These two use only seeds that every cell has. There is nothing before all ``cells`` are there.
+    ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
+    highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the key
+    at which a seed reaches ``share`` of its own best. ``spread`` is a seed's best minus its worst. These two use only
+    seeds that every cell has.
     """
     if len(of_arm) < spec["cells"]:
         return {}
     if "best" in spec:
         chosen = of_arm.get(best(of_arm, spec), {})
         return {seed: chosen[seed] for seed in spec["test_on"] if seed in chosen}
-    seeds = sorted(set.intersection(*(set(cell) for cell in of_arm.values())))
-    table = {seed: {value: cell[seed] for value, cell in of_arm.items()} for seed in seeds}
-    if "spread" in spec:
-        return {seed: max(row.values()) - min(row.values()) for seed, row in table.items()}
-    return {seed: _largest(row, spec["share"]) for seed, row in table.items()}
-
-
-def _largest(row: dict[Any, float], share: float) -> Any:
-    """The largest value of the key whose number is at least a share of the highest."""
-    return max(value for value, number in row.items() if number >= share * max(row.values()))
+    numbers = {}
+    for seed in sorted(set.intersection(*(set(cell) for cell in of_arm.values()))):
+        by_value = {value: cell[seed] for value, cell in of_arm.items()}
+        highest = max(by_value.values())
+        if "spread" in spec:
+            numbers[seed] = highest - min(by_value.values())
+        else:
+            numbers[seed] = max(value for value, number in by_value.items() if number >= spec["share"] * highest)
+    return numbers

@@ -1,4 +1,4 @@
-"""A claim drawn: each part on an axis of its own, seeds as dots, the interval, and where the rule is obeyed."""
+"""The plot of a claim: each part on its own axis, with its seeds, its interval and the range that its rule allows."""
 
 import textwrap
 from collections.abc import Sequence
@@ -15,38 +15,31 @@ from bnrepro.analysis.claims.table import MARKS
 from bnrepro.analysis.render import style
 
 COLOURS = {"holds": style.WITH, "fails": style.WITHOUT}
-SMALLEST = 1e-17  # stands for 0 where an axis is logarithmic
+SMALLEST = 1e-17  # stands for 0 on a logarithmic axis
 
 
 @dataclass
 class Marks:
-    """What a part looks like on its axis, in the unit that is shown; of the plot, and of the page's chart.
-
-    ``values`` are of the seeds, ``interval`` is both its ends or empty, and ``exact`` says that the only value is an
-    exact number.
-    """
+    """The values that a part shows on its axis, in the unit that is shown; this plot and the results page use it."""
 
     part: Part
-    values: Sequence[float]
-    interval: Sequence[float]
-    exact: bool
+    values: Sequence[float]  # of the seeds
+    interval: Sequence[float]  # both ends, or empty
+    exact: bool  # the only value is an exact number
 
     def __post_init__(self) -> None:
-        bound = self.part.rule.bound
-        self.logarithmic = self.part.ratio or (self.exact and bound in ("at_most", "at_least"))
+        rule = self.part.rule
+        self.logarithmic = self.part.ratio or (self.exact and rule.bound in ("at_most", "at_least"))
         least = SMALLEST if self.logarithmic else -np.inf
         times = UNITS[self.part.unit][0]
         self.values, self.interval, self.edges = (
-            np.maximum(times * np.array(numbers, float), least)
-            for numbers in (self.values, self.interval, self.part.rule.edges)
+            np.maximum(times * np.array(numbers, float), least) for numbers in (self.values, self.interval, rule.edges)
         )
 
     def obeyed(self, low: float, high: float) -> tuple[float, float]:
-        """Where the rule is obeyed, on an axis from ``low`` to ``high``."""
-        bound = self.part.rule.bound
-        if bound in ("within", "between", "equals"):
-            return self.edges[0], self.edges[-1]
-        return (self.edges[0], high) if bound in ("above", "at_least") else (low, self.edges[0])
+        """The range that obeys the rule, on an axis from ``low`` to ``high``."""
+        least, most = self.part.rule.allowed
+        return (self.edges[0] if np.isfinite(least) else low), (self.edges[-1] if np.isfinite(most) else high)
 
 
 def _draw(axes: Axes, judged: Judged) -> None:
@@ -63,7 +56,7 @@ def _draw(axes: Axes, judged: Judged) -> None:
     for edge in marks.edges:
         axes.axvline(edge, color="black", lw=0.8, ls="--")
     low, high = axes.get_xlim()
-    width = None if part.rule.bound == "equals" else 0  # of the outline: a single point has no area
+    width = None if part.rule.bound == "equals" else 0  # a single point has no area, so its outline shows it
     axes.axvspan(*marks.obeyed(low, high), color=style.WITH, alpha=0.08, lw=width)
     axes.set(xlim=(low, high), ylim=(-1, 1), yticks=[])
     short = not marks.logarithmic or high <= 20 * low
@@ -79,7 +72,7 @@ def _draw(axes: Axes, judged: Judged) -> None:
 
 
 def draw(parts: list[Judged]) -> Figure:
-    """The measured and exact parts of a claim; blue is where the rule is obeyed, the dashed line its edge."""
+    """Draw the measured and the exact parts of a claim; the rule allows the blue range between the dashed lines."""
     shown = [judged for judged in parts if judged.value is not None]
     figure = Figure(figsize=(8, 0.3 + 0.55 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]

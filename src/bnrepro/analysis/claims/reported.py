@@ -1,48 +1,47 @@
-"""The claims that a figure's own report judges, C33 to C38, C45 and C46: readings, endpoints, numbers and records."""
+"""The claims that the reports of Figure 2 (C33 to C38) and Figure 4 (C45, C46) judge, by docs/figure2-rules.md."""
 
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from bnrepro.analysis.claims.commands import commands_of
-from bnrepro.analysis.claims.readings import ENDPOINTS
 from bnrepro.analysis.figures import figure2, figure2_claims, figure4, figure4_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.endpoints import Endpoint, together
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
+from bnrepro.analysis.reading.statistics import Estimate, p_value, verdict
 from bnrepro.errors import UserError, suggest
-
-HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in ENDPOINTS}
 
 
 class Reported(NamedTuple):
-    """One reading of a claim: what was measured in words, by which rule it is judged, and the endpoints judged."""
+    """One reading of a claim, as the report of a figure judges it."""
 
     reading: str
-    ours: str
+    ours: str  # what was measured, in words
     rule: str
     n: int
     records: list[Record]
-    endpoints: list[Endpoint]  # none: untested
+    endpoints: list[Endpoint]  # empty if the reading is untested
 
     @property
     def verdict(self) -> str:
-        """All endpoints together, as they stand."""
+        """The verdict of all endpoints together."""
         return together(endpoint.verdict for endpoint in self.endpoints) if self.endpoints else "untested"
 
 
 @cache
-def _arms2(results: Path) -> dict[str, list[Record]]:
+def _figure2_arms(results: Path) -> dict[str, list[Record]]:
     records = load_records(results / HOMES["figure2"] / "runs")
     present = {record.variant for record in records}
     return by_variant(records, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
 
 
 def _figure2(name: str, results: Path) -> list[Reported]:
-    arms, claim, readings = _arms2(results), figure2_claims.CLAIMS[name], []
+    arms, claim = _figure2_arms(results), figure2_claims.CLAIMS[name]
+    readings = []
     for beta in claim.betas:
         used = [arms.get(variant, []) for variant in claim.arms(beta)]
-        endpoints = ENDPOINTS["figure2"][name](arms, beta)
+        endpoints = figure2_claims.endpoints(name, arms, beta)
         ours = "; ".join(map(figure2_claims.words, endpoints))
         reading = figure2_claims.BETAS[beta] if len(claim.betas) > 1 else ""
         records = [record for arm in used for record in arm]
@@ -50,37 +49,53 @@ def _figure2(name: str, results: Path) -> list[Reported]:
     return readings
 
 
+def _gain(what: str, gain: Estimate, p: float | None = None) -> Endpoint:
+    """A difference of errors that must be above 0; without a ``p`` Student's t is used."""
+    p = p_value(gain, 0.0) if p is None else p
+    return Endpoint(what, verdict(gain, 0.0, above=True), gain, p, "points", "difference")
+
+
+def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpoint]:
+    if claim == "C45":
+        return [_gain("crops", figure4.crops_gain(evaluation)), _gain("networks", figure4.ensemble_gain(evaluation))]
+    wrong = evaluation.each_wrong(figure4.MOST)
+    p = figure4.mcnemar(wrong[wrong.mean(1).argmin()], evaluation.all_wrong(figure4.MOST))
+    return [_gain("best network minus all", figure4.best_gain(evaluation), p)]
+
+
 def _figure4(claim: str, results: Path) -> list[Reported]:
     home = results / HOMES["figure4"]
     evaluation = figure4.load_evaluation(home)
     records = [record for record in load_records(home / "runs") if record.path.name in evaluation.info["runs"]]
     rule = figure4_table.RULES[claim]
-    if any(record.config["training"]["steps_multiplier"] != 1 for record in records):  # the rule asks for all of T
+    if any(record.config["training"]["steps_multiplier"] != 1 for record in records):  # the rule asks for full runs
         return [Reported("", "", rule, 0, [], [])]
     ours = figure4_table.ours(evaluation)[claim]
-    return [Reported("", ours, rule, evaluation.count, records, ENDPOINTS["figure4"][claim](evaluation))]
+    return [Reported("", ours, rule, evaluation.count, records, _figure4_endpoints(claim, evaluation))]
 
 
-_FIGURES = {"figure2": _figure2, "figure4": _figure4}
+_REPORTS = {"figure2": (_figure2, tuple(figure2_claims.CLAIMS)), "figure4": (_figure4, ("C45", "C46"))}
+HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in _REPORTS}  # of their records, below results/
 
 
 def reported(figure: str, claim: str, results: Path) -> list[Reported]:
-    """What a figure's report says of a claim, a reading at a time.
+    """The readings of a claim that a figure's report judges.
 
     Raises:
-        UserError: there is no such report, or it judges no such claim.
+        UserError: there is no such report, or it does not judge this claim.
     """
-    if figure not in ENDPOINTS:
-        raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, ENDPOINTS)}")
-    if claim not in ENDPOINTS[figure]:
-        raise UserError(f"{claim}: the report {figure} does not judge it; it judges {', '.join(ENDPOINTS[figure])}")
-    return _FIGURES[figure](claim, results)
+    if figure not in _REPORTS:
+        raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, _REPORTS)}")
+    read, claims = _REPORTS[figure]
+    if claim not in claims:
+        raise UserError(f"{claim}: the report {figure} does not judge it; it judges {', '.join(claims)}")
+    return read(claim, results)
 
 
 def training(figure: str, readings: list[Reported]) -> list[str]:
-    """The commands that make the records which a claim of a figure is judged on."""
+    """The commands that make the records that these readings are judged on."""
     records = [record for reading in readings for record in reading.records]
     scale = HOMES[figure].split("/")[-1]
-    if figure == "figure4":  # its networks differ in their seeds as well
+    if figure == "figure4":  # each of its networks has the seed that its experiment names
         return [*commands_of(records, scale, seeds=False), "python scripts/evaluate.py"]
     return commands_of(records, scale)

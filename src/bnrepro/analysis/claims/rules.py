@@ -1,61 +1,84 @@
-"""The parts that a rule is made of: what is measured, what it is compared with, and in which unit."""
+"""The parts of a rule: what is measured, which arms are compared, in which unit, and what the result must be."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-STANCES = ("supports", "contradicts", "mixed", "none")
-UNITS = {  # what a value is shown times, and of what; accuracies are fractions, and shown in points
+VERDICTS = ("holds", "fails", "inconclusive", "contested", "untested")
+UNITS = {  # the factor by which a value is shown, and the name of its unit: an accuracy of 0.5 is shown as 50 points
     "number": (1, ""),
     "times": (1, ""),
     "points": (100, " points"),
     "nats": (1, " nats"),
     "widths": (1, " widths"),
 }
-VERDICTS = ("holds", "fails", "inconclusive", "contested", "untested")
+BOUNDS = {  # each bound in words
+    "above": "above ",
+    "below": "below ",
+    "at_least": "at least ",
+    "at_most": "at most ",
+    "within": "within ±",
+    "equals": "equals ",
+    "between": "between ",
+}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a number, or the whole of an interval, must do to hold; one of `BOUNDS` and its value.
+    """A bound that a number, or a whole interval, must obey.
 
-    ``within`` is of a ratio a factor: within 1.25 is from 1 / 1.25 to 1.25.
+    ``within`` means ±value; for a ratio it is a factor: within 1.25 means from 1 / 1.25 to 1.25.
     """
 
-    bound: str
-    value: Any
+    bound: str  # a key of `BOUNDS`
+    value: Any  # a number; for ``between`` the lower and the upper one
     ratio: bool = False
 
     @property
-    def edges(self) -> tuple[float, ...]:
-        """Where it changes from obeyed to not."""
+    def allowed(self) -> tuple[float, float]:
+        """The smallest and the largest value that obeys the rule."""
         if self.bound == "between":
             return tuple(self.value)
         if self.bound == "within":
-            return (1 / self.value if self.ratio else -self.value, self.value)
-        return (self.value,)
+            return (1 / self.value if self.ratio else -self.value), self.value
+        lower = self.value if self.bound in ("above", "at_least", "equals") else -math.inf
+        upper = self.value if self.bound in ("below", "at_most", "equals") else math.inf
+        return lower, upper
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The values at which the rule begins or ceases to be obeyed."""
+        return tuple(dict.fromkeys(edge for edge in self.allowed if math.isfinite(edge)))
+
+    def judge(self, low: float, high: float) -> str:
+        """``holds`` if the whole interval obeys the rule, ``fails`` if none of it does, else ``inconclusive``."""
+        least, most = self.allowed
+        if high < least or low > most:
+            return "fails"
+        if self.bound in ("above", "below"):  # the edge itself does not obey these two
+            return "holds" if least < low and high < most else "inconclusive"
+        return "holds" if least <= low and high <= most else "inconclusive"
 
     def text(self, unit: str) -> str:
-        """In words."""
+        """The rule in words."""
         times, name = UNITS[unit]
-        if self.bound == "between":
-            return "between {:g} and {:g}".format(*(times * edge for edge in self.value)) + name
-        words = {"within": "within a factor of " if self.ratio else "within ±", "at_least": "at least "}
-        words |= {"at_most": "at most "}
-        return f"{words.get(self.bound, self.bound + ' ')}{times * self.value:g}{name}"
+        words = "within a factor of " if self.bound == "within" and self.ratio else BOUNDS[self.bound]
+        values = self.value if self.bound == "between" else [self.value]
+        return words + " and ".join(f"{times * value:g}" for value in values) + name
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where records are below results/ and what their arms have in common.
+    """Where the records of an experiment are, and what its arms have in common.
 
-    ``base`` is what its configuration says by itself, ``usual`` what its arms choose instead; an arm's own choices go
-    over both. ``command`` is the one that made the records, where it cannot be put together from these.
+    ``base`` holds values of its configuration, ``usual`` those that its arms choose instead; an arm's own choices
+    override both. ``command`` made the records, where that command cannot be derived from the arms.
     """
 
     name: str
-    records: str
+    records: str  # a folder below results/
     base: dict[str, Any]
     usual: dict[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -63,39 +86,39 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that has to hold; see the module. ``kind`` is what it ``is``, ``unit`` a key of `UNITS`."""
+    """One condition of a claim: on a ``number`` of the identities, by the ``report`` of a figure, or on arms."""
 
-    what: str
-    reading: str
-    rule: Rule | None
+    what: str = ""
+    reading: str = ""
+    rule: Rule | None = None
     number: str | None = None
     report: str | None = None
     experiment: str | None = None
     arms: dict[str, dict[str, Any]] = field(default_factory=dict)
     measure: dict[str, Any] = field(default_factory=dict)
     compare: str | dict[str, float] = ""
-    kind: str = "value"
-    unit: str = "number"
-    seeds: int = 0
-    check: bool = False  # not part of the claim: without it the reading says nothing
+    kind: str = "value"  # ratio, difference or value
+    unit: str = "number"  # a key of `UNITS`
+    seeds: int = 0  # the number that the statistic needs
+    check: bool = False  # a check is not part of the claim, but if it does not hold the reading says nothing
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """The arms that are compared and their weights in a sum; of their logarithms if it is a `ratio`."""
+        """The arms that are compared, with their weights in the sum; for a ratio, in the sum of the logarithms."""
         if isinstance(self.compare, dict):
             return self.compare
-        one, *other = re.split(" [-/] ", self.compare)
-        return {one: 1.0} | dict.fromkeys(other, -1.0)
+        first, *second = re.split(" [-/] ", self.compare)
+        return {first: 1.0} | dict.fromkeys(second, -1.0)
 
     @property
     def ratio(self) -> bool:
-        """Whether it is a ratio, so that logarithms are averaged."""
+        """Whether it is a ratio, whose logarithms are averaged."""
         return self.kind == "ratio"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of the ledger before it is judged."""
+    """A claim before it is judged, as its file describes it."""
 
     id: str
     place: str
@@ -106,10 +129,10 @@ class Claim:
     all_of: list[str]
     text: str | None
     untested: str | None
-    stance: str
+    stance: str  # of the literature
     says: str
-    test: str = ""  # fair or weak, of an empirical claim
-    why: str = ""  # the test is fair or weak
+    test: str = ""  # fair or weak, for an empirical claim
+    why: str = ""
 
     @property
     def kind(self) -> str:
@@ -118,5 +141,5 @@ class Claim:
 
     @property
     def experiments(self) -> list[str]:
-        """The experiments whose records it needs, in the order of the parts."""
+        """The experiments that it needs records of, in the order of the parts."""
         return list(dict.fromkeys(part.experiment for part in self.parts if part.experiment))

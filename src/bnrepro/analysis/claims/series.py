@@ -1,4 +1,4 @@
-"""What the claims' drawings are of: frames of one column per seed, by layer, by step, or by the value of a key."""
+"""What the drawings of claims show: frames with one column per seed, by layer, by step, or by the value of a key."""
 
 from typing import Any, NamedTuple
 
@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from bnrepro.analysis.claims.arms import value
-from bnrepro.analysis.claims.measures import measure
+from bnrepro.analysis.claims.measures import Spec, measure
 from bnrepro.analysis.reading import curves
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 
-FIRST, LAST = 0, -1  # looks
-FINAL = {"final": "val/top1"}  # the measure that most drawings are of
+FIRST, LAST = 0, -1  # the evaluation at the first step, and at the last
+FINAL = {"final": "val/top1"}  # the measure that most drawings show
 
 
 class Arm(NamedTuple):
@@ -25,12 +25,12 @@ class Arm(NamedTuple):
 
 
 def _probed(records: list[Record], quantity: str) -> list[Record]:
-    """Those whose probes have a quantity; a run that diverged may have none."""
+    """The records whose probes have a quantity; a run that diverged may have none."""
     return [r for r in records if (r.path / "probes.npz").is_file() and quantity in r.probes]
 
 
 def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataFrame:
-    """A quantity at one look, indexed by layer from 1; layers where it was not measured are left out."""
+    """A quantity at one evaluation, indexed by layer from 1; layers where it was not measured are left out."""
     frame = pd.DataFrame({r.seed: r.probes[quantity][look].astype(float) for r in _probed(records, quantity)})
     frame.index = frame.index + 1
     return frame.dropna(how="all")
@@ -39,17 +39,20 @@ def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataF
 def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
     """A quantity at one layer (1 is the first, -1 the last), indexed by step."""
     site = layer - 1 if layer > 0 else layer
-    return pd.DataFrame(
-        {
-            r.seed: pd.Series(r.probes[quantity][:, site].astype(float), r.probes["steps"])
-            for r in _probed(records, quantity)
-        }
-    )
+    columns = {}
+    for record in _probed(records, quantity):
+        columns[record.seed] = pd.Series(record.probes[quantity][:, site].astype(float), record.probes["steps"])
+    return pd.DataFrame(columns)
 
 
 def layers(records: list[Record], quantity: str) -> int:
-    """How many layers a quantity was looked at in; 0 without a record of it."""
+    """The number of layers in which a quantity was measured; 0 if no record has it."""
     return max((r.probes[quantity].shape[1] for r in _probed(records, quantity)), default=0)
+
+
+def over(frame: pd.DataFrame, place: int) -> pd.DataFrame:
+    """Every value divided by that of the layer, or the step, at one place."""
+    return frame / frame.iloc[place] if len(frame) else frame
 
 
 def accuracy(records: list[Record]) -> pd.DataFrame:
@@ -62,8 +65,8 @@ def column(records: list[Record], name: str) -> pd.DataFrame:
     return pd.DataFrame({r.seed: r.metrics[name] for r in records if name in r.metrics})
 
 
-def ladder(records: list[Record], key: str, spec: dict[str, Any]) -> pd.DataFrame:
-    """A measure (see `bnrepro.analysis.claims.measures`) of records that differ in a key, indexed by its value."""
+def ladder(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:
+    """A measure of records that differ in a key, indexed by the key's value; by its length if the value is a list."""
     rungs: dict[Any, dict[int, float]] = {}
     for record in records:
         rung = value(record.config, key)
@@ -71,8 +74,8 @@ def ladder(records: list[Record], key: str, spec: dict[str, Any]) -> pd.DataFram
     return pd.DataFrame.from_dict(rungs, orient="index").sort_index().dropna(how="all")
 
 
-def differences(first: list[Record], second: list[Record], spec: dict[str, Any]) -> tuple[np.ndarray, Estimate]:
-    """The first arm's measure minus the second's, a number per seed that both have, and their mean and interval."""
+def differences(first: list[Record], second: list[Record], spec: Spec) -> tuple[np.ndarray, Estimate]:
+    """The first arm's measure minus the second's for each seed that both have, and the estimate of the mean."""
     values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(first, second), strict=True)])
     values = values[~np.isnan(values)]
     return values, Estimate.of(values)

@@ -1,4 +1,4 @@
-"""The ledger to read: a table of all claims, and a section each with what was measured."""
+"""The ledger as text: claims.md with a table of all claims and a section for each, and the summary in the README."""
 
 from collections.abc import Iterable
 
@@ -16,51 +16,10 @@ KINDS = {
     "identity": "Identities, which are exact and can hardly fail",
     "no measurement": "No measurements of their own",
 }
-MANY = 6  # parts, beyond which `spelled_out` gives one of each reading
-
-
-def figure(value: float) -> str:
-    """Three significant digits, without an exponent where there need not be one."""
-    text = f"{value:.3g}"
-    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
-
-
-def number(part: Row) -> str:
-    """A part's value, with its interval if it has one, in its unit."""
-    if part["family"] == "reported":
-        return part["what"]
-    if part["value"] is None:
-        return "no finite mean" if part["n"] else ""
-    times, unit = UNITS[part["unit"]]
-    sign = "+" if unit and part["is"] == "difference" else ""
-    shown = [times * v for v in (part["value"], *(part.get("interval") or [])) if v is not None]
-    texts = [f"{v:{sign}.2f}" if unit else figure(v) for v in shown]
-    return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
-
-
-def decisive(row: Row) -> list[Row]:
-    """The first part with the claim's verdict; of a contested claim the first that holds, and the first that fails."""
-    parts = [part for part in row["ours"] if not part.get("check")]
-    first = {part["verdict"]: part for part in reversed(parts)}
-    if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
-        return [first["holds"], first["fails"]]
-    return [first.get(row["verdict"], parts[0])] if parts else []
-
-
-def ours(row: Row) -> str:
-    """What was measured, in a line."""
-    if not (parts := decisive(row)):
-        return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
-    texts = []
-    for part in parts:
-        reading = f"{part['reading']}: " if part["reading"] and len(parts) > 1 else ""
-        measured = "" if part["family"] == "reported" else f": {number(part) or 'not measured'}"
-        texts.append(f"{reading}{part['what']}{measured}")
-    return "; ".join(texts)
 
 
 def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
-    """The claims of a kind (`Claim.kind`)."""
+    """The claims of one kind, see `Claim.kind`."""
     return [row for row in rows if row["kind"] == kind]
 
 
@@ -70,45 +29,101 @@ def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
     return {verdict: ids for verdict, ids in by_verdict.items() if ids}
 
 
-def marked(verdict: str) -> str:
-    """A verdict behind its mark."""
+def plotted(row: Row) -> bool:
+    """Whether a claim has a plot of its own, which needs a measured or an exact part."""
+    return any(part["value"] is not None for part in row["ours"])
+
+
+def figure(value: float) -> str:
+    """Three significant digits, without an exponent up to ten million."""
+    text = f"{value:.3g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
+def number(part: Row) -> str:
+    """The value of a part in its unit, with its interval if it has one."""
+    if part["family"] == "reported":
+        return part["what"]
+    if part["value"] is None:
+        return "no finite mean" if part["n"] else ""
+    times, unit = UNITS[part["unit"]]
+    sign = "+" if unit and part["is"] == "difference" else ""
+    values = [times * value for value in (part["value"], *part.get("interval", [])) if value is not None]
+    texts = [f"{value:{sign}.2f}" if unit else figure(value) for value in values]
+    return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
+
+
+def decisive(row: Row) -> list[Row]:
+    """The first part with the claim's verdict; for a contested claim the first that holds and the first that fails."""
+    parts = [part for part in row["ours"] if not part.get("check")]
+    first = {part["verdict"]: part for part in reversed(parts)}
+    if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
+        return [first["holds"], first["fails"]]
+    return [first.get(row["verdict"], parts[0])] if parts else []
+
+
+def ours(row: Row) -> str:
+    """What was measured for a claim, in one line."""
+    parts = decisive(row)
+    if not parts:
+        return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
+    texts = []
+    for part in parts:
+        reading = f"{part['reading']}: " if part["reading"] and len(parts) > 1 else ""
+        measured = "" if part["family"] == "reported" else f": {number(part) or 'not measured'}"
+        texts.append(f"{reading}{part['what']}{measured}")
+    return "; ".join(texts)
+
+
+def _marked(verdict: str) -> str:
     return f"{MARKS[verdict]} {verdict}"
+
+
+def _n(row: Row) -> str:
+    return str(row["n"]) if row["n"] > 1 else ""
+
+
+def cells(row: Row) -> list[str]:
+    """A claim as a row of a table with the columns `HEAD`."""
+    return [row["id"], row["claim"], row["paper"] or "", ours(row), _n(row), _marked(row["verdict"])]
+
+
+def _adjusted(part: Row) -> str:
+    """The adjusted p-value of a part, or of each endpoint of a figure; where there is none, the reason."""
+    if part["family"] != "reported":
+        return f"{part['q']:.2g}" if part.get("q") is not None else ""
+    points = part["endpoints"]
+    texts = [f"{point['q']:.2g}" if point["q"] is not None else point["note"] for point in points]
+    if len(points) > 1:
+        texts = [f"{point['what']}: {text}" for point, text in zip(points, texts, strict=True)]
+    return "; ".join(texts)
+
+
+def _remarked(part: Row) -> Verdict:
+    """The verdict of a part, with the notes on it and the number of seeds that would decide it."""
+    verdict = part["verdict"]
+    if "n_to_decide" in part and part["n"] > 1:
+        verdict += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
+    notes = [part["note"]] if part.get("note") else []
+    points = [point for point in part.get("endpoints", []) if point["note"] and point["q"]]
+    notes += [f"{point['what']}: {point['note']}" for point in points]
+    return Verdict(verdict + (f" ({'; '.join(notes)})" if notes else ""))
+
+
+def parts(row: Row) -> Table:
+    """The parts of a claim, one row each."""
+    head, lines = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"], []
+    for part in row["ours"]:
+        name = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
+        lines.append([name, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
+    if any(part["reading"] for part in row["ours"]):
+        head = ["reading", *head]
+        lines = [[part["reading"], *line] for part, line in zip(row["ours"], lines, strict=True)]
+    return Table(head, lines)
 
 
 def _link(claim: str, page: str = "") -> str:
     return f"[{claim}]({page}#{claim.lower()})"
-
-
-def summary(rows: list[Row], page: str) -> Table:
-    """Verdicts on the empirical claims, with links into a page of sections; the other claims are named below."""
-    lines = [
-        [marked(verdict), str(len(ids)), " ".join(_link(name, page) for name in ids)]
-        for verdict, ids in counts(of_kind(rows, "empirical")).items()
-    ]
-    others = {kind: of_kind(rows, kind) for kind in KINDS if kind != "empirical"}
-    notes = [
-        f"{title}: {len(of)} ({' '.join(_link(row['id'], page) for row in of)})."
-        for kind, of in others.items()
-        if of and (title := KINDS[kind])
-    ]
-    return Table(["verdict", "empirical claims", ""], lines, note="\n".join(f"{note}  " for note in notes).rstrip())
-
-
-BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
-
-
-def within(readme: str, rows: list[Row]) -> str:
-    """A README with its summary of the ledger brought up to date; as it is if it has no place for one."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        return readme
-    return f"{before}{BEGIN}\n{summary(rows, 'results/claims.md')}{END}{after}"
-
-
-def plotted(row: Row) -> bool:
-    """Whether a claim has a plot of its own: one with measured or exact parts."""
-    return any(part["value"] is not None for part in row["ours"])
 
 
 def _links(row: Row) -> str:
@@ -123,94 +138,37 @@ def _links(row: Row) -> str:
     return " ".join(links)
 
 
-def _n(row: Row) -> str:
-    return str(row["n"]) if row["n"] > 1 else ""
+def summary(rows: list[Row], page: str) -> Table:
+    """The empirical claims by verdict, with links to their sections in ``page``, and the other claims below."""
+    lines = [
+        [_marked(verdict), str(len(ids)), " ".join(_link(name, page) for name in ids)]
+        for verdict, ids in counts(of_kind(rows, "empirical")).items()
+    ]
+    notes = [
+        f"{title}: {len(others)} ({' '.join(_link(row['id'], page) for row in others)})."
+        for kind, title in KINDS.items()
+        if kind != "empirical" and (others := of_kind(rows, kind))
+    ]
+    return Table(["verdict", "empirical claims", ""], lines, note="  \n".join(notes))
 
 
-def cells(row: Row) -> list[str]:
-    """A claim in a line, below `HEAD`."""
-    return [row["id"], row["claim"], row["paper"] or "", ours(row), _n(row), marked(row["verdict"])]
-
-
-def _test(row: Row) -> list[str]:
-    return [row["test"]["is"]] if row["test"] else []
-
-
-def overview(rows: list[Row]) -> list[Table]:
-    """One line per claim, a table per kind."""
+def _overview(rows: list[Row]) -> list[Table]:
+    """A table for each kind of claim, with one row per claim."""
     tables = []
     for kind, title in KINDS.items():
-        of = of_kind(rows, kind)
-        head = [*HEAD, *(["test"] if kind == "empirical" else []), ""]
-        lines = [[_link(row["id"]), *cells(row)[1:], *_test(row), _links(row)] for row in of]
-        tables += [Table(head, lines, title)] if of else []
+        lines = []
+        for row in of_kind(rows, kind):
+            test = [row["test"]["is"]] if kind == "empirical" else []
+            lines.append([_link(row["id"]), *cells(row)[1:], *test, _links(row)])
+        head = [*HEAD, "test", ""] if kind == "empirical" else [*HEAD, ""]
+        tables += [Table(head, lines, title)] if lines else []
     return tables
 
 
-def _adjusted(part: Row) -> str:
-    """The adjusted p-value of a part, or of each endpoint of a figure's reading, or why there is none."""
-    if part["family"] != "reported":
-        return f"{part['q']:.2g}" if part.get("q") is not None else ""
-    texts = [f"{point['q']:.2g}" if point["q"] is not None else point["note"] for point in part["endpoints"]]
-    if len(texts) > 1:
-        texts = [f"{point['what']}: {text}" for point, text in zip(part["endpoints"], texts, strict=True)]
-    return "; ".join(texts)
-
-
-def _remarked(part: Row) -> Verdict:
-    """A part's verdict, and what else there is to say of it."""
-    verdict = part["verdict"]
-    if "n_to_decide" in part and part["n"] > 1:
-        verdict += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
-    notes = [part["note"]] if part.get("note") else []
-    notes += [
-        f"{point['what']}: {point['note']}" for point in part.get("endpoints", []) if point["note"] and point["q"]
-    ]
-    return Verdict(verdict + (f" ({'; '.join(notes)})" if notes else ""))
-
-
-def _checked(part: Row) -> str:
-    return part["what"] + (" (check)" if part.get("check") else "")
-
-
-def parts(row: Row) -> Table:
-    """What was measured for a claim, a row per part."""
-    head, lines = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"], []
-    for part in row["ours"]:
-        name = "" if part["family"] == "reported" else _checked(part)
-        lines.append([name, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
-    if any(part["reading"] for part in row["ours"]):
-        head = ["reading", *head]
-        lines = [[part["reading"], *line] for part, line in zip(row["ours"], lines, strict=True)]
-    return Table(head, lines)
-
-
-def _telling(row: Row, reading: str, verdict: str) -> Row:
-    """One part of a reading: the first with its verdict, else a check that does not hold, else the first."""
-    parts = [part for part in row["ours"] if part["reading"] == reading]
-    claimed = [part for part in parts if not part.get("check")]
-    failed = [part for part in parts if part.get("check") and part["verdict"] != "holds"]
-    return next((part for part in claimed if part["verdict"] == verdict), (failed or claimed)[0])
-
-
-def spelled_out(row: Row) -> str:
-    """A claim's verdict and its parts as a list in Markdown; if there are more than `MANY` parts, one per reading."""
-    lines = [f"**{MARKS[row['verdict']]} {row['id']}: {row['verdict']}.** {row['claim']}", ""]
-    parts = row["ours"]
-    if len(parts) > MANY:
-        parts = [_telling(row, reading, verdict) for reading, verdict in row["readings"].items()]
-    for part in parts:
-        reading = f"*{part['reading']}*: " if part["reading"] else ""
-        n = f", n = {part['n']}" if part["n"] > 1 else ""
-        measured = f"{number(part)}{n}; holds if {part['rule']}: **{part['verdict']}**"
-        lines.append(f"- {reading}{_checked(part)}: {measured if number(part) else 'not measured yet'}")
-    return "\n".join(lines) + "\n"
-
-
-def section(row: Row) -> str:
+def _section(row: Row) -> str:
     """Everything about one claim."""
     readings = [f"{name}: {verdict}" for name, verdict in row["readings"].items() if name]
-    verdict = f"**{marked(row['verdict'])}**" + (f" ({'; '.join(readings)})" if readings else "")
+    verdict = f"**{_marked(row['verdict'])}**" + (f" ({'; '.join(readings)})" if readings else "")
     says = row["literature"]["says"]
     blocks = [
         f"### {row['id']}",
@@ -231,5 +189,17 @@ def section(row: Row) -> str:
 
 def page(rows: list[Row]) -> str:
     """The whole of claims.md."""
-    tables = [table.markdown(level=2) for table in overview(rows)]
-    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), *tables, *map(section, rows)])
+    tables = [table.markdown(level=2) for table in _overview(rows)]
+    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), *tables, *map(_section, rows)])
+
+
+BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
+
+
+def within(readme: str, rows: list[Row]) -> str:
+    """A README with its summary of the ledger brought up to date; unchanged if it has no place for one."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return readme
+    return f"{before}{BEGIN}\n{summary(rows, 'results/claims.md')}{END}{after}"

@@ -1,4 +1,4 @@
-"""The ledger written: claims.json, claims.md, a plot of each claim that was measured, and its summary in the README."""
+"""Write the ledger: claims.json, claims.md, a plot of each claim with measurements, and the summary in the README."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from bnrepro.records.files import write_json, write_text
 
 
 def report(out: Path, results: Path) -> list[Path]:
-    """Judge the claims on the committed records; the README beside these is touched only if ``out`` is their folder."""
-    judged = ledger.build(results, results.parent / "configs" / "claims")
+    """Judge the claims on the committed records; update the README only if ``out`` is the committed folder."""
+    rows, judged = ledger.build(results, results.parent / "configs" / "claims")
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "claims.json", judged.rows)
-    write_text(out / "claims.md", table.page(judged.rows))
     paths = [out / "claims.json", out / "claims.md"]
-    for row in judged.rows:
+    write_json(paths[0], rows)
+    write_text(paths[1], table.page(rows))
+    for row in rows:
         if table.plotted(row):
-            paths += style.save(plot.draw(judged.judged[row["id"]]), out / table.PLOTS / row["id"], kinds=(".png",))
+            paths += style.save(plot.draw(judged[row["id"]]), out / table.PLOTS / row["id"], kinds=(".png",))
     readme = results.parent / "README.md"
     if out == results and readme.is_file():
-        write_text(readme, table.within(readme.read_text(), judged.rows))
+        write_text(readme, table.within(readme.read_text(), rows))
         paths.append(readme)
     return paths

@@ -1,17 +1,10 @@
-"""Claims drawn for a reader: each drawing is a figure of some records, made for what one claim is about.
+"""Drawings of claims for a reader: each shows the records of some arms, for one claim or a few.
 
-Lines are means over seeds and bands their whole range. What has no record yet is said to be not measured yet.
+Lines are means over seeds, and bands are their whole range. A panel without records says "not measured yet".
 """
 
-from bnrepro.analysis.claims.drawings.accuracy import changes, company, ladders, noise, whitening, without_gradient
-from bnrepro.analysis.claims.drawings.inside import (
-    before_after,
-    depth,
-    linear_regime,
-    saturation,
-    singular_values,
-    weight_growth,
-)
+from bnrepro.analysis.claims.drawings.accuracy import changes, company, ladders, noise, without_gradient
+from bnrepro.analysis.claims.drawings.inside import before_after, depth, linear_regime, saturation, weight_growth
 
 __all__ = ["before_after", "changes", "company", "depth", "ladders", "linear_regime", "noise", "saturation"]
-__all__ += ["singular_values", "weight_growth", "whitening", "without_gradient"]
+__all__ += ["weight_growth", "without_gradient"]

@@ -1,4 +1,4 @@
-"""What drawings of claims are put together from: arms as lines, layers as lines, dots, effects, and what is missing."""
+"""The elements of the drawings: arms as lines, layers as lines, effects as rows, and what is not measured yet."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,27 +17,25 @@ from bnrepro.analysis.render import style
 
 ABSENT = "not measured yet"
 LINES = (":", "--", "-")  # of the first, the second and the third layer
-SHORT = 50  # a logarithmic axis from its end to its beginning
-NUDGE = 0.12  # between the dots of several arms
 Frames = Callable[[list[Record]], pd.DataFrame]
-Effect = tuple[np.ndarray, Estimate]  # a number per seed, and their mean and interval
+Effect = tuple[np.ndarray, Estimate]  # a number per seed, and the estimate of their mean
 
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns); the height is of a row."""
+    """A figure and its axes (rows, columns); the height is that of one row, in inches."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def finish(axes: Axes, title: str, x: str = "", legend: str | None = None, **settings: Any) -> None:
-    """What every panel ends with.
+    """Give a panel its title, its x axis and its legend.
 
     Args:
         axes: the panel.
-        title: on the left above it.
-        x: what its x axis is: "steps", or "log steps" from 1 on, of training; "layers"; nothing: as it is.
-        legend: where it has one, if there is anything in it.
-        settings: of the axes.
+        title: the text on the left above it.
+        x: "steps" or "log steps" of training, or "layers"; otherwise the x axis stays as it is.
+        legend: the place of the legend, if there is anything to put in it.
+        settings: other properties of the axes.
     """
     axes.set(**settings)
     axes.set_title(title, loc="left", fontsize=9)
@@ -54,13 +52,8 @@ def finish(axes: Axes, title: str, x: str = "", legend: str | None = None, **set
         axes.legend(fontsize=7, loc=legend)
 
 
-def shows(axes: Axes) -> bool:
-    """Whether any line has a point."""
-    return any(len(line.get_xdata()) for line in axes.lines)
-
-
 def absent(axes: Axes) -> None:
-    """An empty panel that says so."""
+    """Empty a panel and write that nothing was measured."""
     for line in axes.get_lines():
         line.remove()
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False, which="both")
@@ -69,83 +62,65 @@ def absent(axes: Axes) -> None:
 
 
 def log_scale(axes: Axes) -> None:
-    """A logarithmic y axis, if there is anything to scale; with plain numbers if it is short."""
+    """Make the y axis of a panel with lines logarithmic; a short axis has plain numbers."""
     if not axes.lines:
         return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    if high < SHORT * low:
+    if high < 50 * low:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def arm_line(axes: Axes, frame: pd.DataFrame, arm: Arm, marker: str = "") -> bool:
-    """One arm's line and band; without a record only its name in the legend. Whether there was one."""
-    if frame.empty:
-        axes.plot([], [], color=arm.colour, ls=arm.line, label=f"{arm.label} ({ABSENT})")
-        return False
-    style.draw_seeds(axes, frame, arm.colour, arm.label, arm.line)
-    axes.lines[-1].set(marker=marker, markersize=3)
-    return True
-
-
-def arm_lines(axes: Axes, arms: list[Arm], frames: Frames, marker: str = "") -> None:
-    """A line per arm, of what ``frames`` makes of its records."""
-    drawn = [arm_line(axes, frames(arm.records), arm, marker) for arm in arms]
-    if not any(drawn):
+def lines(axes: Axes, drawn: list[tuple[Arm, pd.DataFrame]], marker: str = "") -> None:
+    """Draw the mean over seeds as a line and their range as a band, for each arm and its frame."""
+    for arm, frame in drawn:
+        if frame.empty:
+            axes.plot([], [], color=arm.colour, ls=arm.line, label=f"{arm.label} ({ABSENT})")
+        else:
+            style.draw_seeds(axes, frame, arm.colour, arm.label, arm.line)
+            axes.lines[-1].set(marker=marker, markersize=3)
+    if all(frame.empty for _, frame in drawn):
         absent(axes)
 
 
-def over(frame: pd.DataFrame, at: int) -> pd.DataFrame:
-    """Every value over that of the layer, or step, in one place."""
-    return frame / frame.iloc[at] if len(frame) else frame
+def arm_lines(axes: Axes, arms: list[Arm], frame_of: Frames, marker: str = "") -> None:
+    """Draw a line for each arm, from the frame of its records."""
+    lines(axes, [(arm, frame_of(arm.records)) for arm in arms], marker)
 
 
 def layer_lines(axes: Axes, arms: list[Arm], quantity: str, change: Callable = lambda frame: frame) -> None:
-    """A line per layer and arm over the steps; a legend of layers if there is one arm, else of arms."""
+    """Draw a line over the steps for each layer of each arm; a legend of layers if there is one arm, else of arms."""
+    drawn = []
     for arm in arms:
         count = series.layers(arm.records, quantity)
         for layer in range(1, count + 1):
-            frame = change(series.by_step(arm.records, quantity, layer))
             label = f"layer {layer}" if len(arms) == 1 else arm.label if layer == count else ""
-            arm_line(axes, frame, arm._replace(label=label, line=LINES[(layer - 1) % len(LINES)]))
+            line = arm._replace(label=label, line=LINES[(layer - 1) % len(LINES)])
+            drawn.append((line, change(series.by_step(arm.records, quantity, layer))))
         if not count:
-            arm_line(axes, pd.DataFrame(), arm)
-    if not shows(axes):
-        absent(axes)
+            drawn.append((arm, pd.DataFrame()))
+    lines(axes, drawn)
 
 
-def accuracy_lines(axes: Axes, arms: list[Arm], network: str, x: str = "steps") -> None:
-    """A panel of accuracy over the steps, a line per arm."""
+def accuracy_lines(axes: Axes, arms: list[Arm], network: str) -> None:
+    """Draw a panel of accuracy over the steps, with a line for each arm."""
     arm_lines(axes, arms, series.accuracy)
     axes.set_ylim(0, None)
-    finish(axes, f"{network}: accuracy", x, legend="best")
-
-
-def dots(axes: Axes, rows: dict[str, list[Arm]], measured: Callable[[Record], float]) -> None:
-    """A row per name, in it a dot per seed and arm."""
-    for k, arms in enumerate(rows.values()):
-        for j, arm in enumerate(arms):
-            values = [measured(record) for record in arm.records]
-            axes.plot(values, [k + NUDGE * (j - 1)] * len(values), "o", ms=4, color=arm.colour, alpha=0.7)
-        if missing := [arm.label for arm in arms if not arm.records]:
-            words = ABSENT if len(missing) == len(arms) else f"{', '.join(missing)}: {ABSENT}"
-            middle = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
-            axes.text(0.5, k + 3 * NUDGE, words, fontsize=7, color=style.POOLED, **middle)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    finish(axes, f"{network}: accuracy", "steps", legend="best")
 
 
 def effects(axes: Axes, rows: dict[str, Effect]) -> None:
-    """A row per effect in points: seeds, mean, and interval; in colour if that leaves out zero."""
+    """Draw a row for each effect, in points: seeds, mean and interval; in colour if the interval excludes zero."""
     for k, (values, estimate) in enumerate(rows.values()):
         if not len(values):
-            middle = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            axes.text(0.02, k, ABSENT, fontsize=7, color=style.POOLED, **middle)
+            axes.text(
+                0.02, k, ABSENT, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=style.POOLED
+            )
             continue
-        apart = estimate.low > 0 or estimate.high < 0
-        colour = (style.WITH if estimate.mean > 0 else style.WITHOUT) if apart else style.POOLED
+        excludes_zero = estimate.low > 0 or estimate.high < 0
+        colour = (style.WITH if estimate.mean > 0 else style.WITHOUT) if excludes_zero else style.POOLED
         if estimate.n > 1:
             ends = [100 * estimate.low, 100 * estimate.high]
             axes.plot(ends, [k, k], color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
