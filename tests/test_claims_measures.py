@@ -15,7 +15,6 @@ def test_measures_on_a_known_run(tmp_path):
     }
     run = fake(tmp_path, "r", 0, [(0, 0.2), (50, 0.8), (100, 0.6)], probes=probes)
     assert measure(run, {"final": "val/top1"}) == 0.6
-    assert measure(run, {"highest": "val/top1"}) == 0.8
     assert measure(run, {"area": "val/top1"}) == pytest.approx(0.5 * 0.5 + 0.5 * 0.7)
     assert measure(run, {"late": "val/top1", "from": 50}) == pytest.approx(0.7)
     known = {

@@ -31,6 +31,6 @@ def difference(a: Tensor, b: Tensor) -> float:
     return (a - b).detach().abs().max().item()
 
 
-def relative_difference(a: Tensor, b: Tensor) -> float:
+def relative_error(a: Tensor, b: Tensor) -> float:
     """`difference` divided by the largest absolute value of ``b``."""
     return difference(a, b) / b.detach().abs().max().item()

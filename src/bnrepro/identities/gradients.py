@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from bnrepro.identities.common import EPS, Numbers, difference, generator, randn, relative_difference
+from bnrepro.identities.common import EPS, Numbers, difference, generator, randn, relative_error
 from bnrepro.layers.batch_norm import BatchNorm
 
 RATE = 0.5
@@ -52,7 +52,7 @@ def upper_network() -> Numbers:
         "gradient_difference": gradient_difference,  # of F2's parameters
         "parameter_difference": difference(*parameters),  # after one step of SGD
         "output_difference": difference(whole(u), alone(moved)),  # after that step, on the same x
-        "stale_relative_difference": relative_difference(stale, fresh),  # not 0: F2 alone still gets the old x
+        "stale_relative_difference": relative_error(stale, fresh),  # not 0: F2 alone still gets the old x
     }
 
 

@@ -6,15 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bnrepro.identities.common import (
-    EPS,
-    Numbers,
-    batch_norm,
-    difference,
-    generator,
-    randn,
-    relative_difference,
-)
+from bnrepro.identities.common import EPS, Numbers, batch_norm, difference, generator, randn, relative_error
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.models.folded import fold, folded
@@ -86,7 +78,7 @@ def batch_mates() -> Numbers:
         for mode in ("inference", "training"):
             model.train(mode == "training")
             logits = [model(batch).select(0 if name == "inception" else 2, 0) for batch in (among_others, first)]
-            numbers[f"{mode}_{name}"] = relative_difference(*logits)
+            numbers[f"{mode}_{name}"] = relative_error(*logits)
     return numbers
 
 
@@ -113,13 +105,13 @@ def fixed_statistics() -> Numbers:
     with population_statistics(norm, x):
         mean, variance = norm.running_mean.clone(), norm.running_var.clone()
     return {
-        "folding_inception": relative_difference(folded(network)(images[0]), logits),
-        "folding_inception_float32": relative_difference(folded(single)(images[0].float()), single_logits),
-        "folding_mlp": relative_difference(folded_mlp(dense)(digits[0]), dense(digits[0])),
+        "folding_inception": relative_error(folded(network)(images[0]), logits),
+        "folding_inception_float32": relative_error(folded(single)(images[0].float()), single_logits),
+        "folding_mlp": relative_error(folded_mlp(dense)(digits[0]), dense(digits[0])),
         "folded_normalisers": float(len(batch_norms(network)) - len(batch_norms(folded(network)))),
         "repetition": max(difference(network(images[0]), logits), difference(dense(digits[0]), dense(digits[0]))),
-        "running_variance_error": relative_difference(norm.running_var, unbiased),  # after one step of momentum 0.1
-        "biased_variance_error": relative_difference(norm.running_var, biased),  # the same without m / (m - 1)
-        "population_variance_error": relative_difference(variance, m / (m - 1) * sum(variances) / 3),
-        "population_mean_error": relative_difference(mean, sum(batch.mean(0) for batch in x) / 3),
+        "running_variance_error": relative_error(norm.running_var, unbiased),  # after one step of momentum 0.1
+        "biased_variance_error": relative_error(norm.running_var, biased),  # the same without m / (m - 1)
+        "population_variance_error": relative_error(variance, m / (m - 1) * sum(variances) / 3),
+        "population_mean_error": relative_error(mean, sum(batch.mean(0) for batch in x) / 3),
     }

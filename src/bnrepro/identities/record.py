@@ -71,10 +71,9 @@ def _existing(path: Path) -> dict[str, Any]:
         return {"numbers": {}}
     try:
         record = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); give another --out, or run without --only") from None
-    if not isinstance(record, dict) or not isinstance(record.get("numbers"), dict):
-        raise UserError(f"{path} is not a record of identities; give another --out, or run without --only")
+        record["numbers"].items()
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise UserError(f"{path} is not a record of identities; give another --out, or run without --only") from None
     return record
 
 

@@ -12,7 +12,7 @@ from bnrepro.identities.common import (
     difference,
     generator,
     randn,
-    relative_difference,
+    relative_error,
 )
 
 SCALES = {"a_0_1": 0.1, "a_4": 4.0, "a_100": 100.0}  # the name of each number, and a
@@ -33,7 +33,7 @@ def outputs() -> Numbers:
         **{name: difference(norm(u @ (a * w).T), y) for name, a in SCALES.items()},
         "negative_a_flip_error": difference(negative, -y),
         "negative_a_difference": difference(negative, y),
-        "a_0_1_eps_1e_3_relative": relative_difference(with_eps(u @ (0.1 * w).T), with_eps(u @ w.T)),
+        "a_0_1_eps_1e_3_relative": relative_error(with_eps(u @ (0.1 * w).T), with_eps(u @ w.T)),
     }
 
 
@@ -48,10 +48,10 @@ def jacobians() -> Numbers:
     u, w = _layer(generator(), m=12)
     expected = _jacobian(u, w)
     return {
-        **{name: relative_difference(_jacobian(u, a * w), expected) for name, a in SCALES.items()},
-        "negative_a_flip_error": relative_difference(_jacobian(u, -w), -expected),
-        "a_0_1_eps_1e_3": relative_difference(_jacobian(u, 0.1 * w, LARGE_EPS), _jacobian(u, w, LARGE_EPS)),
-        "without_norm_a_4": relative_difference(4 * w, w),  # the Jacobian of Wu itself; a - 1 = 3
+        **{name: relative_error(_jacobian(u, a * w), expected) for name, a in SCALES.items()},
+        "negative_a_flip_error": relative_error(_jacobian(u, -w), -expected),
+        "a_0_1_eps_1e_3": relative_error(_jacobian(u, 0.1 * w, LARGE_EPS), _jacobian(u, w, LARGE_EPS)),
+        "without_norm_a_4": relative_error(4 * w, w),  # the Jacobian of Wu itself; a - 1 = 3
     }
 
 
@@ -105,7 +105,7 @@ def weight_gradients() -> Numbers:
     _, errors_with_eps = _rises(w, rate, LARGE_EPS)
     normalised, rescaled = (descent(a * w, a**2 * rate, NO_EPS)[2] for a in (1, 10))
     return {
-        **{name: relative_difference(a * gradient(a), expected) for name, a in SCALES.items()},
+        **{name: relative_error(a * gradient(a), expected) for name, a in SCALES.items()},
         "norm_rise_error": errors.max().item(),
         "smallest_norm_rise": rises.min().item(),
         "norm_growth": (1 + rises.sum() / w.square().sum()).item(),  # |W|^2 at the end over |W|^2 at the beginning

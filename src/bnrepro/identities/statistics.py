@@ -12,7 +12,7 @@ from bnrepro.identities.common import (
     difference,
     generator,
     randn,
-    relative_difference,
+    relative_error,
 )
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.group_norm import GroupNorm
@@ -40,10 +40,10 @@ def lost_scale() -> Numbers:
     larger[example] *= 10
     larger_maps[location] *= 10
     return {
-        "layer_norm_change": relative_difference(by_example(larger)[example], by_example(dense)[example]),
-        "location_norm_change": relative_difference(by_location(larger_maps)[location], by_location(maps)[location]),
-        "batch_norm_change": relative_difference(by_batch(larger)[example], by_batch(dense)[example]),
-        "batch_norm_maps_change": relative_difference(by_batch(larger_maps)[location], by_batch(maps)[location]),
+        "layer_norm_change": relative_error(by_example(larger)[example], by_example(dense)[example]),
+        "location_norm_change": relative_error(by_location(larger_maps)[location], by_location(maps)[location]),
+        "batch_norm_change": relative_error(by_batch(larger)[example], by_batch(dense)[example]),
+        "batch_norm_maps_change": relative_error(by_batch(larger_maps)[location], by_batch(maps)[location]),
     }
 
 

@@ -149,23 +149,14 @@ def _claim(path: Path) -> Claim:
     _check_keys(test, (), ("fair", "weak"), f"{where}: test")
     if len(test) > 1 or (not test and any(part.experiment or part.report for part in parts)):
         raise UserError(f"{where}: a claim that is measured in runs needs a test: fair or weak, and why")
-    literature = raw["literature"]
-    _check_keys(literature, ("stance", "says"), (), f"{where}: literature")
-    return Claim(
-        id=path.stem,
-        place=raw["place"],
-        claim=" ".join(raw["claim"].split()),
-        measurement=" ".join(raw["measurement"].split()),
-        paper=raw.get("paper"),
-        parts=parts,
-        all_of=raw.get("all_of", []),
-        text=_one_of(raw["text"], VERDICTS, "text", where) if "text" in raw else None,
-        untested=raw.get("untested"),
-        stance=_one_of(literature["stance"], STANCES, "stance", where),
-        says=literature["says"],
-        test=next(iter(test), ""),
-        why=" ".join(next(iter(test.values()), "").split()),
-    )
+    _check_keys(raw["literature"], ("stance", "says"), (), f"{where}: literature")
+    _one_of(raw["literature"]["stance"], STANCES, "stance", where)
+    if "text" in raw:
+        _one_of(raw["text"], VERDICTS, "text", where)
+    prose = {key: " ".join(raw[key].split()) for key in ("claim", "measurement")}
+    test = {how: " ".join(why.split()) for how, why in test.items()}
+    settings = {key: given for key, given in raw.items() if key != "seeds"}
+    return Claim(id=path.stem, **settings | prose | {"parts": parts, "test": test})
 
 
 def load_claims(folder: Path) -> dict[str, Claim]:

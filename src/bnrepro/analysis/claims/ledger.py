@@ -89,7 +89,7 @@ def _over_readings(verdicts: list[str], claim: Claim) -> str:
     if {"holds", "fails"} <= tested:
         return "contested"
     verdict = tested.pop() if len(tested) == 1 else "inconclusive"
-    return "contested" if verdict == "holds" and claim.stance == "contradicts" else verdict
+    return "contested" if verdict == "holds" and claim.literature["stance"] == "contradicts" else verdict
 
 
 def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict[str, Row], records: Records) -> Row:
@@ -121,9 +121,9 @@ def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict
         "verdict": verdict,
         "untested": claim.untested,
         "kind": claim.kind,
-        "test": {"is": claim.test, "why": claim.why} if claim.test else None,
+        "test": next(({"is": how, "why": why} for how, why in claim.test.items()), None),
         "follows_from": claim.all_of,
-        "literature": {"stance": claim.stance, "says": claim.says},
+        "literature": claim.literature,
         "rule": f"configs/claims/{claim.id}.yaml",
         "commands": lines,
         "records": [f"results/{folder}" for folder in folders],

@@ -94,7 +94,6 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "final": Kind(lambda record, spec: _final(record, spec["final"])),  # of a column, at the end
-    "highest": Kind(lambda record, spec: _curve(record, spec["highest"]).max()),  # the largest evaluation of a column
     "area": Kind(_area),  # the mean of a column over the run's steps, which measures speed
     "late": Kind(_late, ("from",)),  # the mean of a column's evaluations from a step on
     "difference": Kind(_difference),  # of two columns at the end

@@ -118,21 +118,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim before it is judged, as its file describes it."""
+    """A claim before it is judged, with the keys of its file."""
 
     id: str
     place: str
     claim: str
     measurement: str
-    paper: str | None
-    parts: list[Part]
-    all_of: list[str]
-    text: str | None
-    untested: str | None
-    stance: str  # of the literature
-    says: str
-    test: str = ""  # fair or weak, for an empirical claim
-    why: str = ""
+    literature: dict[str, str]  # its stance, and what it says
+    paper: str | None = None
+    parts: list[Part] = field(default_factory=list)
+    all_of: list[str] = field(default_factory=list)
+    text: str | None = None
+    untested: str | None = None
+    test: dict[str, str] = field(default_factory=dict)  # for an empirical claim: fair or weak, and why
 
     @property
     def kind(self) -> str:
