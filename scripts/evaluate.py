@@ -5,30 +5,27 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from bnrepro.cli.mistakes import exit_status
 from bnrepro.config.folders import CONFIGS
-from bnrepro.config.overrides import in_one_line, with_runs
-from bnrepro.errors import UserError
+from bnrepro.config.overrides import with_runs
 from bnrepro.records.provenance import typed_command
 from bnrepro.use import evaluate
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="evaluate")
 def main(composed: DictConfig) -> None:
-    try:
-        evaluate.evaluate(composed, typed_command("evaluate", HydraConfig.get().overrides.task))
-    except UserError as error:  # here, before Hydra adds a line of its own
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    command = typed_command("evaluate", HydraConfig.get().overrides.task)
+    sys.exit(exit_status(lambda: evaluate.evaluate(composed, command)))  # Hydra would add a line to an error
+
+
+def start() -> None:
+    """Put the runs that are named into the overrides, and evaluate them."""
+    sys.argv[1:] = with_runs(sys.argv[1:])
+    main()
 
 
 if __name__ == "__main__":
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to here
-    try:
-        sys.argv[1:] = with_runs(sys.argv[1:])
-        main()
-    except (UserError, HydraException) as error:
-        print("error:", in_one_line(error), file=sys.stderr)
-        sys.exit(2)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them
+    sys.exit(exit_status(start))

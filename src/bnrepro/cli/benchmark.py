@@ -1,11 +1,14 @@
 """``scripts/benchmark.py``: speed against named peers, side by side in one run."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bnrepro.benchmarks import input as input_speed
 from bnrepro.benchmarks import mnist, training
 from bnrepro.cli.mistakes import exit_status
+from bnrepro.records.files import make_writable
 
 
 def main(words: list[str] | None = None) -> int:
@@ -32,4 +35,9 @@ def main(words: list[str] | None = None) -> int:
     for key, value in options.items():
         if value:
             typed += f" --{key} {'FOLDER' if isinstance(value, Path) else value}"
-    return exit_status(lambda: measure(out or Path("results/benchmarks") / f"{name}.json", typed, **options))
+    return exit_status(lambda: _measure(measure, out or Path("results/benchmarks") / f"{name}.json", typed, options))
+
+
+def _measure(measure: Callable[..., None], out: Path, command: str, options: dict[str, Any]) -> None:
+    make_writable(out.parent)
+    measure(out, command, **options)

@@ -12,6 +12,7 @@ from bnrepro.analysis.claims import ledger, write
 from bnrepro.analysis.figures import beside, figure1_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Source
+from bnrepro.cli.mistakes import exit_status
 from bnrepro.config.folders import CLAIMS
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.named import is_run, named, runs_folder
@@ -116,25 +117,24 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Rebuild what the arguments name, and return the exit code: 2, after one line on why, if that cannot be done."""
+    """Rebuild what the arguments name; return the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        if options.results.exists() and not options.results.is_dir():
-            raise UserError(f"{options.results} is not a folder")
-        if options.records and not str(options.records).startswith("wandb:") and not options.records.is_dir():
-            raise UserError(f"{options.records} is not a folder")
-        reports, runs = _parsed(options.words)
-        options.records = options.records or runs
-        if options.beside and not (reports and set(reports) <= set(OPEN)):
-            parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
-        if options.records and not (options.out or options.beside):
-            parser.error("--records needs --out: the committed figures follow from the committed records alone")
-        for name in reports or recorded(options.results, options.scale):
-            print(*_written(name, options), sep="\n")
-        if options.compare:
-            Console(width=None if sys.stdout.isatty() else 160).print(_compared(options))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: _rebuild_all(parser, options))
+
+
+def _rebuild_all(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.results.exists() and not options.results.is_dir():
+        raise UserError(f"{options.results} is not a folder")
+    if options.records and not str(options.records).startswith("wandb:") and not options.records.is_dir():
+        raise UserError(f"{options.records} is not a folder")
+    reports, runs = _parsed(options.words)
+    options.records = options.records or runs
+    if options.beside and not (reports and set(reports) <= set(OPEN)):
+        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
+    if options.records and not (options.out or options.beside):
+        parser.error("--records needs --out: the committed figures follow from the committed records alone")
+    for name in reports or recorded(options.results, options.scale):
+        print(*_written(name, options), sep="\n")
+    if options.compare:
+        Console(width=None if sys.stdout.isatty() else 160).print(_compared(options))

@@ -80,17 +80,6 @@ def typed_overrides(hydra: DictConfig) -> list[str]:
     return OmegaConf.to_container(hydra.overrides.task, resolve=False)
 
 
-def in_one_line(error: Exception) -> str:
-    """The message of an error of Hydra's or this repository's, without the lines that help nobody here."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if known := getattr(error, "options", None):  # the choices of a config group that has no such file
-        return f"{lines[0]}; {suggest(error.missing_cfg_file.rpartition('/')[2], known)}"
-    if unused := re.match(r"Could not override '(\w+)\.(\w+)'", lines[0]):
-        section, name = unused.groups()
-        return f"{section}.{name}: the chosen {section} has no {name}; leave it out, or choose another {section}=NAME"
-    return " ".join(lines[:3])
-
-
 def with_runs(arguments: list[str]) -> list[str]:
     """The arguments of an evaluation, with ``runs=[...]`` in place of the words that name runs."""
     after_flag = {k for k, word in enumerate(arguments, 1) if word in FLAGS_WITH_A_VALUE}

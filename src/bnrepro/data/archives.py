@@ -68,7 +68,10 @@ def unpack(archive: Path, folder: Path) -> None:
         for inner in sorted(folder.rglob("*.tar")):
             shutil.unpack_archive(inner, inner.with_suffix(""), filter="data")
             inner.unlink()
-    except (shutil.ReadError, tarfile.TarError, zlib.error, LZMAError, EOFError, OSError) as error:
+    except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # the archive may be whole, but its files cannot be written
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         raise UserError(f"{archive} cannot be unpacked ({error}); fetch it again") from None
 
 

@@ -3,10 +3,19 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from bnrepro.errors import UserError
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, and check that files can be written into it: before hours are spent on what is to go there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trial = folder / f".writable.{os.getpid()}"
+    trial.touch()
+    trial.unlink()
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
@@ -18,8 +27,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # it may not be there, or nothing can be changed there
+            temporary.unlink()
+        if isinstance(error, OSError):  # the operating system names the temporary file, or none
+            error.filename, error.filename2 = str(path), None
         raise
 
 

@@ -22,7 +22,7 @@ import filelock
 import numpy as np
 
 from bnrepro.errors import UserError
-from bnrepro.records.files import read_json, write_atomically, write_json, write_text
+from bnrepro.records.files import make_writable, read_json, write_atomically, write_json, write_text
 
 ENDED = ("finished", "diverged")  # states that a relaunch leaves alone
 CHECKED = ("config.yaml", "metrics.csv")  # by every checkpoint
@@ -41,10 +41,7 @@ class RunDirectory:
     def create(self) -> None:
         """Make the directory; one that cannot be made or written to is a `UserError`."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            trial = self.path / f".writable.{os.getpid()}"
-            trial.touch()
-            trial.unlink()
+            make_writable(self.path)
         except OSError as error:
             reason = error.strerror or error
             raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None

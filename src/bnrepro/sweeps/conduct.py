@@ -14,6 +14,7 @@ from typing import Protocol
 from omegaconf import DictConfig
 
 from bnrepro.config.overrides import typed_overrides
+from bnrepro.errors import explain
 from bnrepro.records.files import write_json
 from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
@@ -61,7 +62,8 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
                 try:
                     launcher.launch(batch, number, directory)
                 except Exception as error:  # of the launcher itself, such as a job that Slurm lost
-                    print(f"error: {type(error).__name__}: {error}".splitlines()[0], file=sys.stderr, flush=True)
+                    reason = explain(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+                    print(f"error: {reason.splitlines()[0]}", file=sys.stderr, flush=True)
                 number += len(batch)
                 watch.look()
     except (KeyboardInterrupt, SystemExit) as signalled:

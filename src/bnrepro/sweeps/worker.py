@@ -15,7 +15,7 @@ from typing import IO
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.config.schema import Config
-from bnrepro.errors import UserError
+from bnrepro.errors import UserError, explain
 from bnrepro.records.outcome import Outcome, worst
 from bnrepro.training.interrupt import follow_parent
 
@@ -89,6 +89,8 @@ def train_here(composed: DictConfig, command: str) -> int:
         outcomes = experiment.run(typed(composed), command)
     except UserError as error:
         outcomes = [Outcome("", "refused", str(error))]
+    except OSError as error:
+        outcomes = [Outcome("", "refused", explain(error))]
     for line in dict.fromkeys(outcome.message for outcome in outcomes):
         print(line, flush=True)
     return worst(outcomes)

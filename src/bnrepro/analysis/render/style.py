@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter
 
+from bnrepro.records.files import write_atomically
+
 # The colours of networks are distinct to readers with protanopia, deuteranopia and tritanopia.
 WITHOUT, WITH = "#b5532a", "#1f5fa8"
 X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#1aa0b8", "#4a1c6b", "#dda200", "#a0a0a0", "#222222"
@@ -106,5 +108,7 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = (".png", ".svg")) 
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_suffix(kind) for kind in kinds]
     for path in paths:
-        figure.savefig(path, dpi=160 if path.suffix == ".png" else None, metadata=METADATA[path.suffix])
+        options = {"format": path.suffix[1:], "metadata": METADATA[path.suffix]}
+        options |= {"dpi": 160} if path.suffix == ".png" else {}
+        write_atomically(path, lambda file, options=options: figure.savefig(file, **options))
     return paths
