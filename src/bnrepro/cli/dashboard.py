@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from bnrepro.cli.mistakes import exit_status
@@ -19,11 +20,12 @@ def _local(options: argparse.Namespace) -> None:
     folder = options.runs / "wandb"
     if not sys.stdout.isatty():
         raise UserError(f"this is no terminal; in one, run: wandb leet {folder}")
-    if not any(folder.glob(LOGS)):
-        print(f"waiting for the first run in {folder}; to start one: {FIRST}  (Ctrl-C ends it)", flush=True)
-    while not any(folder.glob(LOGS)):
-        time.sleep(1)
-    subprocess.run([sys.executable, "-m", "wandb", "leet", str(folder)], check=False)
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a view ends
+        if not any(folder.glob(LOGS)):
+            print(f"waiting for the first run in {folder}; to start one: {FIRST}  (Ctrl-C ends it)", flush=True)
+        while not any(folder.glob(LOGS)):
+            time.sleep(1)
+        subprocess.run([sys.executable, "-m", "wandb", "leet", str(folder)], check=False)
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -50,7 +52,4 @@ def main(words: list[str] | None = None) -> int:
     push.add_argument("--scale", help="the scale of Figure 2 (default: laptop)")
     push.add_argument("--new", action="store_true", help="make a new workspace and report; leave earlier ones alone")
     options = parser.parse_args(words)
-    try:
-        return exit_status(lambda: options.command(options))
-    except KeyboardInterrupt:
-        return 0
+    return exit_status(lambda: options.command(options))

@@ -13,7 +13,7 @@ from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.sources import COMMITTED
 from bnrepro.dashboard.panels import PICTURES, SUMMARY
-from bnrepro.records.files import read_json
+from bnrepro.records.files import make_writable, read_json
 from bnrepro.tracking.mirror import Rows, first_step
 from bnrepro.tracking.wandb_setup import keep_out_of_home
 
@@ -56,7 +56,7 @@ class Overview:
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
         """Log the run, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
         folder = keep_out_of_home(runs_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_writable(folder / "wandb")
         import wandb
 
         identity = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY}

@@ -15,6 +15,7 @@ from bnrepro.records.files import write_atomically
 
 SUFFIXES = tuple(suffix for _, suffixes, _ in shutil.get_unpack_formats() for suffix in suffixes)
 UNPACKED = ".unpacked"  # a folder below the data set's root, with a mark for each archive that has been taken
+UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError)  # the last: a password
 
 
 def fetch(address: str, target: Path) -> None:
@@ -68,7 +69,7 @@ def unpack(archive: Path, folder: Path) -> None:
         for inner in sorted(folder.rglob("*.tar")):
             shutil.unpack_archive(inner, inner.with_suffix(""), filter="data")
             inner.unlink()
-    except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # the archive may be whole, but its files cannot be written
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -22,6 +22,7 @@ WIDTH = 28
 PIXELS = WIDTH * WIDTH
 CLASSES = 10
 EDGE = 2  # black pixels around a digit as a picture; the centre crop of 0.875 is then the whole digit
+LARGEST = 100_000_000  # bytes; the largest of the four files has 47,040,016
 HELD_OUT = 10_000  # training images that split="tune" sets aside; our choice
 SPLIT_SEED = 0  # chooses these images, the same for every run
 FLOOR = 1e-2  # added to every variance, because pixels at the edge hardly vary; our choice
@@ -67,9 +68,11 @@ def read_idx(path: Path, axes: int, sha256: str, remedy: str = REMEDY) -> np.nda
         raise UserError(f"{path} is missing; {remedy}")
     try:
         with gzip.open(path) as file:
-            contents = file.read()
+            contents = file.read(LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path} is truncated or not gzip ({error}); {remedy}") from None
+    if len(contents) > LARGEST:
+        raise UserError(f"{path} unpacks to more than {LARGEST:,} bytes; {remedy}")
     checksum = hashlib.sha256(contents).hexdigest()
     if checksum != sha256:
         raise UserError(f"{path} has contents of checksum {checksum[:12]}..., expected {sha256[:12]}...; {remedy}")
