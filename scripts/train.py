@@ -13,12 +13,12 @@ from omegaconf import DictConfig  # noqa: E402
 from bnrepro.cli.mistakes import exit_status  # noqa: E402
 from bnrepro.config import completion, overrides  # noqa: E402
 from bnrepro.config.folders import CONFIGS  # noqa: E402
-from bnrepro.sweeps import launch  # noqa: E402
+from bnrepro.sweeps.worker import train  # noqa: E402
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(composed: DictConfig) -> None:
-    launch.train(composed)
+    train(composed)
 
 
 def start() -> None:

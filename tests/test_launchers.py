@@ -144,7 +144,7 @@ def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice()
 
 
 def test_a_worker_that_only_waits_does_not_load_torch():
-    program = "import sys, bnrepro.sweeps.launch, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
+    program = "import sys, bnrepro.sweeps.worker, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from bnrepro.layers import build_norm
 from bnrepro.layers.sync import synchronise
-from bnrepro.sweeps import launch
+from bnrepro.sweeps import worker
 from bnrepro.training import build, experiment
 from bnrepro.training.distributed import Replicas, joined
 from bnrepro.training.validation import typed
@@ -194,10 +194,10 @@ def test_two_replicas_under_torchrun_are_one_run(environment, tmp_path):
 
 
 def test_the_number_of_replicas_is_part_of_a_run(monkeypatch, capsys):
-    assert launch.train_here(compose_config(*RUN, "training.replicas=2"), "python ...") == 2
+    assert worker.train_here(compose_config(*RUN, "training.replicas=2"), "python ...") == 2
     assert "torchrun --nproc-per-node=2" in capsys.readouterr().out
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert launch.train_here(compose_config(*RUN), "python ...") == 2
+    assert worker.train_here(compose_config(*RUN), "python ...") == 2
     assert "set training.replicas=2" in capsys.readouterr().out
 
 

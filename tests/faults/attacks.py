@@ -338,6 +338,7 @@ def html_in_records(attack: Attack) -> None:
     """What records and the ledger say is text on the page, whatever it looks like."""
     results = attack.folder / "results"
     shutil.copytree(ROOT / "results", results, symlinks=True)
+    shutil.copytree(ROOT / "configs" / "claims", attack.folder / "configs" / "claims")
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     for path in sorted(results.glob("figure*/*/runs/*/status.json")):
         write_json(path, read_json(path) | {"command": evil, "commit": evil, "processor": evil, "experiment": evil})

@@ -1,1 +1,1 @@
-"""The command lines: every argparse of the doors in scripts/."""
+"""The command lines of scripts/."""

@@ -1,6 +1,4 @@
-"""``scripts/notebooks.py``: executing notebooks.
-
-Each is a plain-text ``notebooks/*.py`` (py:percent) and its executed ``.ipynb`` pair."""
+"""``scripts/notebooks.py``: execute each plain-text ``notebooks/*.py`` (py:percent) into its ``.ipynb`` pair."""
 
 import argparse
 import base64
@@ -13,19 +11,20 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+from bnrepro.cli.mistakes import exit_status
 from bnrepro.config.folders import ROOT
 
 FOLDER = ROOT / "notebooks"
-COLOURS = 256  # of a picture: a third of the bytes, and nothing that an eye would miss
+COLOURS = 256  # of a picture: this takes a third of the bytes and looks the same
 
 
 def at_root() -> None:
-    """Go to the repository's root, where a notebook's paths begin, wherever Jupyter was started."""
+    """Change to the repository's root, where the paths of a notebook begin."""
     os.chdir(ROOT)
 
 
 def load(script: Path) -> nbformat.NotebookNode:
-    """The notebook of a py:percent script, with cell ids from the cells' order."""
+    """Return the notebook of a py:percent script; its cell ids follow the order of the cells."""
     notebook = jupytext.read(script, as_version=4)
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for number, cell in enumerate(notebook.cells):
@@ -34,7 +33,7 @@ def load(script: Path) -> nbformat.NotebookNode:
 
 
 def with_a_palette(picture: str) -> str:
-    """A PNG in base64, as it is in a cell's output, with at most `COLOURS` colours."""
+    """Reduce a PNG in base64, as a cell's output has it, to `COLOURS` colours."""
     image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
     file = io.BytesIO()
     image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
@@ -42,11 +41,7 @@ def with_a_palette(picture: str) -> str:
 
 
 def execute(script: Path) -> nbformat.NotebookNode:
-    """The executed notebook, its pictures reduced to a palette.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed.
-    """
+    """Return the executed notebook, its pictures reduced to a palette; a cell that fails raises CellExecutionError."""
     notebook = load(script)
     os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT)}}, record_timing=False).execute()
@@ -59,18 +54,16 @@ def execute(script: Path) -> nbformat.NotebookNode:
 
 
 def names() -> list[str]:
-    """What the notebooks are called, each of a script and its executed pair."""
+    """Return the names of the notebooks."""
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
-def rebuild(chosen: list[str]) -> list[Path]:
-    """Execute these notebooks and write their pairs."""
-    written = []
+def rebuild(chosen: list[str]) -> None:
+    """Execute these notebooks, and write and print their executed pairs."""
     for name in chosen:
         script = FOLDER / f"{name}.py"
         nbformat.write(execute(script), script.with_suffix(".ipynb"))
-        written.append(script.with_suffix(".ipynb"))
-    return written
+        print(script.with_suffix(".ipynb"))
 
 
 def main(words: list[str] | None = None) -> int:
@@ -80,6 +73,4 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     if unknown := set(options.name) - set(names()):
         parser.error(f"no notebook {unknown.pop()}; there are {', '.join(names())}")
-    for path in rebuild(options.name or names()):
-        print(path)
-    return 0
+    return exit_status(lambda: rebuild(options.name or names()))

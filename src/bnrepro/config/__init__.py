@@ -1,1 +1,1 @@
-"""What a run may be asked: the typed keys, their choices and bounds, and what a command line says of them."""
+"""The typed keys of a run with their choices and bounds, and the checks of a command line."""

@@ -1,14 +1,13 @@
 """Tab completion of training commands: ``eval "$(python scripts/train.py -sc install=bash)"``.
 
-Hydra's own completion looks for a group's choices in one folder alone, so it offers none of ``experiment=figure1/``.
-It also runs every Python script that it is asked about. This one answers from the folders of configs/ and the schema.
+Hydra's own completion searches only one folder for the choices of a group, so it offers no ``experiment=figure1/...``.
+This one answers from the folders of configs/ and the schema.
 """
 
 import os
 from pathlib import Path
 
 from bnrepro.config.overrides import HYDRA_GROUPS, groups, keys, options
-from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 
 FLAGS = ("-sc", "--shell-completion")
@@ -23,21 +22,21 @@ complete -o nospace -o default -F _bnrepro_train python python3"""
 
 
 def endings(word: str, configs: Path) -> list[str]:
-    """What a word of a training command may become. Of several values with commas, the last one is completed."""
+    """Return the words that begin with ``word``. Of several values with commas, the last one is completed."""
     key, equals, value = word.partition("=")
     chosen = [*groups(configs), *HYDRA_GROUPS]
     if equals:
         before, comma, _ = value.rpartition(",")
         words = [f"{key}={before}{comma}{name}" for name in (options(configs, key) if key in chosen else [])]
     else:
-        known = list(keys(Config()))
+        known = keys()
         sections = {name.rpartition(".")[0] for name in known}
         words = [f"{name}=" for name in [*chosen, *(name for name in known if name not in sections)]]
     return sorted({name for name in words if name.startswith(word)})
 
 
 def answer(request: str, configs: Path) -> str:
-    """What ``-sc REQUEST`` prints: the script that a shell evaluates, its undoing, or the endings of COMP_LINE."""
+    """Return what ``-sc REQUEST`` prints: a script for the shell, one that undoes it, or completions of COMP_LINE."""
     if request in ("install=bash", "install=zsh"):
         return SCRIPT
     if request in ("uninstall=bash", "uninstall=zsh"):

@@ -1,4 +1,4 @@
-"""The data sets: what is known of each without reading it."""
+"""The data sets, and the facts about each that need no file."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class DataSet:
     """A data set that a configuration can name; its module in `bnrepro.data` has the same name.
 
     Args:
-        title: in words.
-        classes: how many it has.
-        validation: images per class that a network is judged on; of MNIST on average.
-        tuning: images per class that ``data.split=tune`` holds out of training, likewise.
+        title: for tables and plots.
+        classes: number of classes.
+        validation: images per class to evaluate on; for MNIST the average.
+        tuning: images per class that ``data.split=tune`` holds out of training; for MNIST the average.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Where the repository keeps what is not code."""
+"""Folders of the repository that are not code."""
 
 from pathlib import Path
 

@@ -1,10 +1,7 @@
-"""Checking a training command before Hydra sees it, so that a slip costs one line and not a traceback."""
+"""The overrides of a command line: checked before Hydra sees them, so that a mistake costs one line."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,16 +11,16 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.config.folders import CONFIGS
-from bnrepro.config.schema import Config
+from bnrepro.config.schema import Config, walk
 from bnrepro.errors import UserError, suggest
 
 FLAGS_THAT_SHOW_ONE_RUN = ("--cfg", "-c", "--info", "-i")
 FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--version", *FLAGS_THAT_SHOW_ONE_RUN)
 FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp")
 MULTIRUN = {"-m", "--multirun"}
-OTHER_FOLDERS = ("hydra", "claims")  # folders of configs/ that are no config group of a run
+OTHER_FOLDERS = ("hydra", "claims")  # folders of configs/ that are not config groups of a run
 HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper")
-USUAL_NAMES = {  # keys of other training programs: their names here
+USUAL_NAMES = {  # names of keys in other training programs, and the names here
     "lr": "optimizer.base_lr",
     "learning_rate": "optimizer.base_lr",
     "weight_decay": "optimizer.base_l2",
@@ -37,32 +34,28 @@ USUAL_NAMES = {  # keys of other training programs: their names here
 }
 
 
-def keys(config: Any, prefix: str = "") -> Iterator[str]:
-    """Every key of the schema, sections included."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        yield prefix + field.name
-        if is_dataclass(value):
-            yield from keys(value, f"{prefix}{field.name}.")
+def keys() -> list[str]:
+    """Return every key of the schema, sections included."""
+    return [key for key, _, _ in walk(Config())]
 
 
 def groups(configs: Path) -> list[str]:
-    """The config groups that a command chooses from."""
+    """Return the config groups from which a command chooses."""
     return sorted(path.name for path in configs.iterdir() if path.is_dir() and path.name not in OTHER_FOLDERS)
 
 
 def options(configs: Path, group: str) -> list[str]:
-    """The choices of a config group as they are typed, such as ``figure1/bn``, with those of Hydra's plugins."""
+    """Return the choices of a config group as they are typed, such as ``figure1/bn``, also those of Hydra's plugins."""
     folder = configs / group
     names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
     if group in HYDRA_GROUPS:
-        Plugins.instance()  # the plugins put their configurations into the store
+        Plugins.instance()  # this lets the plugins put their configurations into the store
         names |= {name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)}
     return sorted(names)
 
 
 def choices(configs: Path) -> str:
-    """The config groups and their choices, for ``--help``."""
+    """Return the config groups and their choices, for ``--help``."""
     return "\n".join(f"{group}: {', '.join(options(configs, group))}" for group in groups(configs))
 
 
@@ -70,18 +63,18 @@ OmegaConf.register_new_resolver("config_groups", lambda: choices(CONFIGS), repla
 
 
 def typed_values(override: Override) -> list[str]:
-    """Each value of an override as it was typed; more than one if it is swept."""
+    """Return the values of an override as they were typed: one, or several if it is swept."""
     swept = override.is_sweep_override()
     return list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
 
 
 def typed_overrides(hydra: DictConfig) -> list[str]:
-    """The overrides of Hydra's own configuration as they were typed; each job resolves its interpolations."""
+    """Return the overrides of a command as they were typed; each job resolves its own interpolations."""
     return OmegaConf.to_container(hydra.overrides.task, resolve=False)
 
 
 def with_runs(arguments: list[str]) -> list[str]:
-    """The arguments of an evaluation, with ``runs=[...]`` in place of the words that name runs."""
+    """Return the arguments of an evaluation with ``runs=[...]`` in place of the words that name runs."""
     after_flag = {k for k, word in enumerate(arguments, 1) if word in FLAGS_WITH_A_VALUE}
     runs = {k: w for k, w in enumerate(arguments) if "=" not in w and w[:1] != "-" and k not in after_flag}
     if not runs:
@@ -93,11 +86,7 @@ def with_runs(arguments: list[str]) -> list[str]:
 
 
 def check(arguments: list[str], configs: Path) -> None:
-    """Check the overrides of a training command against the config groups and the schema.
-
-    Raises:
-        UserError: an override cannot be read, or names an unknown group choice or key.
-    """
+    """Raise a `UserError` if a training command has an unknown key, an unknown choice, or an unreadable override."""
     flags = {argument.split("=")[0] for argument in arguments if argument.startswith("-")}
     multirun = bool(flags & MULTIRUN)
     if multirun and (showing := flags.intersection(FLAGS_THAT_SHOW_ONE_RUN)):
@@ -123,11 +112,11 @@ def check(arguments: list[str], configs: Path) -> None:
 
 
 def _check_key(override: Override, configs: Path) -> None:
-    """Check that there is such a key or group, and of a group that there is such a choice."""
-    key, known_keys = override.key_or_group, list(keys(Config()))
+    """Raise a `UserError` if there is no such key or group, or if a group has no such choice."""
+    key, known_keys = override.key_or_group, keys()
     if key in (*groups(configs), *HYDRA_GROUPS):
         known = options(configs, key)
-        is_glob = isinstance(override.value(), Glob)  # it matches only what there is
+        is_glob = isinstance(override.value(), Glob)  # Hydra expands it to known choices
         for value in [] if is_glob else typed_values(override):
             if value not in known:
                 raise UserError(f"unknown {key}={value}; {suggest(value, known)}")
@@ -136,8 +125,8 @@ def _check_key(override: Override, configs: Path) -> None:
 
 
 def _suggest_key(key: str, known: list[str]) -> str:
-    """What to type in place of an unknown key: our name of a usual one, the only key that ends so, or a similar one."""
-    ends_so = [name for name in known if name.endswith(f".{key}")]
-    if key in USUAL_NAMES or len(ends_so) == 1:
-        return f"did you mean {USUAL_NAMES.get(key) or ends_so[0]}?"
+    """Suggest our name of a usual key, the only key that ends like the unknown one, or a similar key."""
+    same_ending = [name for name in known if name.endswith(f".{key}")]
+    if key in USUAL_NAMES or len(same_ending) == 1:
+        return f"did you mean {USUAL_NAMES.get(key) or same_ending[0]}?"
     return suggest(key, known)

@@ -2,11 +2,12 @@
 
 The defaults here are frozen: a run's identity is the hash of what differs from them (`records.identity`), so a new key
 at its default changes no id, and a changed default would change all of them. Fields marked ``IDENTITY_FREE`` do not
-change what a run measures and stay out of the hash. The bounds of a number stand with its
-field, and so do the choices of a name (`bnrepro.config.values` holds values to both).
+change what a run measures and stay out of the hash. Each field declares its bounds or choices, which
+`bnrepro.config.values` checks.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -201,13 +202,22 @@ class Config:
     logger: Logger = field(default_factory=Logger, metadata=IDENTITY_FREE)
 
 
+def walk(section: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
+    """Yield the key, the field and the value of everything in a configuration; sections come before their fields."""
+    for entry in fields(section):
+        key, value = prefix + entry.name, getattr(section, entry.name)
+        yield key, entry, value
+        if is_dataclass(value):
+            yield from walk(value, f"{key}.")
+
+
 def run_seeds(config: Config) -> list[int]:
-    """The seeds of this launch: ``seeds`` if given, else ``seed`` alone."""
+    """Return the seeds of this launch: ``seeds`` if given, or else ``seed`` alone."""
     return list(config.seeds) if config.seeds else [config.seed]
 
 
 def as_yaml(config: Config, seed: int) -> str:
-    """One seed's configuration as a record keeps it: everything but the folders of the machine it ran on."""
+    """Return one seed's configuration as its record holds it: without the folders of the machine."""
     plain = asdict(config) | {"seed": seed, "seeds": None}
     del plain["runs_dir"], plain["results_dir"], plain["data"]["root"]
     return OmegaConf.to_yaml(OmegaConf.create(plain), sort_keys=True)

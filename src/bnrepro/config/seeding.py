@@ -1,4 +1,4 @@
-"""Random streams that are functions of what they are for, so that nothing has to be remembered to resume them."""
+"""Random streams as functions of seed, purpose and counters, so that a resumed run needs no stored state."""
 
 import zlib
 
@@ -8,28 +8,28 @@ from torch import nn
 
 
 def numpy_rng(seed: int, purpose: str, *counters: int) -> np.random.Generator:
-    """The stream of one seed for one purpose (``"order"``, say) and counters (the epoch, say)."""
+    """Return the stream of one seed for one purpose, such as ``"order"``, and counters, such as the epoch."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode()), *counters])
 
 
 def torch_seed(seed: int, purpose: str, *counters: int) -> int:
-    """What to seed torch with for the same stream."""
+    """Return the seed of the same stream for torch."""
     return int(numpy_rng(seed, purpose, *counters).integers(2**63))
 
 
 def torch_rng(seed: int, purpose: str, *counters: int) -> torch.Generator:
-    """As `numpy_rng`, for torch on the CPU."""
+    """Return the same stream as a torch generator on the CPU."""
     return torch.Generator().manual_seed(torch_seed(seed, purpose, *counters))
 
 
 def draws(model: nn.Module) -> bool:
-    """Whether a network has a normaliser that draws random numbers in training mode, from torch's global stream.
+    """Return whether a network has a normaliser that draws random numbers from torch's global stream in training mode.
 
-    A normaliser says so by an attribute ``random``. Dropout does not count: it is no normaliser.
+    Such a normaliser has a true attribute ``random``. Dropout does not count.
     """
     return any(getattr(module, "random", False) for module in model.modules())
 
 
 def seed_population() -> None:
-    """Fix what normalisers draw while population statistics are taken: the same always, as the mini-batches are."""
+    """Seed what normalisers draw while population statistics are taken, so that it is the same each time."""
     torch.manual_seed(torch_seed(0, "population noise"))

@@ -1,18 +1,18 @@
-"""Values of a structured configuration: composed by Hydra, turned into the schema's types, held to its fields."""
+"""From a configuration that Hydra has composed to an object of a schema whose values are checked."""
 
 import math
 import operator
 import re
-from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from bnrepro.config.schema import walk
 from bnrepro.errors import UserError
 
 Schema = TypeVar("Schema")
-BOUNDS = {  # of a field: in words, and what holds of a value and its bound
+BOUNDS = {  # in a field's metadata: the bound in words, and what has to hold of a value and its bound
     "at_least": ("at least", operator.ge),
     "at_most": ("at most", operator.le),
     "above": ("above", operator.gt),
@@ -21,33 +21,31 @@ BOUNDS = {  # of a field: in words, and what holds of a value and its bound
 
 
 def structured(schema: type[Schema], composed: DictConfig) -> Schema:
-    """The composed configuration as an object of the schema, resolved, with values inside their choices and bounds."""
+    """Return the composed configuration as a resolved object of the schema, with its values checked."""
     try:
         values: Schema = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), composed))
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"configuration: {getattr(error, 'full_key', '') or ''}: {reason}") from None
-    _hold_to_fields(values)
+    _check_fields(values)
     return values
 
 
 def check_device(name: str) -> None:
-    """Refuse a name that is no device which this repository trains on, whether this machine has it or not."""
+    """Raise a `UserError` if this is not a device that this repository trains on; this machine may not have it."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UserError(f"device={name} is not one of cpu, cuda, cuda:0, cuda:1, ...")
 
 
 def check_name(key: str, name: str) -> None:
-    """Refuse what is no name of a folder: a run's variant and its scale name folders, and a figure one or several."""
+    """Raise a `UserError` if this cannot name a folder, as a run's variant, scale and figure do."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name):
         raise UserError(f"configuration: {key}={name!r} is no name; take up to 100 letters, digits, _, - and .")
 
 
-def _hold_to_fields(section: Any, prefix: str = "") -> None:
-    for field in fields(section):
-        key, value = prefix + field.name, getattr(section, field.name)
-        if is_dataclass(value):
-            _hold_to_fields(value, f"{key}.")
+def _check_fields(config: Any) -> None:
+    """Raise a `UserError` for the first value outside its choices or bounds, or one that is not a finite number."""
+    for key, field, value in walk(config):
         choices = field.metadata.get("choices")
         for element in value if isinstance(value, list) else [value]:
             if isinstance(element, list):

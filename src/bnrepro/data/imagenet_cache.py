@@ -29,7 +29,7 @@ from bnrepro.data.decode import JPEG, CorruptImage, decode, kind
 from bnrepro.data.imagenet import CACHE, MAPPING, scan
 from bnrepro.data.parts import Collection
 from bnrepro.errors import UserError
-from bnrepro.records.files import read_json, write_atomically, write_json, write_text
+from bnrepro.records.files import read_json, remove_litter, write_atomically, write_json, write_text
 
 SIDE, QUALITY, COLOUR = 320, 90, "420"  # our choice, see above
 CHUNK = 1000  # images that a process handles at a time
@@ -90,6 +90,8 @@ def prepare_cache(whole: Collection, out: Path, side: int = SIDE, repair: bool =
     if (out / CACHE).is_file() and read_json(out / CACHE) | {"finished": True} != made_from | {"finished": True}:
         raise UserError(f"{out} holds the cache of other images or of another --side; give another folder")
     out.mkdir(parents=True, exist_ok=True)
+    for folder in (out, *out.glob("*/*/")):
+        remove_litter(folder)
     write_json(out / CACHE, made_from | {"finished": False})
     write_text(out / MAPPING, "".join(f"{w} {name}\n" for w, name in zip(whole.wnids, whole.names, strict=True)))
     files = []

@@ -16,7 +16,7 @@ from bnrepro.config.schema import Data
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data.parts import Labelled
 from bnrepro.errors import UserError
-from bnrepro.records.files import write_atomically
+from bnrepro.records.files import remove_litter, write_atomically
 
 WIDTH = 28
 PIXELS = WIDTH * WIDTH
@@ -94,6 +94,7 @@ def prepare(root: Path, source: Path | None) -> str:
     if source is not None:
         load(source, "fetch it again from the MNIST database")
         root.mkdir(parents=True, exist_ok=True)
+        remove_litter(root)
         for name in FILES:
             content = (source / name).read_bytes()
             write_atomically(root / name, lambda file, content=content: file.write(content))

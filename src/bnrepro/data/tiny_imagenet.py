@@ -17,7 +17,7 @@ from bnrepro.data.archives import fetch, take
 from bnrepro.data.decode import CorruptImage, decode, kind
 from bnrepro.data.parts import Labelled, chosen_classes, split
 from bnrepro.errors import UserError
-from bnrepro.records.files import read_json, write_atomically, write_json
+from bnrepro.records.files import read_json, remove_litter, write_atomically, write_json
 
 ADDRESS = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"  # in the archive
@@ -140,6 +140,7 @@ def _check_digest(digest: str, root: Path) -> None:
 def _decode_all(root: Path, wnids: list[str], parts: dict[str, list[Path]]) -> str:
     decoded = root / "decoded"
     decoded.mkdir(exist_ok=True)
+    remove_litter(decoded)
     (decoded / "index.json").unlink(missing_ok=True)  # until the new arrays are verified
     digest, kinds, faults = hashlib.sha256(), Counter(), 0
     for part, paths in parts.items():

@@ -1,1 +1,1 @@
-"""A run's identity, state, history and lock on disk. Nothing here needs torch."""
+"""A run's identity, and its state, history and lock on disk. Nothing here needs torch."""

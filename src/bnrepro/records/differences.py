@@ -1,56 +1,47 @@
-"""In what runs differ: overrides that their names do not show, and a run's numbers from its committed record's."""
+"""How runs differ: in overrides that their names do not show, and in numbers from their committed records."""
 
 import csv
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnrepro.config.schema import Config
+from bnrepro.config.schema import Config, walk
 from bnrepro.records.files import read_json
 
-Choices = dict[str, str]  # key -> value, as typed
+Choices = dict[str, str]  # typed values by key
 
-
-def _identity_free(section: Any, prefix: str = "") -> set[str]:
-    """The keys that do not change what a run measures."""
-    keys = set()
-    for field in fields(section):
-        value = getattr(section, field.name)
-        if not field.metadata.get("identity", True):
-            keys.add(prefix + field.name)
-        elif is_dataclass(value):
-            keys |= _identity_free(value, f"{prefix}{field.name}.")
-    return keys
-
-
-LEFT_OUT = _identity_free(Config()) - {"experiment", "scale"} | {"hydra", "sweep"}
+IDENTITY_FREE = {key for key, field, _ in walk(Config()) if not field.metadata.get("identity", True)}
+LEFT_OUT = IDENTITY_FREE - {"experiment", "scale"} | {"hydra", "sweep"}
+DECIDING = {  # the entries of status.json that decide the bits of a run, by section; older records have fewer
+    "": ("processor", "platform", "python", "protocol"),
+    "packages": ("torch", "numpy", "pillow", "simplejpeg"),
+    "conditions": ("threads", "device", "compile", "stack"),
+}
 
 
 def chosen(overrides: Iterable[str]) -> Choices:
-    """Those of some overrides that say what a run is; its seed is in its name."""
+    """Return the overrides that say what a run is. The seed is left out because it is in the run's name."""
     pairs = dict(word.lstrip("+").split("=", 1) for word in overrides if "=" in word)
     return {key: v for key, v in pairs.items() if not LEFT_OUT.intersection((key, key.replace("/", ".").split(".")[0]))}
 
 
 def of_command(command: str) -> Choices:
-    """`chosen` of the command that a record keeps."""
+    """Return `chosen` of the command that a record holds."""
     return chosen(shlex.split(command)[2:])
 
 
 def as_typed(choices: Iterable[tuple[str, str]]) -> str:
-    """Keys with their values, as they are typed."""
+    """Return keys and values as they are typed."""
     return " ".join(f"{key}={value}" for key, value in choices)
 
 
 def differing(runs: Mapping[str, tuple[str, Choices]]) -> dict[str, str]:
-    """By name of a run, the overrides that not all runs of its variant have, as they are typed.
+    """Return, by name of a run, the overrides that not all runs of its variant have, as they are typed.
 
-    Args:
-        runs: by name, the variant and what `chosen` gave.
+    ``runs`` holds, by name, the variant of a run and its `chosen` overrides.
     """
     shared: dict[str, set[tuple[str, str]]] = {}
     for variant, choices in runs.values():
@@ -61,32 +52,30 @@ def differing(runs: Mapping[str, tuple[str, Choices]]) -> dict[str, str]:
     }
 
 
-DECIDING = {  # of status.json, what the bits of a run depend on; a record keeps what its time knew of
-    "": ("processor", "platform", "python", "protocol"),
-    "packages": ("torch", "numpy", "pillow", "simplejpeg"),
-    "conditions": ("threads", "device", "compile", "stack"),
-}
+def compared(run: Path, committed: Path) -> str:
+    """Say whether a run is bit for bit its committed record or, if not, how far from it and why.
 
-
-def _circumstances(status: dict[str, Any]) -> dict[str, Any]:
-    sections = {section: status.get(section, {}) if section else status for section in DECIDING}
-    return {name: sections[s][name] for s, names in DECIDING.items() for name in names if name in sections[s]}
-
-
-def _reasons(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Why two runs of one configuration may differ, by their status: ``processor A, there B``."""
-    here, there = _circumstances(mine), _circumstances(theirs)
-    reasons = [
-        f"{name} {value}, there {there[name]}" for name, value in here.items() if there.get(name, value) != value
+    Without a committed record the text is empty.
+    """
+    if not (committed / "status.json").is_file():
+        return ""
+    here, there = _rows(run), _rows(committed)
+    if here == there and _probes(run) == _probes(committed):
+        return "bit for bit the committed record"
+    committed_rows = {row["step"]: row for row in there}
+    pairs = [(row, committed_rows[row["step"]]) for row in here if row["step"] in committed_rows]
+    columns = [name for name in (here[0] if here else {}) if name == "train/loss" or name.endswith("/top1")]
+    distances = [
+        (name, max((abs(float(a[name]) - float(b[name])) for a, b in pairs if name in b), default=0.0))
+        for name in sorted(columns, reverse=True)
     ]
-    for place, status in (("here", mine), ("there", theirs)):
-        if not status.get("exact_resume", True):
-            reasons.append(f"resumed under other conditions {place}")
-    return reasons
+    distance = ", ".join(f"{gap:.2g} in {name}" for name, gap in distances) or "in how far it came"
+    reasons = "; ".join(_reasons(read_json(run / "status.json"), read_json(committed / "status.json")))
+    return f"not bit for bit the committed record: at most {distance} ({reasons or 'the records do not say why'})"
 
 
 def _rows(run: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv without the column that no two runs share."""
+    """Return the rows of metrics.csv without their times, which differ between any two runs."""
     path = run / "metrics.csv"
     lines = path.read_text().splitlines() if path.exists() else []
     return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(lines)]
@@ -99,21 +88,14 @@ def _probes(run: Path) -> dict[str, bytes]:
         return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def compared(run: Path, committed: Path) -> str:
-    """Whether a run is bit for bit its committed record, or how far from it at most, and why; nothing without one."""
-    if not (committed / "status.json").is_file():
-        return ""
-    mine, theirs = _rows(run), _rows(committed)
-    if mine == theirs and _probes(run) == _probes(committed):
-        return "bit for bit the committed record"
-    there = {row["step"]: row for row in theirs}
-    pairs = [(row, there[row["step"]]) for row in mine if row["step"] in there]
-    columns = [name for name in (mine[0] if mine else {}) if name == "train/loss" or name.endswith("/top1")]
-    distances = [
-        (name, max((abs(float(a[name]) - float(b[name])) for a, b in pairs if name in b), default=0.0))
-        for name in sorted(columns, reverse=True)
-    ]
-    distance = ", ".join(f"{gap:.2g} in {name}" for name, gap in distances) or "in how far it came"
-    reasons = _reasons(read_json(run / "status.json"), read_json(committed / "status.json"))
-    why = "; ".join(reasons) or "the records do not say why"
-    return f"not bit for bit the committed record: at most {distance} ({why})"
+def _reasons(here: dict[str, Any], there: dict[str, Any]) -> list[str]:
+    """Return why two runs of one configuration may differ, by their status: ``processor A, there B``."""
+    reasons = []
+    for section, names in DECIDING.items():
+        mine, theirs = (status.get(section, {}) if section else status for status in (here, there))
+        both = [name for name in names if name in mine and name in theirs]
+        reasons += [f"{name} {mine[name]}, there {theirs[name]}" for name in both if mine[name] != theirs[name]]
+    for place, status in (("here", here), ("there", there)):
+        if not status.get("exact_resume", True):
+            reasons.append(f"resumed under other conditions {place}")
+    return reasons

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Files that are replaced as a whole: a reader, or a crash, never meets half of one."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from bnrepro.errors import UserError
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder, and check that files can be written into it: before hours are spent on what is to go there."""
+    """Make a folder and check that files can be written into it, before time is spent on what is to go there."""
     folder.mkdir(parents=True, exist_ok=True)
     trial = folder / f".writable.{os.getpid()}"
     trial.touch()
@@ -19,7 +19,10 @@ def make_writable(folder: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write beside ``path``, sync, and rename over it; on failure the old file stays and the new one is removed."""
+    """Write a new file beside ``path``, sync it, and rename it to ``path``; after an error the old file is still there.
+
+    ``write`` writes the content to the open file.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -28,11 +31,17 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        with suppress(OSError):  # it may not be there, or nothing can be changed there
+        with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError):  # the operating system names the temporary file, or none
+        if isinstance(error, OSError):  # it names the temporary file, or none
             error.filename, error.filename2 = str(path), None
         raise
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove what a killed process left half written in a folder; no other process may write there meanwhile."""
+    for path in [*folder.glob(".*.tmp"), *folder.glob(".writable.*")]:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,8 +55,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read JSON; a file that is none is a `UserError`."""
+    """Read JSON, or raise a `UserError` if the file is not JSON."""
     try:
         return json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); move its directory away to run it afresh") from None

@@ -1,4 +1,4 @@
-"""A run's name: ``<variant>-s<seed>-<hash>``, where the hash is over what the run does, not when or where."""
+"""A run's name: ``<variant>-s<seed>-<hash>``. The hash is over what the run does, not over when or where."""
 
 import hashlib
 import json
@@ -7,9 +7,9 @@ from typing import Any
 
 from bnrepro.config.schema import Config
 
-PROTOCOL = 1  # raise when a change of the code alters the numbers of a run
+PROTOCOL = 1  # to be raised when a change of the code alters the numbers of a run
 
-PRODUCTS = (  # section, what is used, what it is given as
+PRODUCTS = (  # section, property that a run uses, keys whose product it is
     ("optimizer", "lr", ("base_lr", "lr_multiplier")),
     ("optimizer", "l2", ("base_l2", "l2_multiplier")),
     ("schedule", "every", ("base_every", "decay_multiplier")),
@@ -18,7 +18,7 @@ PRODUCTS = (  # section, what is used, what it is given as
 
 
 def _differences(value: Any, default: Any) -> dict[str, Any]:
-    """The fields of a configuration that differ from the frozen defaults, identity-free ones left out."""
+    """Return the fields of a configuration that differ from the frozen defaults, without identity-free ones."""
     differences = {}
     for field in fields(value):
         if not field.metadata.get("identity", True):
@@ -33,7 +33,7 @@ def _differences(value: Any, default: Any) -> dict[str, Any]:
 
 
 def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:
-    """The canonical JSON that is hashed. What is given in factors counts as the product that is used."""
+    """Return the canonical JSON that is hashed. It has products, such as lr, in place of the keys that give them."""
     default = Config()
     differences = _differences(config, default)
     for section, product, factors in PRODUCTS:
@@ -50,10 +50,10 @@ def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -
 
 
 def group_hash(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -> str:
-    """Eight hexadecimal digits shared by all seeds of one configuration (the W&B group)."""
+    """Return eight hexadecimal digits that all seeds of one configuration share (the W&B group)."""
     return hashlib.sha256(canonical(config, data_fingerprint, protocol).encode()).hexdigest()[:8]
 
 
 def run_name(config: Config, seed: int, data_fingerprint: str, protocol: int = PROTOCOL) -> str:
-    """The run's directory name."""
+    """Return the name of the run's directory."""
     return f"{config.variant or 'run'}-s{seed}-{group_hash(config, data_fingerprint, protocol)}"

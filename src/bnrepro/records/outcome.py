@@ -1,4 +1,4 @@
-"""How a run ended, and the exit code that says so."""
+"""How a run ended, and the exit code of each ending."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ EXIT_CODES = {"finished": 0, "diverged": 0, "failed": 1, "refused": 2, "locked":
 
 
 def chance_bound(classes: int, images: int) -> float:
-    """The accuracy below which a network counts as at chance: chance and 3 binomial standard deviations.
+    """Return the accuracy below which a network counts as at chance: chance plus 3 binomial standard deviations.
 
     Args:
-        classes: how many the network tells apart, all of equal size.
-        images: how many the accuracy is measured on.
+        classes: number of classes, all of equal size.
+        images: number of images on which the accuracy is measured.
     """
     chance = 1 / classes
     return chance + 3 * (chance * (1 - chance) / images) ** 0.5
@@ -19,7 +19,7 @@ def chance_bound(classes: int, images: int) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``state`` is a key of `EXIT_CODES`; ``message`` is the one line that the run ends with."""
+    """``state`` is a key of `EXIT_CODES`; ``message`` is the last line that the run prints."""
 
     name: str
     state: str
@@ -27,11 +27,11 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 for a complete record, whatever it says; else why there is none yet."""
+        """0 if the record is complete, also after a divergence; another code for each reason why it is not."""
         return EXIT_CODES[self.state]
 
 
 def worst(outcomes: list[Outcome]) -> int:
-    """One exit code for several outcomes: an interruption first, then the gravest."""
+    """Return one exit code for several outcomes: that of an interruption, or else that of the gravest one."""
     codes = {outcome.exit_code for outcome in outcomes}
     return INTERRUPTED if INTERRUPTED in codes else next((code for code in (1, 2, 3) if code in codes), 0)

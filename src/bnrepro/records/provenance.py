@@ -1,4 +1,4 @@
-"""What a record says of where it comes from: commit, versions, hardware, and the command that was typed."""
+"""Where a record comes from: commit, versions, hardware, and the command that was typed."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def _processor() -> str:
-    """Its name; the platform module has it on no Linux."""
+    """Return the processor's name, which the platform module does not know on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -34,7 +34,7 @@ def _processor() -> str:
 
 
 def _version(package: str) -> str | None:
-    """None for one that is not installed: training needs neither W&B nor, on arrays, the decoder of JPEG files."""
+    """Return a package's version, or None if it is not installed; a run may need neither W&B nor the JPEG decoder."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -43,9 +43,9 @@ def _version(package: str) -> str | None:
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Commit (and whether tracked files differ from it), Python and package versions, hardware.
+    """Return the commit (and whether tracked files differ from it), Python and package versions, and hardware.
 
-    In a copy that git does not know, BNREPRO_COMMIT says of which commit it is a copy.
+    For a copy without git, BNREPRO_COMMIT names the commit.
     """
     named = os.environ.get("BNREPRO_COMMIT")
     changed = None if named else _git("status", "--porcelain", "--untracked-files=no")
@@ -61,11 +61,11 @@ def provenance() -> dict[str, Any]:
 
 
 def typed_command(script: str, overrides: list[str]) -> str:
-    """What was typed to start a Hydra app, without the folders of this machine."""
+    """Return the command that started a Hydra app, without the folders of this machine."""
     kept = [override for override in overrides if override.split("=")[0] not in FOLDERS]
     return f"python scripts/{script}.py {shlex.join(kept)}".rstrip()
 
 
 def now() -> str:
-    """The time in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

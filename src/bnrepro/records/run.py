@@ -6,7 +6,7 @@ metrics.csv    one row per evaluation; cut on resume to the rows that the checkp
 probes.npz     what was measured inside the network
 checkpoint.pt  the truth about where the run is
 traceback.txt  after a fault
-lock           held by the process that trains it, and by no dead one (an advisory lock of the operating system)
+lock           an advisory lock of the operating system, held by the process that trains the run and by no dead one
 """
 
 import csv
@@ -22,15 +22,15 @@ import filelock
 import numpy as np
 
 from bnrepro.errors import UserError
-from bnrepro.records.files import make_writable, read_json, write_atomically, write_json, write_text
+from bnrepro.records.files import make_writable, read_json, remove_litter, write_atomically, write_json, write_text
 
-ENDED = ("finished", "diverged")  # states that a relaunch leaves alone
-CHECKED = ("config.yaml", "metrics.csv")  # by every checkpoint
+ENDED = ("finished", "diverged")  # states of a complete record
+CHECKED = ("config.yaml", "metrics.csv")  # files whose digests a checkpoint holds
 RECORD_FILES = ("config.yaml", "status.json", "metrics.csv", "probes.npz")
 
 
 class RunDirectory:
-    """The directory of one run, with what the module's text lists."""
+    """The directory of one run."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -39,7 +39,7 @@ class RunDirectory:
         self._lock = filelock.FileLock(path / "lock")
 
     def create(self) -> None:
-        """Make the directory; one that cannot be made or written to is a `UserError`."""
+        """Make the directory, or raise a `UserError` if it cannot be made or written to."""
         try:
             make_writable(self.path)
         except OSError as error:
@@ -47,12 +47,9 @@ class RunDirectory:
             raise UserError(f"cannot write to {self.path} ({reason}); set BNREPRO_RUNS to a writable folder") from None
 
     def acquire(self, timeout: float = 0.5) -> bool:
-        """Take the lock, and remove what a killed process left half written.
+        """Take the lock and remove what a killed process left half written; return False if another process has it.
 
-        False when a live process holds the lock for longer than a look at it takes.
-
-        Raises:
-            UserError: something that is no lock is in its place.
+        The timeout is longer than another process holds the lock to look whether the run is locked.
         """
         try:
             self._lock.acquire(timeout=timeout, poll_interval=0.05)
@@ -60,33 +57,33 @@ class RunDirectory:
             return False
         except OSError as error:
             raise UserError(f"{self._lock.lock_file} cannot be locked ({error.strerror}); move it away") from None
-        _remove_litter(self.path)
+        remove_litter(self.path)
         return True
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.release()
 
     @property
     def locked(self) -> bool:
-        """Whether this object has taken the lock."""
+        """Whether this object holds the lock."""
         return self._lock.is_locked
 
     def is_held(self) -> bool:
-        """Whether a live process trains this run now."""
+        """Return whether a live process trains this run now."""
         if self.locked:
             return True
         try:
-            with open(self.path / "lock", "rb") as file:  # a shared lock: those who look do not see each other
+            with open(self.path / "lock", "rb") as file:  # a shared lock, so that readers do not see each other
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except OSError:  # no lock, or one that may not be read here
+        except OSError:  # there is no lock, or it may not be read here
             return False
         return False
 
     def status(self) -> dict[str, Any]:
-        """What status.json says, or an empty dict before the run has begun."""
+        """Return status.json, or an empty dict before the run has begun."""
         path = self.path / "status.json"
         status = read_json(path) if path.exists() else {}
         if not isinstance(status, dict):
@@ -94,19 +91,18 @@ class RunDirectory:
         return status
 
     def state(self) -> str:
-        """As status.json has it, but ``running`` only while a live process holds the lock; at first ``not begun``."""
+        """Return the state: that of status.json, but ``interrupted`` if no live process trains a ``running`` run."""
         state = self.status().get("state", "not begun")
         return "interrupted" if state == "running" and not self.is_held() else state
 
     def update(self, **changes: Any) -> None:
-        """Merge into status.json."""
+        """Change some values of status.json."""
         write_json(self.path / "status.json", self.status() | changes)
 
     def ended(self) -> bool:
-        """Whether the record is complete: finished, or diverged.
+        """Return whether the record is complete: finished with metrics, or diverged, and under its own name.
 
-        It is not if it is another run's, copied or renamed, or if what was finished has no metrics. A link is a second
-        name of a record.
+        A directory that was copied or renamed is not complete. A link is: it is a second name of a record.
         """
         status = self.status()
         own = self.path.is_symlink() or status.get("name", self.name) == self.name
@@ -118,7 +114,7 @@ class RunDirectory:
         write_text(self.path / "config.yaml", text)
 
     def append_rows(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows to metrics.csv and sync it; the first ones also write the header."""
+        """Append rows to metrics.csv and sync it; the first call also writes the header."""
         if not rows:
             return
         text = io.StringIO(newline="")
@@ -136,19 +132,16 @@ class RunDirectory:
         write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **arrays))
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what a checkpoint builds upon: the configuration, and the metrics so far."""
+        """Return, by name, the SHA-256 of the files that a checkpoint builds upon."""
         paths = [self.path / name for name in CHECKED]
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
 
     def check(self, rows: int, digests: dict[str, str]) -> None:
-        """Compare the files with what a checkpoint knows of them.
+        """Raise a `UserError` if a file is missing or is not what it was when a checkpoint was made.
 
         Args:
-            rows: how many rows of metrics.csv it covers; a crash may have left more.
-            digests: what `digests` gave when it was made.
-
-        Raises:
-            UserError: a file is gone, or was changed.
+            rows: how many rows of metrics.csv the checkpoint covers. A crash may have left more.
+            digests: what `digests` returned then.
         """
         remedy = f"put it back, or move {self.path} away to run it afresh"
         if not self.status():
@@ -162,20 +155,20 @@ class RunDirectory:
                 raise UserError(f"{path} is not what it was when the checkpoint was made; {remedy}")
 
     def cut_history(self, rows: int) -> list[dict[str, str]]:
-        """Cut metrics.csv to its first ``rows`` rows, those that the checkpoint covers, and return them."""
+        """Cut metrics.csv to its first ``rows`` rows, which a checkpoint covers, and return them."""
         path = self.path / "metrics.csv"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        lines = path.read_text().splitlines(keepends=True)[: rows + 1] if path.exists() else []
         if rows == 0:
             path.unlink(missing_ok=True)
             return []
-        write_text(path, "".join(lines[: rows + 1]))
-        return list(csv.DictReader(lines[: rows + 1]))
+        write_text(path, "".join(lines))
+        return list(csv.DictReader(lines))
 
     def publish(self, destination: Path) -> Path:
-        """Copy the small record into ``destination``/<name>, over what is there, and return where that is.
+        """Copy the files of the record into ``destination``/<name>, over what is there, and return that path.
 
-        Each file is replaced whole, and status.json last: after a crash there is the record that was there, or one that
-        the next call completes. A link there is a second name of a record, which stays as it is.
+        Each file is replaced as a whole, and status.json last. After a crash there is the old record, or one that the
+        next call completes. A link is a second name of a record and stays as it is.
         """
         target = destination / self.name
         if target.is_symlink():
@@ -183,16 +176,10 @@ class RunDirectory:
         names = [name for name in RECORD_FILES if (self.path / name).exists()]
         _, different, missing = filecmp.cmpfiles(self.path, target, names, shallow=False)
         target.mkdir(parents=True, exist_ok=True)
-        _remove_litter(target)
+        remove_litter(target)
         for name in sorted({*different, *missing}, key="status.json".__eq__):
             content = (self.path / name).read_bytes()
             write_atomically(target / name, lambda file, content=content: file.write(content))
         for name in set(RECORD_FILES) - set(names):
             (target / name).unlink(missing_ok=True)
         return target
-
-
-def _remove_litter(folder: Path) -> None:
-    """Remove what a killed process left half written."""
-    for left in [*folder.glob(".*.tmp"), *folder.glob(".writable.*")]:
-        left.unlink(missing_ok=True)

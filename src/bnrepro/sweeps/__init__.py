@@ -1,1 +1,1 @@
-"""Many runs with one command: what they are, where they run, what is shown of them, and how they go on."""
+"""Many runs with one command: how they are planned, launched, shown and resumed."""

@@ -1,4 +1,4 @@
-"""Jobs on one GPU, with ``hydra/launcher=gpu_stacks``: networks of one kind are trained side by side in one program."""
+"""The launcher ``hydra/launcher=gpu_stacks``: one GPU trains networks of one kind side by side in one program."""
 
 import multiprocessing
 import os
@@ -24,14 +24,14 @@ from bnrepro.training.stacks.kinds import DataSets, kind
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.stack import Stack
 
-PERIOD = 20.0  # seconds between lines on how far the stacks are
+PERIOD = 20.0  # seconds between lines of progress
 
 
 class GPUStacks:
     """Trains jobs in this process, many at a time.
 
     Args:
-        options: of the launcher. A stack has ``networks`` networks at most; ``processors`` processes measure inside
+        options: of the launcher. A stack has at most ``networks`` networks; ``processors`` processes measure inside
             them.
     """
 
@@ -39,11 +39,7 @@ class GPUStacks:
         self.networks, self.processors = options.networks, options.processors
 
     def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
-        """Train jobs and wait for them; a signal first lets the runs save.
-
-        Raises:
-            SystemExit: a signal asked to stop.
-        """
+        """Train jobs and wait for them. After a signal, the runs save and SystemExit is raised."""
         torch.set_num_threads(1)
         with ExitStack() as opened, StopRequest() as stop:
             pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _end_with_parent)
@@ -56,7 +52,7 @@ class GPUStacks:
             raise SystemExit(128 + stop.signum)
 
     def _stacks(self, jobs: list[Job], locks: ExitStack) -> Iterator[list[StackedRun]]:
-        """Lock the runs that are to be trained, and deal them out: each stack has one kind and stands at one step."""
+        """Lock the runs that are to be trained, and yield stacks of them, each of one kind and at one step."""
         data, by_kind = DataSets(), defaultdict(lambda: defaultdict(list))
         for job in jobs:
             own, command = kind(job.config), typed_command("train", list(job.overrides))
@@ -80,14 +76,14 @@ class GPUStacks:
 
 
 def _end_with_parent() -> None:
-    """What asks a sweep to stop asks its processes too, but they end when it does."""
+    """Ignore signals, which reach all processes of a sweep, and end when the sweep does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     follow_parent(os.getppid())
 
 
 def _train(stacks: list[Stack], stop: StopRequest) -> None:
-    """Train in turns: while the GPU works on what one stack has asked for, the next one asks."""
+    """Train the stacks in turns: while the GPU works for one of them, the next one prepares its work."""
     last_line = time.monotonic()
     while (going := [stack for stack in stacks if not stack.is_over()]) and stop.signum is None:
         for stack in going:

@@ -1,4 +1,4 @@
-"""What run directories say of their runs, and a table of it."""
+"""The runs of some directories as rows, and a table of them."""
 
 import csv
 from pathlib import Path
@@ -17,16 +17,16 @@ STATUS_KEYS = ("step", "steps", "seconds", "experiment", "variant", "seed", "gro
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """One run as its record has it; ``running`` only while a live process holds its lock.
+    """Return one run as its record has it; it is ``running`` only while a live process holds its lock.
 
     ``top1`` is the result or, before there is one, the latest evaluation. ``seconds_left`` assumes the speed so far.
     """
     directory = RunDirectory(path)
     status, state = directory.status(), directory.state()
     run = {"name": path.name, "state": state, **{key: status.get(key) for key in STATUS_KEYS}, "path": str(path)}
-    measured = status["final"] if "final" in status else _last_row(path / "metrics.csv")
+    values = status["final"] if "final" in status else _last_row(path / "metrics.csv")
     try:
-        run["top1"] = next((float(value) for name, value in measured.items() if name.endswith("/top1")), None)
+        run["top1"] = next((float(value) for name, value in values.items() if name.endswith("/top1")), None)
     except (TypeError, ValueError):
         raise UserError(f"{path / 'metrics.csv'} has something in its last row that is no number") from None
     run["seconds_left"] = None
@@ -37,14 +37,13 @@ def describe(path: Path) -> dict[str, Any]:
 
 def note_varied(runs: list[dict[str, Any]]) -> None:
     """Add to each run as ``varied`` the overrides in which the runs of its variant differ, by their commands."""
-    commands = {run["name"]: (run["variant"], of_command(run["command"] or "")) for run in runs}
-    labels = differing(commands)
+    labels = differing({run["name"]: (run["variant"], of_command(run["command"] or "")) for run in runs})
     for run in runs:
         run["varied"] = labels[run["name"]]
 
 
 def _last_row(history: Path) -> dict[str, str]:
-    """The last whole row of metrics.csv; empty where there is none, and while the file is being cut."""
+    """Return the last whole row of metrics.csv; it is empty if there is none, or while the file is being cut."""
     try:
         text = history.read_text()
     except OSError:
@@ -54,16 +53,16 @@ def _last_row(history: Path) -> dict[str, str]:
 
 
 def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
-    """Runs as `describe` gives them, one per row: state, step, top-1 accuracy, time, time left, and where they are.
+    """Return a table with one row per run of `describe`; ``where`` adds a column with the folder of the run.
 
-    The column ``varied`` is there if a run has something in it.
+    There is a column ``varied`` if any run has something in it.
     """
-    varied = any(run.get("varied") for run in runs)
-    to_the_left = ("run", "varied", "state", "where")
-    columns = ["run", *["varied"] * varied, "state", "step", "top-1", "time", "left", *["where"] * where]
+    left_aligned = ("run", "varied", "state", "where")
+    varied = ["varied"] if any(run.get("varied") for run in runs) else []
+    columns = ["run", *varied, "state", "step", "top-1", "time", "left", *(["where"] if where else [])]
     drawn = Table(box=None, header_style="bold")
     for column in columns:
-        drawn.add_column(column, justify="left" if column in to_the_left else "right", no_wrap=column != "varied")
+        drawn.add_column(column, justify="left" if column in left_aligned else "right", no_wrap=column != "varied")
     for run in runs:
         cells = {
             "run": run["name"],

@@ -1,4 +1,4 @@
-"""Jobs on this machine: a pool of processes, and with ``hydra/launcher=gpu_queue`` a GPU for each."""
+"""Launchers of this machine: a pool of processes, and with ``hydra/launcher=gpu_queue`` one GPU for each process."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ class Pool:
     """Trains jobs in processes of this machine.
 
     Args:
-        options: of the launcher. ``n_jobs`` jobs train at a time, one per CPU core if it is -1. With ``gpus``,
+        options: of the launcher. ``n_jobs`` jobs train at a time, or one per CPU core if it is -1. With ``gpus``,
             ``runs_per_gpu`` jobs train at a time on each of these GPUs, or on each visible GPU if ``gpus`` is null.
     """
 
@@ -39,7 +39,7 @@ class Pool:
     def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
         """Train jobs, numbered from ``first``, each with a folder in the sweep's directory, and wait for them.
 
-        An exception, such as Ctrl-C raises, first lets the runs save.
+        After an exception, such as the one of Ctrl-C, the runs save before it goes on.
         """
         waiting, workers = deque(enumerate(jobs, first)), []
         try:
@@ -57,7 +57,7 @@ class Pool:
             end(workers)
 
     def _start(self, job: Job, directory: Path) -> Worker | None:
-        """Start a job; None while all GPUs are taken.
+        """Start a job, or return None while all GPUs are taken.
 
         Locks in the runs directory say which GPUs are taken, so sweeps that share the directory share the GPUs.
         """
@@ -67,8 +67,8 @@ class Pool:
         folder = Path(job.config.runs_dir) / ".gpus" / socket.gethostname()
         folder.mkdir(parents=True, exist_ok=True)
         for k, gpu in enumerate(self.gpus):
-            turn = self.gpus[:k].count(gpu)
-            with open(folder / f"{gpu.replace('/', '_')}.{turn}.lock", "w") as lock:
+            place = self.gpus[:k].count(gpu)  # 0, 1, ... among the runs of this GPU
+            with open(folder / f"{gpu.replace('/', '_')}.{place}.lock", "w") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -78,11 +78,7 @@ class Pool:
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this machine: those of CUDA_VISIBLE_DEVICES, or all.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Return the GPUs of this machine: those of CUDA_VISIBLE_DEVICES, or all."""
     import torch
 
     if names := os.environ.get("CUDA_VISIBLE_DEVICES"):

@@ -1,4 +1,4 @@
-"""What is shown of a sweep while it runs: what its jobs print, and on a terminal a table of its runs."""
+"""What a sweep shows while it runs: the output of its jobs and, on a terminal, a table of its runs."""
 
 import sys
 import threading
@@ -21,12 +21,9 @@ BY_INTEREST = ("running", "failed", "interrupted", "not begun", "diverged", "fin
 
 
 def rows(jobs: list[Job], most: int, ended: dict[str, dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """The planned runs as `overview.describe` gives them, at most ``most``, and how many were left out.
+    """Return at most ``most`` of the planned runs, as `describe` gives them, and how many were left out.
 
-    Args:
-        jobs: that are planned.
-        most: runs to show.
-        ended: runs that ended before, by name; kept up to date here, so that their files are read once.
+    ``ended`` holds, by name, runs that have ended. It is updated here, so that their files are read only once.
     """
     labels = differing({name: (name.rsplit("-s", 1)[0], chosen(job.overrides)) for job in jobs for name in job.names})
     runs = [ended.get(name) or describe(job.record(name)) for job in jobs for name in job.names]
@@ -37,10 +34,10 @@ def rows(jobs: list[Job], most: int, ended: dict[str, dict[str, Any]]) -> tuple[
 
 
 class Watch:
-    """A context in which the jobs' logs are printed as they grow, and the table is kept up to date.
+    """A context in which the logs of the jobs are printed as they grow, and the table is kept up to date.
 
     Args:
-        jobs: that are planned.
+        jobs: all planned jobs.
         directory: of the sweep; each job has a folder in it.
         console: where the table is drawn, if it is a terminal; by default standard error.
     """
@@ -49,13 +46,13 @@ class Watch:
         self.jobs, self.directory = jobs, directory
         self.console = console or Console(stderr=True)
         self.live = Live(console=self.console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
-        self._read: dict[Path, int] = {}  # bytes of each log that are printed
+        self._printed: dict[Path, int] = {}  # bytes of each log
         self._ended_runs: dict[str, dict[str, Any]] = {}
         self._looking, self._over = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="watch")
 
     def table(self) -> Table:
-        """The table as it is now."""
+        """Return the table as it is now."""
         shown, left_out = rows(self.jobs, max(5, self.console.height - 6), self._ended_runs)
         drawn = table(shown, where=False)
         if left_out:
@@ -63,19 +60,17 @@ class Watch:
         return drawn
 
     def look(self) -> None:
-        """Print what the logs have more, and draw the table."""
-        with self._looking, suppress(OSError, UserError):  # a run's directory that is just being made, or moved away
+        """Print the new lines of the logs, and draw the table."""
+        with self._looking, suppress(OSError, UserError):  # a run's directory may just be made, or be moved away
             for path in sorted(self.directory.glob("*/log.txt")):
-                self._pass_on(path)
+                self._print_new_lines(path)
             if self.console.is_terminal:
                 self.live.update(self.table(), refresh=True)
 
-    def _pass_on(self, path: Path) -> None:
-        with open(path, "rb") as log:
-            log.seek(self._read.get(path, 0))
-            text = log.read()
-        lines = text[: text.rfind(b"\n") + 1]
-        self._read[path] = self._read.get(path, 0) + len(lines)
+    def _print_new_lines(self, path: Path) -> None:
+        content = path.read_bytes()[self._printed.get(path, 0) :]
+        lines = content[: content.rfind(b"\n") + 1]
+        self._printed[path] = self._printed.get(path, 0) + len(lines)
         if lines:
             print(lines.decode(errors="replace"), end="", flush=True)
 

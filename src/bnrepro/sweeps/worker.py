@@ -1,35 +1,73 @@
-"""A job of a sweep in a process of its own: ``python -m bnrepro.sweeps.worker JOB.YAML COMMAND PARENT_PID``.
+"""Training in this process, or in one of its own: ``python -m bnrepro.sweeps.worker JOB.YAML COMMAND PARENT_PID``.
 
-The process saves and ends on SIGUSR1, or when its parent ends. Slurm announces preemption to all processes of a job;
-the worker ignores that announcement and trains on until its parent, which submitit tells, ends it.
+A worker process saves and ends on SIGUSR1, and when its parent ends. Slurm announces preemption to every process of a
+job. The worker ignores this and trains on until its parent, which submitit informs, ends it.
 """
 
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from bnrepro.config.overrides import typed_overrides
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, explain
 from bnrepro.records.outcome import Outcome, worst
+from bnrepro.records.provenance import typed_command
 from bnrepro.training.interrupt import follow_parent
 
 PREEMPTION = (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2)
+
+
+def train(composed: DictConfig) -> None:
+    """Train what ``scripts/train.py`` was asked for: one run, or one job of a sweep that submitit has started.
+
+    After a run, the process exits with the code of its outcome.
+    """
+    hydra = HydraConfig.get()
+    command = typed_command("train", typed_overrides(hydra))
+    if hydra.mode == RunMode.RUN:
+        sys.exit(train_here(composed, command))
+    worker = Worker(Path(hydra.runtime.output_dir), composed, command, _replica_environment())
+    try:
+        while not worker.has_ended():
+            time.sleep(0.2)
+    finally:  # submitit raises SystemExit in the loop when the job is preempted
+        end([worker])
+
+
+def train_here(composed: DictConfig, command: str) -> int:
+    """Train in this process, print one line per run, and return the exit code."""
+    from bnrepro.training import experiment  # imported late: a process that waits for a worker does not need torch
+    from bnrepro.training.validation import typed
+
+    try:
+        outcomes = experiment.run(typed(composed), command)
+    except UserError as error:
+        outcomes = [Outcome("", "refused", str(error))]
+    except OSError as error:
+        outcomes = [Outcome("", "refused", explain(error))]
+    for message in dict.fromkeys(outcome.message for outcome in outcomes):
+        print(message, flush=True)
+    return worst(outcomes)
 
 
 class Worker:
     """The process of one job, as its parent sees it.
 
     Args:
-        directory: of the job. What the process prints is in its ``log.txt``.
+        directory: of the job. The output of the process goes to its ``log.txt``.
         config: of the job's runs.
-        command: for the records, as it was typed.
-        environment: added to this process's own. The first of several replicas has the rank 0.
+        command: as it was typed, for the records.
+        environment: variables that are added to this process's own.
         lock: an open, locked file. The lock is held until the process ends.
     """
 
@@ -48,7 +86,7 @@ class Worker:
         OmegaConf.save(config, settings)
         self.directory, self.log = directory, directory / f"log{suffix}.txt"
         if "CUDA_VISIBLE_DEVICES" in environment:
-            self._note(f"on GPU {environment['CUDA_VISIBLE_DEVICES']}")
+            self._write_log(f"on GPU {environment['CUDA_VISIBLE_DEVICES']}")
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "bnrepro.sweeps.worker", str(settings), command, str(os.getpid())],
@@ -57,43 +95,40 @@ class Worker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock.fileno()] if lock else [],
-                process_group=0,  # so that Ctrl-C in a terminal reaches the sweep alone
+                process_group=0,  # Ctrl-C in a terminal then reaches the sweep alone
             )
 
     def has_ended(self) -> bool:
-        """Whether the process has ended; if a signal ended it, the log says which."""
+        """Return whether the process has ended; if a signal ended it, write which one into the log."""
         code = self.process.poll()
         if code is not None and code < 0:
-            self._note(f"ended by {signal.Signals(-code).name}")
+            self._write_log(f"ended by {signal.Signals(-code).name}")
         return code is not None
 
-    def _note(self, text: str) -> None:
+    def _write_log(self, text: str) -> None:
         with open(self.log, "a") as log:
             print(f"job {self.directory.name}: {text}", file=log)
 
 
 def end(workers: Iterable[Worker]) -> None:
-    """Let the runs of these workers save, and wait until the processes have ended."""
+    """Ask these workers to save and end, and wait until they have."""
     for worker in workers:
         worker.process.send_signal(signal.SIGUSR1)
     for worker in workers:
         worker.process.wait()
 
 
-def train_here(composed: DictConfig, command: str) -> int:
-    """Train in this process, print one line per run, and return the exit code."""
-    from bnrepro.training import experiment  # here, because a process that only waits for a worker needs no torch
-    from bnrepro.training.validation import typed
+def _replica_environment() -> dict[str, str]:
+    """Return the variables that torchrun would set for this task, if submitit started the job as several tasks."""
+    from submitit import JobEnvironment
+    from submitit.helpers import TorchDistributedEnvironment
 
-    try:
-        outcomes = experiment.run(typed(composed), command)
-    except UserError as error:
-        outcomes = [Outcome("", "refused", str(error))]
-    except OSError as error:
-        outcomes = [Outcome("", "refused", explain(error))]
-    for line in dict.fromkeys(outcome.message for outcome in outcomes):
-        print(line, flush=True)
-    return worst(outcomes)
+    if JobEnvironment().num_tasks == 1:
+        return {}
+    task = TorchDistributedEnvironment()
+    ranks = {"RANK": task.rank, "WORLD_SIZE": task.world_size, "LOCAL_RANK": task.local_rank}
+    address = {"MASTER_ADDR": task.master_addr, "MASTER_PORT": task.master_port}
+    return {name: str(value) for name, value in (ranks | address).items()}
 
 
 if __name__ == "__main__":
