@@ -1,9 +1,11 @@
-"""A selection of `make faults`: crash points along a run, and a kill."""
+"""A selection of `make faults`: crash points along a run, a kill, and the attacks that take little time."""
 
 import random
 
 import pytest
 
+from faults import attacks
+from faults.attacks import Attack, NotHere
 from faults.harness import SCENARIOS, Scenario
 
 
@@ -14,3 +16,17 @@ def test_a_run_that_crashes_or_is_killed_is_the_run_that_nothing_stops(name, tmp
     points = range(1, scenario.changes + 1, max(1, scenario.changes // 4))
     crashed, killed = scenario.crash_points(points), scenario.kills(1, random.Random(0))
     assert crashed.faults >= 4 and crashed.wrong == killed.wrong == 0
+
+
+@pytest.mark.parametrize("attack", [attacks.lying_headers, attacks.full_disk_of_a_sweep])
+def test_attacks(attack, tmp_path):
+    straight = tmp_path / "straight"
+    if attack is not attacks.lying_headers:
+        assert not Attack(tmp_path, straight).works(*attacks.SWEEP, runs=straight).count("Traceback")
+    attacked = Attack(tmp_path / "attacked", straight)
+    attacked.folder.mkdir()
+    try:
+        attack(attacked)
+    except NotHere:
+        pytest.skip("nobody may mount a disk here")
+    assert attacked.tries and not attacked.broken

@@ -1,4 +1,4 @@
-"""``make faults``: every crash point and many kills of every scenario; the exit code says whether all runs held."""
+"""``make faults``: crash points and kills of every scenario, then every attack; the exit code says whether all held."""
 
 import random
 import sys
@@ -7,13 +7,14 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
+from faults.attacks import ATTACKS, SWEEP, Attack, NotHere  # noqa: E402
 from faults.harness import SCENARIOS, Scenario  # noqa: E402
 
 KILLS = 5
 
 
-def main() -> int:
-    """Print a row per scenario."""
+def crash_and_kill() -> int:
+    """Print one row per scenario; return how many runs were not the same."""
     rng, wrong = random.Random(0), 0
     print("| scenario | crash points | kills | not the same run |\n| --- | --- | --- | --- |", flush=True)
     for name, words in SCENARIOS.items():
@@ -23,8 +24,31 @@ def main() -> int:
             killed = scenario.kills(KILLS, rng)
         wrong += crashed.wrong + killed.wrong
         print(f"| {name} | {crashed.faults} | {2 * killed.faults} | {crashed.wrong + killed.wrong} |", flush=True)
-    return 1 if wrong else 0
+    return wrong
+
+
+def attack(names: list[str]) -> int:
+    """Print one row per attack; return how many promises were broken."""
+    broken = 0
+    print("\n| attack | commands and files | promises broken |\n| --- | --- | --- |", flush=True)
+    with tempfile.TemporaryDirectory() as reference:
+        straight = Path(reference) / "runs"
+        Attack(Path(reference), straight).works(*SWEEP, runs=straight)
+        for name, work in ATTACKS.items():
+            if names and work.__name__ not in names:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                one = Attack(Path(folder), straight)
+                try:
+                    work(one)
+                except NotHere:
+                    print(f"| {name} | | nobody may mount a disk here |", flush=True)
+                    continue
+            broken += len(one.broken)
+            print(f"| {name} | {one.tries} | {len(one.broken)} |", *one.broken, sep="\n  ", flush=True)
+    return broken
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    chosen = sys.argv[1:]  # names of attacks; without any, everything
+    sys.exit(bool((0 if chosen else crash_and_kill()) + attack(chosen)))

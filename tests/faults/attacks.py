@@ -6,7 +6,6 @@ import os
 import random
 import resource
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def disk(place: Path, kilobytes: int, options: str = "rw") -> Iterator[Callable[
 def full_disk(attack: Attack) -> None:
     """The disk of the runs is full at several points of a run; with space, the same command goes on."""
     size = sum(path.stat().st_size for path in next(attack.straight.glob("bn-s0-*")).iterdir()) // 1024
-    for k, share in enumerate((0.02, 0.3, 0.6, 0.9, 1.2)):
+    for k, share in enumerate((0.02, 0.5, 1.2)):
         runs = attack.folder / f"disk{k}"
         with disk(runs, max(8, int(share * size))) as grow:
             attack.is_refused(*RUN, runs=runs)
@@ -213,15 +212,12 @@ def few_descriptors(attack: Attack) -> None:
 
 
 def bare_environment(attack: Attack) -> None:
-    """No HOME, no TMPDIR, the POSIX locale, even one that Python may not mend; W&B's offline mode is on."""
-    surroundings = {
-        "no HOME": {"without": ("HOME",)},
-        "HOME is nowhere": {"HOME": "/nowhere"},
-        "TMPDIR is nowhere": {"TMPDIR": "/nowhere"},
-        "POSIX": {"LC_ALL": "C", "LANG": "C"},
-        "ASCII": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-    }
-    for k, options in enumerate(surroundings.values()):
+    """Neither HOME nor TMPDIR is of use, and the locale is POSIX, which Python may mend or not; W&B logs offline."""
+    surroundings = (
+        {"without": ("HOME",), "TMPDIR": "/nowhere", "LC_ALL": "C", "LANG": "C"},
+        {"HOME": "/nowhere", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    )
+    for k, options in enumerate(surroundings):
         runs = attack.folder / f"runs{k}"
         attack.works(*RUN, "logger.mode=offline", runs=runs, **options)
         attack.is_same(runs)
@@ -231,8 +227,8 @@ def bare_environment(attack: Attack) -> None:
 
 
 def odd_paths(attack: Attack) -> None:
-    """Spaces, accents, quotes, brackets and a line break in the names of folders."""
-    for name in ("two words", "läufe ±", "it's", "[a,b] {c} $d", "a=b", "line\nbreak"):
+    """Spaces, accents, quotes, brackets and signs of Hydra's grammar in the names of folders."""
+    for name in ("two words, läufe ± it's", "[a,b] {c} $d=e"):
         runs = attack.folder / name / "runs"
         attack.works(*RUN, runs=runs)
         attack.is_same(runs)
@@ -395,7 +391,7 @@ def killed_preparation(attack: Attack) -> None:
         time.sleep(rng.uniform(0.3, 1) * seconds)
         process.kill()
         process.communicate()
-        attack.works("prepare_data.py", "mnist", "--root", str(root))
+    attack.works("prepare_data.py", "mnist", "--root", str(root))
     attack.works(*words)
     attack.check(len(list(root.iterdir())) == 4, f"litter: {sorted(path.name for path in root.iterdir())}")
 
@@ -403,20 +399,18 @@ def killed_preparation(attack: Attack) -> None:
 def killed_parent(attack: Attack) -> None:
     """The process of a sweep alone is killed; its runs save and end, and the same command goes on."""
     words = [word.replace("mnist.steps=4", "mnist.steps=3000") for word in SWEEP] + ["checkpoint_seconds=0.5"]
-    for k in range(2):
-        runs = attack.folder / f"runs{k}"
-        process = attack.start(*words, runs=runs)
-        while len(list(runs.glob("bn-s*/checkpoint.pt"))) < 2 and process.poll() is None:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()  # ends once the runs, which share its output, have ended
-        deadline = time.monotonic() + 60
-        states = dict[str, str]()
-        while "running" in (states := _states(runs)).values() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        attack.check(set(states.values()) <= {"interrupted", "finished"}, f"after the kill: {states}")
-        attack.works(*words, runs=runs)
-        attack.check(set(_states(runs).values()) == {"finished"}, f"in the end: {_states(runs)}")
+    runs = attack.folder / "runs"
+    process = attack.start(*words, runs=runs)
+    while len(list(runs.glob("bn-s*/checkpoint.pt"))) < 2 and process.poll() is None:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 120
+    while "running" in (states := _states(runs)).values() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    attack.check(set(states.values()) <= {"interrupted", "finished"}, f"after the kill: {states}")
+    attack.works(*words, runs=runs)
+    attack.check(set(_states(runs).values()) == {"finished"}, f"in the end: {_states(runs)}")
 
 
 def _states(runs: Path) -> dict[str, str]:
@@ -425,16 +419,15 @@ def _states(runs: Path) -> dict[str, str]:
 
 def two_launches(attack: Attack) -> None:
     """Two launches of one sweep at once share its runs, and both end well."""
-    for k in range(2):
-        runs = attack.folder / f"runs{k}"
-        processes = [attack.start(*SWEEP, runs=runs) for _ in range(2)]
-        for process in processes:
-            attack.tries += 1
-            output = process.communicate(timeout=600)[0]
-            attack.check(process.returncode == 0 and "sweep: 2 finished" in output, output)
-        trained = [read_json(path)["resumed"] for path in runs.glob("bn-s*/status.json")]
-        attack.check(trained == [[], []], f"runs were trained twice: {trained}")
-        attack.is_same(runs)
+    runs = attack.folder / "runs"
+    processes = [attack.start(*SWEEP, runs=runs) for _ in range(2)]
+    for process in processes:
+        attack.tries += 1
+        output = process.communicate(timeout=600)[0]
+        attack.check(process.returncode == 0 and "sweep: 2 finished" in output, output)
+    resumed = [read_json(path)["resumed"] for path in runs.glob("bn-s*/status.json")]
+    attack.check(resumed == [[], []], f"runs were trained twice: {resumed}")
+    attack.is_same(runs)
 
 
 ATTACKS = {
