@@ -22,7 +22,15 @@ import filelock
 import numpy as np
 
 from bnrepro.errors import UserError
-from bnrepro.records.files import make_writable, read_json, remove_litter, write_atomically, write_json, write_text
+from bnrepro.records.files import (
+    make_writable,
+    naming,
+    read_json,
+    remove_litter,
+    write_atomically,
+    write_json,
+    write_text,
+)
 
 ENDED = ("finished", "diverged")  # states of a complete record
 CHECKED = ("config.yaml", "metrics.csv")  # files whose digests a checkpoint holds
@@ -122,7 +130,8 @@ class RunDirectory:
         if not (self.path / "metrics.csv").exists():
             writer.writeheader()
         writer.writerows(rows)
-        with open(self.path / "metrics.csv", "a", newline="") as file:
+        path = self.path / "metrics.csv"
+        with naming(path), open(path, "a", newline="") as file:
             file.write(text.getvalue())
             file.flush()
             os.fsync(file.fileno())

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bnrepro.config.schema import Config, run_seeds
-from bnrepro.errors import UserError
+from bnrepro.errors import UserError, explain
 from bnrepro.records.identity import run_name
 from bnrepro.records.outcome import Outcome
 from bnrepro.records.run import RunDirectory
@@ -136,12 +136,12 @@ def _failure(directory: RunDirectory, error: Exception) -> Outcome:
     """Return the outcome of a run that met this error. A fault of a locked run is also noted in its directory."""
     if isinstance(error, UserError):
         return Outcome(directory.name, "refused", str(error))
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    reason = explain(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}".splitlines()[0]
     message = f"{directory.name}: failed ({reason})"
     if directory.locked:  # Without the lock, the directory is another process's to write to.
         with suppress(OSError):  # A full disk may be the fault. The outcome still says what happened.
             (directory.path / "traceback.txt").write_text("".join(traceback.format_exception(error)))
+            message += f"; see {directory.path / 'traceback.txt'}"
             if not directory.ended():  # A record may be complete and only its publication have failed.
                 directory.update(state="failed", error=reason)
-        message += f"; see {directory.path / 'traceback.txt'}"
     return Outcome(directory.name, "failed", message)
