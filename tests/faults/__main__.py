@@ -1,6 +1,7 @@
 """``make faults``: crash points and kills of every scenario, then every attack; the exit code says whether all held."""
 
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -50,5 +51,6 @@ def attack(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that small disks are unmounted
     chosen = sys.argv[1:]  # names of attacks; without any, everything
     sys.exit(bool((0 if chosen else crash_and_kill()) + attack(chosen)))
