@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from bnrepro.cli import benchmark, export, identities, predict, prepare_data, report, status
 from bnrepro.cli.mistakes import exit_status
+from bnrepro.config.overrides import with_runs
 from bnrepro.dashboard import main as dashboard
 from bnrepro.errors import explain
 from bnrepro.records.files import write_atomically
@@ -127,3 +129,20 @@ def test_status_of_an_unreadable_folder_is_one_line(tmp_path, capsys):
     (tmp_path / "runs" / "a-s0-1" / "status.json").mkdir(parents=True)
     assert status.main(["--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]) == 2
     assert "a folder is in the place of a file" in one_line(capsys.readouterr().err)
+
+
+def test_a_network_that_finds_no_place_is_one_line(tmp_path, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    assert export.main([str(predict.SHIPPED), "--out", str(tmp_path / "out")]) == 2
+    assert "free some space" in one_line(capsys.readouterr().err)
+
+
+def test_brackets_and_signs_in_the_names_of_folders(tmp_path, capsys):
+    folder = tmp_path / "[a,b] c=d"
+    shutil.copytree(predict.SHIPPED, folder / predict.SHIPPED.name)
+    assert status.main(["--runs", str(folder), "--results", str(tmp_path)]) == 0
+    assert str(folder) in capsys.readouterr().out.replace("\n", "")
+    assert with_runs([str(folder), "crops=1"]) == ["crops=1", f"runs=['{folder}']"]

@@ -163,7 +163,6 @@ def full_disk_of_outputs(attack: Attack) -> None:
         "a network": ("export.py", str(SHIPPED), "--out", "{}/out"),
         "an evaluation": ("evaluate.py", str(run), "out={}/out"),
         "a data set": ("prepare_data.py", "mnist", "--source", str(MNIST), "--root", "{}/out"),
-        "numbers": ("identities.py", "--only", "C44", "--out", "{}/out/numbers.json"),
     }
     for k, words in enumerate(commands.values()):
         place = attack.folder / f"disk{k}"
@@ -212,10 +211,10 @@ def few_descriptors(attack: Attack) -> None:
 
 
 def bare_environment(attack: Attack) -> None:
-    """Neither HOME nor TMPDIR is of use, and the locale is POSIX, which Python may mend or not; W&B logs offline."""
+    """Neither HOME nor TMPDIR is of use, and the locale is POSIX; W&B logs offline."""
     surroundings = (
         {"without": ("HOME",), "TMPDIR": "/nowhere", "LC_ALL": "C", "LANG": "C"},
-        {"HOME": "/nowhere", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"HOME": "/nowhere", "TMPDIR": "/nowhere", "LC_ALL": "POSIX"},
     )
     for k, options in enumerate(surroundings):
         runs = attack.folder / f"runs{k}"

@@ -76,7 +76,11 @@ def typed_overrides(hydra: DictConfig) -> list[str]:
 def with_runs(arguments: list[str]) -> list[str]:
     """Return the arguments of an evaluation with ``runs=[...]`` in place of the words that name runs."""
     after_flag = {k for k, word in enumerate(arguments, 1) if word in FLAGS_WITH_A_VALUE}
-    runs = {k: w for k, w in enumerate(arguments) if "=" not in w and w[:1] != "-" and k not in after_flag}
+    runs = {
+        k: word
+        for k, word in enumerate(arguments)
+        if ("=" not in word or Path(word).exists()) and word[:1] != "-" and k not in after_flag
+    }
     if not runs:
         return arguments
     if any(word.startswith("runs=") for word in arguments):

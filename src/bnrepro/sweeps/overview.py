@@ -65,14 +65,14 @@ def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
         drawn.add_column(column, justify="left" if column in left_aligned else "right", no_wrap=column != "varied")
     for run in runs:
         cells = {
-            "run": run["name"],
+            "run": escape(run["name"]),
             "varied": escape(run.get("varied", "")),
             "state": f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]",
             "step": f"{run['step']:,}/{run['steps']:,}" if run["steps"] else "",
             "top-1": "" if run["top1"] is None else f"{run['top1']:.4f}",
             "time": clock(run["seconds"]),
             "left": clock(run["seconds_left"]),
-            "where": str(Path(run["path"]).parent),
+            "where": escape(str(Path(run["path"]).parent)),
         }
         drawn.add_row(*(cells[column] for column in columns))
     return drawn

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from bnrepro.errors import UserError
 from bnrepro.models import registered
@@ -41,6 +42,10 @@ def export(run: Path, out: Path) -> None:
     pixels = network.config.data.pixels
     if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
         raise UserError(f"{out} is not empty and no export; choose another folder with --out")
-    registered.save(name, options, network.network.state_dict(), out, pixels, dict(network.classes), run=network.name)
+    weights, classes = network.network.state_dict(), dict(network.classes)
+    try:
+        registered.save(name, options, weights, out, pixels, classes, run=network.name)
+    except SafetensorError as error:  # it stands for the OSError of a full disk
+        raise UserError(f"{out / 'model.safetensors'}: {error}; free some space, or name another --out") from None
     for file in ("config.yaml", "status.json"):
         shutil.copyfile(run / file, out / f"run.{file}")
