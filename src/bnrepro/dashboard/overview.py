@@ -10,8 +10,7 @@ import numpy as np
 from bnrepro.analysis.claims import table
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.analysis.reading.load import Arms
-from bnrepro.analysis.reading.sources import COMMITTED
+from bnrepro.analysis.reading.load import COMMITTED, Arms
 from bnrepro.dashboard.panels import PICTURES, SUMMARY
 from bnrepro.records.files import make_writable, read_json
 from bnrepro.tracking.mirror import Rows, first_step

@@ -15,7 +15,8 @@ from bnrepro.records.files import write_atomically
 
 SUFFIXES = tuple(suffix for _, suffixes, _ in shutil.get_unpack_formats() for suffix in suffixes)
 UNPACKED = ".unpacked"  # a folder below the data set's root, with a mark for each archive that has been taken
-UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError)  # the last: a password
+# A zip archive with a password raises RuntimeError.
+UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError)
 
 
 def fetch(address: str, target: Path) -> None:
