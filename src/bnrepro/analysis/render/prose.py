@@ -15,7 +15,7 @@ _environment.filters["paragraph"] = paragraph
 
 @cache
 def _texts(name: str) -> dict[str, str]:
-    text = resources.files("bnrepro.analysis").joinpath("prose", f"{name}.md").read_text()
+    text = resources.files("bnrepro.analysis").joinpath("prose", f"{name}.md").read_text("utf-8")
     _, *parts = re.split(r"^# (.+)\n", text, flags=re.MULTILINE)
     return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
 
