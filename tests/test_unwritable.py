@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from bnrepro.cli import benchmark, export, identities, predict, prepare_data, report, status
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.config.overrides import with_runs
-from bnrepro.dashboard import main as dashboard
 from bnrepro.errors import explain
 from bnrepro.records.files import write_atomically
 from conftest import ROOT
@@ -50,8 +49,6 @@ def one_line(text: str) -> str:
         (export, f"{predict.SHIPPED} --out {{}}"),
         (prepare_data, f"mnist --source {ROOT / 'data' / 'mnist'} --root {{}}/mnist"),
         (prepare_data, "tiny_imagenet --source {}.zip --root {}/tiny"),
-        (dashboard, "--runs {} log"),
-        (dashboard, "--runs {}/runs log"),
     ],
 )
 def test_a_file_in_the_way(script, words, blocker, capsys):
