@@ -10,7 +10,7 @@ from bnrepro.analysis.render.table import Table, Verdict, paragraph
 PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
-HEAD = ["claim", "it says", "paper", "ours", "n", "verdict"]
+HEAD = ["claim", "what it says", "the paper prints", "what we measured", "n", "verdict"]
 KINDS = {
     "empirical": "Empirical claims",
     "identity": "Identities, which are exact and can hardly fail",
@@ -112,7 +112,7 @@ def _remarked(part: Row) -> Verdict:
 
 def parts(row: Row) -> Table:
     """The parts of a claim, one row each."""
-    head, lines = ["measured", "ours", "holds if", "n", "adjusted p", "verdict"], []
+    head, lines = ["what was measured", "result", "holds if", "n", "adjusted p", "verdict"], []
     for part in row["ours"]:
         name = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
         lines.append([name, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
@@ -180,7 +180,7 @@ def _section(row: Row) -> str:
         row["ours"] and parts(row).grid(),
         row["follows_from"] and f"Follows from {' and '.join(map(_link, row['follows_from']))}.",
         row["untested"] and paragraph(f"Untested: {row['untested']}"),
-        says and paragraph(f"Later: {says}"),
+        says and paragraph(f"Later work and notes: {says}"),
         row["commands"] and "\n".join(["```sh", *row["commands"], "```"]),
         plotted(row) and f"![{row['id']}: seeds, intervals and the rule's edge]({PLOTS}/{row['id']}.png)",
     ]
