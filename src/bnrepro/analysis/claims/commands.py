@@ -14,21 +14,22 @@ SEED = "seed"
 PAPER = "paper"  # the scale of an experiment unless the command names another
 
 
-def _sweeps(part: Part, arm: str, records: Records, seeds: int) -> list[Sweep]:
+def _sweeps(part: Part, arm: str, records: Records, most_seeds: int) -> list[Sweep]:
     """The sweeps that train one arm of a part.
 
     A key that the measure varies has all values of which there are records. If the best value is tested on other seeds
     than it was chosen on, a second sweep trains the best value with these seeds.
     """
     experiment, overrides = records.experiments[part.experiment], part.arms[arm]
+    seeds = list(range(part.first_seed, part.first_seed + most_seeds))
     settings = experiment.usual | overrides
     chosen = {key: [setting] for key, setting in settings.items() if setting != experiment.base.get(key)}
     if not (key := varied(part.measure)):
-        return [chosen | {SEED: list(range(seeds))}]
+        return [chosen | {SEED: seeds}]
     of_arm = records.arm(part.experiment, overrides, key)
     all_values = chosen | {key: sorted({value(record.config, key) for record in of_arm})}
     if "best" not in part.measure:
-        return [all_values | {SEED: list(range(seeds))}]
+        return [all_values | {SEED: seeds}]
     sweeps = [all_values | {SEED: part.measure["choose_on"]}]
     winner = best(cells(of_arm, part.measure), part.measure)
     return sweeps if winner is None else [*sweeps, chosen | {key: [winner], SEED: part.measure["test_on"]}]

@@ -30,7 +30,7 @@ CLAIM = (  # the keys that a claim needs, and those that it may have
 PARTS = {  # the keys that each kind of part needs, and those that it may have
     "experiment": (
         ("what", "experiment", "arms", "measure", "compare", "is", "unit"),
-        ("reading", "check", "seeds", *BOUNDS),
+        ("reading", "check", "seeds", "first_seed", *BOUNDS),
     ),
     "number": (("what", "number"), ("reading", "check", "is", "unit", *BOUNDS)),
     "report": (("report",), ()),
@@ -109,6 +109,8 @@ def _check_statistic(part: Part, where: str) -> None:
         _check_keys(settings, (), CONFIGURED, where)
     if not isinstance(part.seeds, int) or part.seeds < 2:
         raise UserError(f"{where}: seeds: {part.seeds} is not a number of seeds; a statistic needs two at least")
+    if not isinstance(part.first_seed, int) or part.first_seed < 0:
+        raise UserError(f"{where}: first_seed: {part.first_seed} is not a seed; seeds are 0, 1, 2, ...")
     if unknown := sorted(set(part.weights) - set(part.arms)):
         raise UserError(f"{where}: compare names {unknown[0]}, which is no arm; they are {', '.join(part.arms)}")
 

@@ -43,6 +43,8 @@ def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tup
     """One number for each seed of an arm, and the names of the arm's runs."""
     key = varied(part.measure)
     of_arm = records.arm(part.experiment, overrides, key)
+    if "best" not in part.measure:  # which names its seeds itself
+        of_arm = [record for record in of_arm if 0 <= record.seed - part.first_seed < part.seeds]
     if key:
         numbers = across(cells(of_arm, part.measure), part.measure)
     else:

@@ -104,7 +104,8 @@ KINDS: dict[str, Kind] = {
 ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm, and the keys that each needs
     "best": ("cells", "of", "choose_on", "test_on"),
     "largest": ("cells", "of", "share"),
-    "spread": ("cells", "of"),
+    "reached": ("cells", "of", "share"),
+    "average": ("cells", "of"),
 }
 
 
@@ -147,20 +148,20 @@ def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
 
     ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
     highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the key
-    at which a seed reaches ``share`` of its own best. ``spread`` is a seed's best minus its worst. These two use only
-    seeds that every cell has.
+    at which a seed reaches ``share`` of its own best, and ``reached`` is the number of values at which it does.
+    ``average`` is a seed's mean over the cells. These three use only seeds that every cell has.
     """
     if len(of_arm) < spec["cells"]:
         return {}
     if "best" in spec:
         chosen = of_arm.get(best(of_arm, spec), {})
         return {seed: chosen[seed] for seed in spec["test_on"] if seed in chosen}
-    numbers = {}
+    numbers: dict[int, float] = {}
     for seed in sorted(set.intersection(*(set(cell) for cell in of_arm.values()))):
         by_value = {value: cell[seed] for value, cell in of_arm.items()}
-        highest = max(by_value.values())
-        if "spread" in spec:
-            numbers[seed] = highest - min(by_value.values())
-        else:
-            numbers[seed] = max(value for value, number in by_value.items() if number >= spec["share"] * highest)
+        if "average" in spec:
+            numbers[seed] = float(np.mean(list(by_value.values())))
+            continue
+        enough = [value for value, number in by_value.items() if number >= spec["share"] * max(by_value.values())]
+        numbers[seed] = len(enough) if "reached" in spec else max(enough)
     return numbers

@@ -100,6 +100,7 @@ class Part:
     kind: str = "value"  # ratio, difference or value
     unit: str = "number"  # a key of `UNITS`
     seeds: int = 0  # the number that the statistic needs
+    first_seed: int = 0  # it takes this seed and those that follow, and no others
     check: bool = False  # a check is not part of the claim, but if it does not hold the reading says nothing
 
     @cached_property
