@@ -5,7 +5,7 @@
 # make site        write the results page, site/index.html (REPOSITORY=address makes its links absolute)
 # make notebooks   execute the notebooks and write them back
 # make bench       measure speed against named peers
-# make faults      kill runs and crash them before every change on disk, and compare them with runs that nothing stops
+# make faults      kill runs, crash them before every change on disk, fill disks, feed hostile files; compare with runs left alone
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin

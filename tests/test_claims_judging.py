@@ -35,7 +35,7 @@ def test_the_whole_interval_must_obey(bound, edge, inside, across_edge, outside)
 
 def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
     plain, bn = np.array([0.50, 0.60, 0.40, 0.55]), np.array([0.53, 0.62, 0.44, 0.58])
-    judged = gather(two_arms(tmp_path, plain.tolist(), bn.tolist()), part_of(tmp_path / "rules"))
+    judged = gather(two_arms(tmp_path, plain.tolist(), bn.tolist()), part_of(tmp_path / "rules", seeds=4))
     expected = stats.ttest_rel(bn, plain)
     low, high = expected.confidence_interval(0.95)
     assert judged.estimate.mean == pytest.approx((bn - plain).mean())
@@ -45,6 +45,12 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
     assert len(judged.runs) == 8
     decide([judged])
     assert judged.verdict == "holds"  # arms that overlap, but not within a seed
+
+
+def test_a_rule_takes_its_own_seeds_and_no_others(tmp_path):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.6, 0.7, 0.8, 0.9])
+    judged = gather(records, part_of(tmp_path / "rules", seeds=2, first_seed=1))
+    assert judged.seeds == [1, 2] and judged.values == pytest.approx([0.2, 0.3]) and len(judged.runs) == 4
 
 
 def test_ratios_are_averaged_as_logarithms_and_contrasts_are_sums(tmp_path):
@@ -81,7 +87,7 @@ def test_both_edges_are_tested(tmp_path, bound):
     """The upper edge is the near one: the lower one alone would give a tiny p-value."""
     records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.54, 0.55, 0.57, 0.56])
     edges = {"between": [-0.06, 0.06], "within": 0.06}[bound]
-    judged = gather(records, part_of(tmp_path / "rules", **{"above": None, bound: edges}))
+    judged = gather(records, part_of(tmp_path / "rules", **{"above": None, bound: edges, "seeds": 4}))
     assert judged.p == pytest.approx(stats.ttest_1samp([0.04, 0.05, 0.07, 0.06], 0.06).pvalue)
     decide([judged])
     assert judged.verdict == "inconclusive"

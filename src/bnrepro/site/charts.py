@@ -16,7 +16,7 @@ Trace = dict[str, Any]  # what Plotly calls a trace: one line, band or set of po
 INKS = {  # by name: the colour in results/, and a lighter one for the dark
     "with": (style.WITH, "#79b0ee"),
     "without": (style.WITHOUT, "#e8916b"),
-    "x5": (style.X5, "#5fcabc"),
+    "x5": (style.X5, "#6fd0e0"),
     "x30": (style.X30, "#c08fdb"),
     "sigmoid": (style.SIGMOID, "#e5bd45"),
     "grey": (style.SIGMOID_WITHOUT, "#9c9c9c"),
