@@ -115,7 +115,8 @@ def outcomes_table(arms: Arms) -> Table:
         if (arm := arms.get(variant))
     ]
     title = "What the paper says cannot be trained"
-    return Table.of(rows, title, prose=prose("figure2", title))
+    checked = sum(len(arms.get(variant, [])) for variant in figure2.WHOLE)
+    return Table.of(rows, title, prose=prose("figure2", title, checked=checked))
 
 
 def _opening(arms: Arms) -> str:
