@@ -44,13 +44,19 @@ COLUMNS = [
 
 
 def arms(source: Source, scale: str = "mini") -> Arms:
-    """Return the records of each network that has any, by title; the committed ones if the source has none."""
+    """Return the records of each network that has any, by title; the committed ones if the source has none.
+
+    Seeds that one of these networks lacks are left out.
+    """
     records = records_or_committed(source, EXPERIMENT, scale)
     chosen = {
         title: [record for record in records if tuple(value(record.config, key) for key in KEYS) == settings]
         for title, (settings, _, _) in NETWORKS.items()
     }
-    return {title: of_title for title, of_title in chosen.items() if of_title}
+    chosen = {title: of_title for title, of_title in chosen.items() if of_title}
+    seeds = [{record.seed for record in of_title} for of_title in chosen.values()]
+    shared = set.intersection(*seeds) if seeds else set()
+    return {title: [r for r in of_title if r.seed in shared] for title, of_title in chosen.items()}
 
 
 def draw(networks: Arms) -> Drawing:
