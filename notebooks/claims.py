@@ -242,8 +242,10 @@ answer("C21", "C26")
 
 # %% [markdown]
 # **Answer.** On MNIST the largest good rate is several times higher with BN. On Inception it is higher, too, but the rungs of
-# the ladder lie too far apart for a verdict. There the rule for initial weights speaks against BN: without BN only one rung of six is learnt, so that the spread is small. With BN five are learnt and
-# the smallest weights are not, because ε = 0.001 then outweighs the variances. The next cell tests this with a smaller ε.
+# the ladder lie too far apart for a verdict. Averaged over initial weights, accuracy is higher with BN in all three networks. The
+# number of rungs is larger with BN on MNIST at rate 0.1 and the same at rate 3, where both networks learn at every rung. In
+# Inception it differs from seed to seed. There the smallest weights fail with BN, because ε = 0.001 then outweighs the variances.
+# The next cell tests this with a smaller ε.
 
 # %%
 smallest = {GAIN: 0.01}
