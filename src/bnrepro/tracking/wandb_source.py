@@ -34,7 +34,7 @@ def fetch(source: Path | str, figure: str | None = None, scale: str | None = Non
         for run, artifact in _artifacts(source, "record", *filter(None, (figure, scale))):
             same_figure = figure in (None, run.config.get("figure"))
             same_scale = scale in (None, run.config.get("scale", {}).get("name"))
-            if same_figure and same_scale and re.fullmatch(r"[\w-]+", run.name or ""):
+            if same_figure and same_scale and re.fullmatch(r"\w[\w.-]*", run.name or ""):
                 artifacts[run.name] = artifact
         return [_downloaded(artifacts[name], _folder(source) / name) for name in sorted(artifacts)]
 
