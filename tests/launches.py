@@ -15,6 +15,7 @@ from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config
 
 TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
+SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
 
 
 def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
@@ -56,3 +57,11 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert set(arrays[0].files) == set(arrays[1].files) >= {"steps", "layers", "units", "percentiles"}
     for name in arrays[0].files:
         np.testing.assert_array_equal(arrays[0][name], arrays[1][name])
+
+
+def only_line(process: subprocess.CompletedProcess) -> str:
+    """The one line of a script that refused its work."""
+    lines = [line for line in (process.stdout + process.stderr).splitlines() if line.strip()]
+    assert len(lines) == 1, process.stdout + process.stderr
+    assert process.returncode not in (0, -9), process.returncode
+    return lines[0]

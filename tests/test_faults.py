@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from faults import attacks
-from faults.attacks import Attack, NotHere
+from faults import inputs, surroundings
+from faults.attack import SWEEP, Attack, NotHere
 from faults.harness import SCENARIOS, Scenario
 
 
@@ -18,11 +18,11 @@ def test_a_run_that_crashes_or_is_killed_is_the_run_that_nothing_stops(name, tmp
     assert crashed.faults >= 4 and crashed.wrong == killed.wrong == 0
 
 
-@pytest.mark.parametrize("attack", [attacks.lying_headers, attacks.full_disk_of_a_sweep])
+@pytest.mark.parametrize("attack", [inputs.lying_headers, surroundings.full_disk_of_a_sweep])
 def test_attacks(attack, tmp_path):
     straight = tmp_path / "straight"
-    if attack is not attacks.lying_headers:
-        assert not Attack(tmp_path, straight).works(*attacks.SWEEP, runs=straight).count("Traceback")
+    if attack is not inputs.lying_headers:
+        assert not Attack(tmp_path, straight).works(*SWEEP, runs=straight).count("Traceback")
     attacked = Attack(tmp_path / "attacked", straight)
     attacked.folder.mkdir()
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from itertools import count
 from pathlib import Path
 
@@ -119,3 +120,18 @@ def test_a_copy_without_git_is_told_its_commit(monkeypatch):
     monkeypatch.setenv("BNREPRO_COMMIT", "abc")
     found = provenance.provenance.__wrapped__()
     assert (found["commit"], found["commit_dirty"]) == ("abc", None)
+
+
+def test_asking_git_writes_nothing_into_the_repository(monkeypatch, tmp_path):
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+
+    (tmp_path / "file").write_text("one")
+    git("init", "--quiet")
+    git("add", "file")
+    git("commit", "--quiet", "--message", "one")
+    os.utime(tmp_path / "file", (1, 1))  # so that git would like to refresh its index
+    before = (tmp_path / ".git" / "index").read_bytes()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "file"))
+    assert provenance._git("status", "--porcelain") == ""
+    assert (tmp_path / ".git" / "index").read_bytes() == before

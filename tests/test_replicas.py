@@ -175,13 +175,36 @@ def _train(*overrides: str) -> None:
     experiment.run(typed(compose_config(*overrides)), "python ...")
 
 
+class KeepsRows:
+    """Stands for a session: it keeps the history that each replica resumes with, and trains nothing."""
+
+    folder: Path
+
+    def __init__(self, config, command, runs, data, device, replicas):
+        (run,) = runs
+        torch.save([row["step"] for row in run.rows], self.folder / f"{replicas.rank}.pt")
+
+    def train(self, stop) -> None: ...
+
+
+def _resume_with_history(folder: Path, *overrides: str) -> None:
+    experiment.Session, KeepsRows.folder = KeepsRows, folder
+    _train(*overrides)
+
+
 def test_two_replicas_under_torchrun_are_one_run(environment, tmp_path):
-    """One record; the moving averages of both are kept; resumed it ends as it would have without the kill."""
+    """One record; the moving averages of both are kept; resumed it ends as it would have without the kill.
+
+    Both replicas resume with the whole history, by which a run that has always been at chance ends early.
+    """
     arguments, runs = (*RUN, "training.replicas=2"), Path(environment["BNREPRO_RUNS"])
     process = subprocess.Popen([*TORCHRUN, TRAIN[1], *arguments, "checkpoint_seconds=0.01"], cwd=ROOT, env=environment)
     wait_for_steps(runs, 20, process)
     process.terminate()
     process.wait(timeout=60)
+    by_two(_resume_with_history, tmp_path, *arguments, f"runs_dir={runs}")
+    histories = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    assert histories[0] == histories[1] and histories[0][-1] >= 20
     done = torchrun(environment, *arguments)
     assert done.returncode == 0 and done.stdout.count("finished") == 1, done.stdout + done.stderr
     resumed = only_run(runs)

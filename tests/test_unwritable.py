@@ -16,8 +16,8 @@ from bnrepro.config.overrides import with_runs
 from bnrepro.errors import explain
 from bnrepro.records.files import write_atomically
 from conftest import ROOT
+from launches import SMALL
 
-SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
 RUN = ROOT / "results" / "figure1" / "paper"
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
-from faults.attacks import ATTACKS, SWEEP, Attack, NotHere  # noqa: E402
+from faults.attack import SWEEP, Attack, NotHere  # noqa: E402
+from faults.attacks import ATTACKS  # noqa: E402
 from faults.harness import SCENARIOS, Scenario  # noqa: E402
 
 KILLS = 5
@@ -39,14 +40,14 @@ def attack(names: list[str]) -> int:
             if names and work.__name__ not in names:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                one = Attack(Path(folder), straight)
+                attacked = Attack(Path(folder), straight)
                 try:
-                    work(one)
+                    work(attacked)
                 except NotHere:
                     print(f"| {name} | | nobody may mount a disk here |", flush=True)
                     continue
-            broken += len(one.broken)
-            print(f"| {name} | {one.tries} | {len(one.broken)} |", *one.broken, sep="\n  ", flush=True)
+            broken += len(attacked.broken)
+            print(f"| {name} | {attacked.tries} | {len(attacked.broken)} |", *attacked.broken, sep="\n  ", flush=True)
     return broken
 
 

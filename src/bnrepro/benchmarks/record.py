@@ -14,7 +14,9 @@ from bnrepro.records.provenance import now, provenance
 COMPARISONS = {">=": operator.ge, ">": operator.gt, "<": operator.lt}
 
 
-def row(what: str, numerators: list[float], denominators: list[float], target: str = "none set") -> dict[str, Any]:
+def row(
+    comparison: str, numerators: list[float], denominators: list[float], target: str = "none set"
+) -> dict[str, Any]:
     """Return a row of the record: the median over rounds of the ratio within each round, and whether it meets a target.
 
     A target is a comparison such as ">= 12".
@@ -22,7 +24,7 @@ def row(what: str, numerators: list[float], denominators: list[float], target: s
     ratio = statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
     sign, bound = target.split()
     met = sign not in COMPARISONS or COMPARISONS[sign](ratio, float(bound))
-    return {"what": what, "ratio": ratio, "target": target, "met": met}
+    return {"what": comparison, "ratio": ratio, "target": target, "met": met}
 
 
 def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:

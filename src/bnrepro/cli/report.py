@@ -47,12 +47,12 @@ def rebuild(
 
 def _compared(options: argparse.Namespace) -> Table:
     """Return the numbers of Figure 1 from two sets of records, side by side."""
-    here, committed = (
+    trained, committed = (
         figure1_table.quantities(FIGURES["figure1"].arms(source, options.scale, options.results))
         for source in (options.records or options.results, options.results)
     )
     table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
-    for name, value in here.items():
+    for name, value in trained.items():
         table.add_row(name, value, committed.get(name, ""))
     return table
 

@@ -79,8 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _show(options: argparse.Namespace) -> None:
     runs_everywhere, messages = all_runs(options.runs, options.results)
     runs = matching(options.run, runs_everywhere)
-    here = [run for run in runs if Path(run["path"]).parent == options.runs]
-    shown = runs if options.committed or options.json or options.run else here
+    local = [run for run in runs if Path(run["path"]).parent == options.runs]
+    shown = runs if options.committed or options.json or options.run else local
     note_varied(shown)
     sweep = None if options.run else last_sweep(options.runs, runs_everywhere)
     if options.json:

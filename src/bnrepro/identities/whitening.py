@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from bnrepro.benchmarks.timing import alternate, seconds
 from bnrepro.identities.common import EPS, Numbers, batch_norm, generator, randn
 from bnrepro.layers.batch_norm import BatchNorm
-from bnrepro.timing import alternate, seconds
 
 WIDTHS = (32, 64, 128, 256, 512)
 REPETITIONS, PASSES = 10, 15  # repetitions of each timing, and passes in each repetition

@@ -58,11 +58,10 @@ class GoogLeNetModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool_before(x)
-        one = self.one(x)
         three = self.three(self.three_reduce(x))
         five = self.five(self.five_reduce(x))
         pooled = self.projection(self.pool(x))
-        return torch.cat([one, three, five, pooled], dim=1)
+        return torch.cat([self.one(x), three, five, pooled], dim=1)
 
 
 class GoogLeNet(Trunk):

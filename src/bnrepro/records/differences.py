@@ -59,12 +59,12 @@ def compared(run: Path, committed: Path) -> str:
     """
     if not (committed / "status.json").is_file():
         return ""
-    here, there = _rows(run), _rows(committed)
-    if here == there and _probes(run) == _probes(committed):
+    rows, rows_there = _rows(run), _rows(committed)
+    if rows == rows_there and _probes(run) == _probes(committed):
         return "bit for bit the committed record"
-    committed_rows = {row["step"]: row for row in there}
-    pairs = [(row, committed_rows[row["step"]]) for row in here if row["step"] in committed_rows]
-    columns = [name for name in (here[0] if here else {}) if name == "train/loss" or name.endswith("/top1")]
+    committed_rows = {row["step"]: row for row in rows_there}
+    pairs = [(row, committed_rows[row["step"]]) for row in rows if row["step"] in committed_rows]
+    columns = [name for name in (rows[0] if rows else {}) if name == "train/loss" or name.endswith("/top1")]
     distances = [
         (name, max((abs(float(a[name]) - float(b[name])) for a, b in pairs if name in b), default=0.0))
         for name in sorted(columns, reverse=True)
@@ -88,14 +88,14 @@ def _probes(run: Path) -> dict[str, bytes]:
         return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def _reasons(here: dict[str, Any], there: dict[str, Any]) -> list[str]:
+def _reasons(status: dict[str, Any], committed: dict[str, Any]) -> list[str]:
     """Return why two runs of one configuration may differ, by their status: ``processor A, there B``."""
     reasons = []
     for section, names in DECIDING.items():
-        mine, theirs = (status.get(section, {}) if section else status for status in (here, there))
+        mine, theirs = (part.get(section, {}) if section else part for part in (status, committed))
         both = [name for name in names if name in mine and name in theirs]
         reasons += [f"{name} {mine[name]}, there {theirs[name]}" for name in both if mine[name] != theirs[name]]
-    for place, status in (("here", here), ("there", there)):
-        if not status.get("exact_resume", True):
+    for place, record in (("here", status), ("there", committed)):
+        if not record.get("exact_resume", True):
             reasons.append(f"resumed under other conditions {place}")
     return reasons

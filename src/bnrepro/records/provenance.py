@@ -15,9 +15,11 @@ _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "hydra-core", "omegaconf"
 
 
 def _git(*arguments: str) -> str | None:
+    """Return what git prints, or None. It takes no lock, which a run that is killed would leave in the repository."""
+    command = ["git", "--no-optional-locks", *arguments]
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -36,7 +36,7 @@ class Option(NamedTuple):
     label: str
     colour: str = ""
     dash: str = ""
-    on: bool = True
+    shown: bool = True
     layout: dict[str, Any] | None = None
     tags: dict[str, list[str]] | None = None
 

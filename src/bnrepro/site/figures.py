@@ -24,7 +24,7 @@ SIDES = {"without": "without BN", "with": "with BN"}
 def _lines(arms: Arms) -> Control:
     """The choice among the mean over seeds and the single seeds."""
     seeds = sorted({record.seed for records in arms.values() for record in records})
-    options = [Option("mean", "mean and range"), *(Option(str(seed), f"seed {seed}", on=False) for seed in seeds)]
+    options = [Option("mean", "mean and range"), *(Option(str(seed), f"seed {seed}", shown=False) for seed in seeds)]
     return Control("line", "Lines", options, many=True)
 
 
@@ -137,7 +137,7 @@ def speed(arms: Arms) -> Chart:
     for name, offered in readings_of.items():
         control = name in map(figure2.plain_name, figure2.CONTROLS)
         look = {"colour": ink(figure2_plot.COLOURS[name]), "dash": "dash" if control else ""}
-        networks.append(Option(name, figure2.TITLES[name], **look, on=not control, tags={"reading": offered}))
+        networks.append(Option(name, figure2.TITLES[name], **look, shown=not control, tags={"reading": offered}))
     controls = [
         Control("reading", "Reading", [Option(name, name) for name in readings]),
         Control("arm", "Networks", networks, many=True),

@@ -49,10 +49,10 @@ def _figure2(name: str, results: Path) -> list[Reported]:
     return readings
 
 
-def _gain(what: str, gain: Estimate, p: float | None = None) -> Endpoint:
+def _gain(quantity: str, gain: Estimate, p: float | None = None) -> Endpoint:
     """A difference of errors that must be above 0; without a ``p`` Student's t is used."""
     p = p_value(gain, 0.0) if p is None else p
-    return Endpoint(what, verdict(gain, 0.0, above=True), gain, p, "points", "difference")
+    return Endpoint(quantity, verdict(gain, 0.0, above=True), gain, p, "points", "difference")
 
 
 def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpoint]:

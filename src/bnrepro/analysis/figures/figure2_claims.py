@@ -24,7 +24,7 @@ TIMES = 2.0  # C34's "far fewer"; the paper's ratio is 14
 class Claim(NamedTuple):
     """A claim: what the paper says, the rule, the arms it needs (``*`` stands for beta), and its endpoints."""
 
-    said: str
+    paper_says: str
     rule: str
     needs: tuple[str, ...]
     endpoints: Callable[[Arms, str], list[Endpoint]]
@@ -63,9 +63,9 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
     if (judged == "fails" and measured.slow_censored) or (judged == "holds" and measured.fast_censored):
         judged = "inconclusive"
     note = f"a bound ({measured.sign.strip()}): not every seed gets to the target" if measured.sign else ""
-    what = f"steps of {figure2.title(slow)} over those of {figure2.title(fast)}"
+    quantity = f"steps of {figure2.title(slow)} over those of {figure2.title(fast)}"
     p = p_value(estimate, times, ratio=True)
-    return _complete(arms, Endpoint(what, judged, estimate, p, "times", "ratio", note=note), slow, fast)
+    return _complete(arms, Endpoint(quantity, judged, estimate, p, "times", "ratio", note=note), slow, fast)
 
 
 def _difference(low: str, high: str) -> str:
@@ -96,13 +96,13 @@ def alike(arms: Arms, low: str, high: str, margin: float = MARGIN) -> Endpoint:
     return _complete(arms, Endpoint(_difference(low, high), judged, estimate, p, "points", "difference"), low, high)
 
 
-def all_dead(arms: Arms, what: str, variants: tuple[str, ...]) -> Endpoint:
+def all_dead(arms: Arms, quantity: str, variants: tuple[str, ...]) -> Endpoint:
     """Judge whether no run of some variants can be trained; it fails if every seed of one variant learns."""
     deaths = [[dead(record) for record in arms[name]] for name in variants]
     everyone, learnt = all(map(all, deaths)), not all(map(any, deaths))
     judged = "holds" if everyone else "fails" if learnt else "inconclusive"
     note = f"{sum(map(sum, deaths))} of {sum(map(len, deaths))} runs; a count has no p-value"
-    return _complete(arms, Endpoint(what, judged, note=note), *variants)
+    return _complete(arms, Endpoint(quantity, judged, note=note), *variants)
 
 
 def best_control(arms: Arms) -> str:
@@ -192,5 +192,5 @@ def claims_table(arms: Arms) -> Table:
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
             measured = "; ".join(map(words, endpoints(name, arms, beta))) or "not measured yet"
-            rows.append([ClaimName(reading), claim.said, measured, claim.rule])
+            rows.append([ClaimName(reading), claim.paper_says, measured, claim.rule])
     return Table(["claim", "the paper says", f"ours {OVER_SEEDS}", "holds if"], rows)

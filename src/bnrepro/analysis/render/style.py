@@ -51,14 +51,14 @@ def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str, str]], gap: f
         gap: the smallest distance of two names, as a share of the height of the axes.
     """
     ends = sorted(ends, key=lambda end: end[1])
-    places = (axes.transData + axes.transAxes.inverted()).transform(np.reshape([end[:2] for end in ends], (-1, 2)))
+    positions = (axes.transData + axes.transAxes.inverted()).transform(np.reshape([end[:2] for end in ends], (-1, 2)))
     for _ in range(100):
-        for lower, upper in itertools.combinations(places, 2):
+        for lower, upper in itertools.combinations(positions, 2):
             overlap = gap - (upper[1] - lower[1])
             if overlap > 0 and abs(upper[0] - lower[0]) < WIDTH_OF_A_NAME:
                 lower[1] -= overlap / 2
                 upper[1] += overlap / 2
-    for (*end, name, colour), (right, height) in zip(ends, places, strict=True):
+    for (*end, name, colour), (right, height) in zip(ends, positions, strict=True):
         place = {"xytext": (right + 0.01, height), "textcoords": "axes fraction", "va": "center"}
         text = axes.annotate(name, end, color=colour, annotation_clip=False, **place)
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
