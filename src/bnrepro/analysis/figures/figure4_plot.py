@@ -42,6 +42,6 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
     for axes in panels:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    caption = f"{title}. (a, b): mean and range over all choices of so many networks. (c): areas are images."
+    caption = f"{title}. (a, b): mean and range over all choices of that many networks. (c): areas are images."
     figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
     return figure

@@ -136,7 +136,7 @@ def sizes_table(evaluation: Evaluation) -> Table:
                 for k, mean, low, high in sizes[["mean", "min", "max"]].itertuples()
             }
             rows.append({"crops": str(crops), "top": str(top)} | cells)
-    text = "The error of the mean of probabilities in %, as mean (range) over all choices of so many networks."
+    text = "The error of the mean of probabilities in %, as mean (range) over all choices of that many networks."
     return Table.of(rows, "How many networks", prose=text)
 
 
@@ -202,5 +202,5 @@ FIGURE = Figure(
     read=_read,
     files=figure4.FILES,
     caption="""Six networks, each looked at through 1, 10 or 144 crops, alone and together. Bands are the range over
-    all choices of so many networks; areas of the dots in (c) are images.""",
+    all choices of that many networks; areas of the dots in (c) are images.""",
 )
