@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from bnrepro.benchmarks.record import row, write
-from bnrepro.benchmarks.timing import alternate
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data import imagenet
 from bnrepro.data.augment import Augmentation
@@ -26,6 +25,7 @@ from bnrepro.data.parts import chosen_classes
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
+from bnrepro.identities.timing import alternate
 
 BATCH, ROUNDS = 32, 7
 PIXELS, TINY_PIXELS = 224, (32, 64)

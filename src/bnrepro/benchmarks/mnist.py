@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from bnrepro.benchmarks.record import row, write
-from bnrepro.benchmarks.timing import alternate, seconds
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import FILES
+from bnrepro.identities.timing import alternate, seconds
 from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer

@@ -7,11 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
-from bnrepro.benchmarks.timing import seconds
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config.folders import CONFIGS
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import CLASSES as DIGITS
+from bnrepro.identities.timing import seconds
 from bnrepro.training import build
 from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.validation import typed

@@ -17,10 +17,10 @@ from rich.table import Table
 from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED
 from bnrepro.benchmarks import steps
 from bnrepro.benchmarks.record import row, write
-from bnrepro.benchmarks.timing import alternate
 from bnrepro.config import overrides
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
+from bnrepro.identities.timing import alternate
 from bnrepro.training import build
 
 ROUNDS = 3

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from bnrepro.benchmarks.timing import alternate, seconds
 from bnrepro.identities.common import EPS, Numbers, batch_norm, generator, randn
+from bnrepro.identities.timing import alternate, seconds
 from bnrepro.layers.batch_norm import BatchNorm
 
 WIDTHS = (32, 64, 128, 256, 512)
