@@ -7,7 +7,8 @@ the list of this layer of each network; they are alike except for their values a
 """
 
 import copy
-from collections.abc import Container, Iterable, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnrepro.layers.lrn import LocalResponseNorm
-from bnrepro.models.convolution import AveragePool, ConvUnit, MaxPool
+from bnrepro.models.convolution import AuxiliaryHead, AveragePool, ConvUnit, MaxPool
 
 
 def columns(x: Tensor, kernel: int, stride: int) -> Tensor:
@@ -90,7 +91,7 @@ class ConvolutionUnit(nn.Sequential):
         if hasattr(own[0], "depthwise"):
             self.depthwise = Convolution([unit.depthwise for unit in own])
         self.conv = Convolution([unit.conv for unit in own])
-        self.norm = Unit(own)
+        self.norm = Unit(own, [unit.conv for unit in own])
 
 
 class Linear(nn.Module):
@@ -104,23 +105,36 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias[:, :, None], self.weight, x)
 
 
+class Product(nn.Module):
+    """`nn.Linear` of each network, (S, C, N) to (S, O, N), without the bias, which `Unit` has."""
+
+    def __init__(self, own: list[nn.Linear]):
+        super().__init__()
+        self.weight = _stacked(own, "weight")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(self.weight, x)
+
+
 class Unit(_BatchNorm):
-    """What follows W u in the `ConvUnit` of each network: a batch normaliser or a bias, then a ReLU or a sigmoid.
+    """What follows W u in each network: a batch normaliser or a bias, then a ReLU or a sigmoid.
 
     The normalisers share one momentum and one epsilon. A network without normalisers has its bias in the place of beta
     and a weight of 1, which has no gradient. Per-activation normalisers count each position as a channel.
+
+    ``own`` has the normaliser and the nonlinearity of each network, and ``products`` has the layer that computes W u.
     """
 
-    def __init__(self, own: list[ConvUnit]):
+    def __init__(self, own: list[nn.Sequential], products: Sequence[nn.Conv2d | nn.Linear]):
         norms = [getattr(unit, "norm", None) for unit in own]
         first = next((norm for norm in norms if norm is not None), None)
-        super().__init__(own[0].conv.out_channels if first is None else first.num_features)
+        super().__init__(len(products[0].weight) if first is None else first.num_features)
         if first is not None:
             self.eps, self.momentum = first.eps, first.momentum
         self.per_activation = bool(getattr(first, "spatial", ()))
-        unused = nn.BatchNorm2d(self.num_features, dtype=own[0].conv.weight.dtype)
+        unused = nn.BatchNorm2d(self.num_features, dtype=products[0].weight.dtype)
         normal = [unused if norm is None else norm for norm in norms]
-        with_bias = [unit.conv if norm is None else norm for unit, norm in zip(own, norms, strict=True)]
+        with_bias = [product if norm is None else norm for product, norm in zip(products, norms, strict=True)]
         self.weight, self.bias = _stacked(normal, "weight"), _stacked(with_bias, "bias")
         self.running_mean = torch.stack([norm.running_mean for norm in normal])
         self.running_var = torch.stack([norm.running_var for norm in normal])
@@ -214,8 +228,29 @@ class AveragePooling(nn.Module):
         return (x.flatten(-2) @ self.matrices[key]).view(x.shape)
 
 
+class Head(nn.Module):
+    """`AuxiliaryHead` of each network, (S, C, N, H, W) to logits (S, classes, N)."""
+
+    def __init__(self, own: list[AuxiliaryHead]):
+        super().__init__()
+        self.pools = own[0].pools
+        self.reduce = ConvolutionUnit([head.reduce for head in own])
+        products, hidden = [head.hidden.linear for head in own], [head.hidden for head in own]
+        self.hidden = nn.Sequential()
+        self.hidden.linear, self.hidden.norm = Product(products), Unit(hidden, products)
+        self.dropout = Dropout([head.dropout for head in own])
+        self.classifier = Linear([head.classifier for head in own])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pools:
+            x = F.avg_pool2d(x.flatten(0, 1), 5, 3).unflatten(0, x.shape[:2])
+        features = self.reduce(x).movedim(2, -1).flatten(1, -2)
+        return self.classifier(self.dropout(self.hidden(features)))
+
+
 REPLACEMENTS: dict[type[nn.Module], type[nn.Module]] = {
     ConvUnit: ConvolutionUnit,
+    AuxiliaryHead: Head,
     nn.Linear: Linear,
     nn.Dropout: Dropout,
     LocalResponseNorm: Response,
@@ -226,6 +261,8 @@ REPLACEMENTS: dict[type[nn.Module], type[nn.Module]] = {
 
 def stack_networks(networks: list[nn.Module]) -> nn.Module:
     """Return one network that computes all of these, from images (S, 3, N, H, W) to logits (S, classes, N).
+
+    In training mode a network with auxiliary heads returns its logits and a list of the heads' logits.
 
     They may differ in values, in rates of dropout, in whether they have batch normalisation and local response
     normalisation, and in having ReLUs or sigmoids.
@@ -248,7 +285,7 @@ def _replace_layers(whole: nn.Module, parents: list[nn.Module]) -> None:
 
 def stacked_name(name: str, names: Container[str]) -> str:
     """Return the stack's name for what a single network has under a name: its bias is in what follows W u."""
-    return name if name in names else name.replace(".conv.bias", ".norm.bias")
+    return name if name in names else re.sub(r"\.(conv|linear)\.bias$", ".norm.bias", name)
 
 
 def own_state(state: Mapping[str, Tensor], k: int, names: Iterable[str]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ def kind(config: Config) -> Kind:
     unusual_norm = norm.name not in ("none", "bn") or norm.placement != "before" or not norm.affine
     one_process = (training.compile, training.replicas) == ("none", Training().replicas)
     refused = {
-        "networks of the digits, or auxiliary heads": model.name in DIGITS or model.aux,
+        "networks of the digits": model.name in DIGITS,
         "other optimisers than SGD, or curves of population statistics": config.optimizer.name != "sgd"
         or not moving_average,
         "bfloat16, compiled networks, or replicas": training.precision == "bfloat16" or not one_process,

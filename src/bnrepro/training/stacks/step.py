@@ -24,6 +24,7 @@ class StackedStep:
 
     def __init__(self, model: nn.Module, runs: list[StackedRun]):
         self.model, self.runs = model, runs
+        self.aux_weight = runs[0].config.model.aux_weight
         device = runs[0].data.device
         l2, momentum = [run.config.optimizer.l2 for run in runs], runs[0].config.optimizer.momentum
         self.descent = Descent(model, l2, momentum)
@@ -72,7 +73,11 @@ class StackedStep:
     def _train_one(self) -> None:
         rate = self.rates.index_select(0, self.streams.step)[0]
         images, labels = self.streams.batch()
-        loss = F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
+        output = self.model(images)
+        logits, auxiliary = output if isinstance(output, tuple) else (output, [])
+        loss = F.cross_entropy(logits, labels, reduction="none").mean(1)
+        for head in auxiliary:
+            loss = loss + self.aux_weight * F.cross_entropy(head, labels, reduction="none").mean(1)
         self.descent.step(loss.sum(), rate)
         self.losses.index_copy_(0, self.pending, loss.detach()[None])
         self.pending.add_(1)
