@@ -61,7 +61,7 @@ def arm(folder: Path, variant: str, curves: list[list[float]], **changes) -> lis
     return [write_run(folder, variant, seed, curve, **changes) for seed, curve in enumerate(curves)]
 
 
-FIVE, THREE = (-0.002, -0.001, 0.0, 0.001, 0.002), (-0.001, 0.0, 0.001)  # how seeds differ
+FIVE = (-0.002, -0.001, 0.0, 0.001, 0.002)  # how seeds differ
 
 
 def paper_like(folder: Path) -> Arms:
@@ -77,11 +77,11 @@ def paper_like(folder: Path) -> Arms:
         ("bn_x5_sigmoid_equal", 300, 0.31),
     ):
         arm(folder, variant, [line(step, top + d) for d in FIVE])
-    arm(folder, "inception_changes_equal", [line(600, 0.31 + d) for d in THREE])
-    arm(folder, "inception_changes_x5_equal", [line(500, 0.25 + d) for d in THREE])
+    arm(folder, "inception_changes_equal", [line(600, 0.31 + d) for d in FIVE])
+    arm(folder, "inception_changes_x5_equal", [line(500, 0.25 + d) for d in FIVE])
     quarter = range(100, 251, 50)
     for variant, step, top in (("bn_x5", 150, 0.31), ("bn_x30", 200, 0.33), ("bn_x5_sigmoid", 150, 0.20)):
-        arm(folder, variant, [line(step, top + d, quarter) for d in THREE], steps=250)
+        arm(folder, variant, [line(step, top + d, quarter) for d in FIVE], steps=250)
     for seed in range(5):
         write_run(
             folder,
@@ -91,6 +91,6 @@ def paper_like(folder: Path) -> Arms:
             **({"diverged_at": 170} if seed < 3 else {"stopped": "at chance", "step": 200}),
         )
     for variant in SIGMOIDS:
-        arm(folder, variant, [[0.02] * 3] * 3)
+        arm(folder, variant, [[0.02] * 3] * 5)
     found = load_records(folder)
     return by_variant(found, *(name for name in VARIANTS if name in {r.variant for r in found}))

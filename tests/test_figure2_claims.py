@@ -63,7 +63,7 @@ def test_a_bound_is_marked_and_decides_only_one_way(arms, tmp_path):
     (steps, _) = endpoints("C33", arms | {"bn_baseline": never})
     assert steps.estimate.mean == pytest.approx(0.76, abs=0.01) and steps.note.startswith("a bound (≤)")
     assert "≤ 0.76 [" in words(steps)
-    slow = curves(tmp_path, "inception_changes_equal", 900, 0.28, FIVE[:3])  # never gets to 0.285: T stands for it
+    slow = curves(tmp_path, "inception_changes_equal", 900, 0.28, FIVE)  # never gets to 0.285: T stands for it
     fast = curves(tmp_path, "bn_x5_equal", 990, 0.30)
     both = arms | {"inception_changes_equal": slow, "bn_x5_equal": fast}
     (_, control) = endpoints("C34", {name: both[name] for name in both if "changes_x" not in name})
@@ -73,10 +73,10 @@ def test_a_bound_is_marked_and_decides_only_one_way(arms, tmp_path):
 def test_c34_takes_the_best_control_and_wants_twice(arms, tmp_path):
     (twice, control) = endpoints("C34", arms)
     assert "rate x1" in control.what and twice.what == "steps of Inception over those of BN-x5"
-    better = curves(tmp_path, "inception_changes_x5_equal", 150, 0.36, FIVE[:3])
+    better = curves(tmp_path, "inception_changes_x5_equal", 150, 0.36, FIVE)
     (_, control) = endpoints("C34", arms | {"inception_changes_x5_equal": better})
     assert "rate x5" in control.what and control.verdict == "fails"
-    dead = arm(tmp_path, "inception_changes_equal", [[0.02] * 3] * 3)
+    dead = arm(tmp_path, "inception_changes_equal", [[0.02] * 3] * 5)
     (_, control) = endpoints(
         "C34", {n: r for n, r in arms.items() if "changes" not in n} | {"inception_changes_equal": dead}
     )
@@ -126,19 +126,19 @@ def test_c37_has_the_p_of_two_one_sided_tests(arms):
 
 
 def test_c38_fails_if_one_cell_learns_with_every_seed(arms, tmp_path):
-    cell = arm(tmp_path / "a", "inception_sigmoid_x5", [line(500, 0.2)] * 3)
+    cell = arm(tmp_path / "a", "inception_sigmoid_x5", [line(500, 0.2)] * 5)
     assert verdicts(endpoints("C38", arms | {"inception_sigmoid_x5": cell})) == ["fails"]
-    one = arm(tmp_path / "b", "inception_sigmoid_x5", [line(500, 0.2), [0.02] * 3, [0.02] * 3])
+    one = arm(tmp_path / "b", "inception_sigmoid_x5", [line(500, 0.2), *[[0.02] * 3] * 4])
     assert verdicts(endpoints("C38", arms | {"inception_sigmoid_x5": one})) == ["inconclusive"]
 
 
 def test_while_seeds_are_missing_there_is_no_verdict(arms, tmp_path):
     (steps, final) = endpoints("C33", arms | {"bn_baseline": arms["bn_baseline"][:2]})
     assert steps.verdict == final.verdict == "inconclusive" and steps.p is None
-    assert "BN-Baseline has 2 of 3 seeds" in steps.note
+    assert "BN-Baseline has 2 of 5 seeds" in steps.note
     never = curves(tmp_path, "bn_baseline", 400, 0.25)[:2]
     (steps, _) = endpoints("C33", arms | {"bn_baseline": never})
-    assert "≤ 0.76 [" in words(steps) and "2 of 3 seeds" in steps.note  # it stays a bound
+    assert "≤ 0.76 [" in words(steps) and "2 of 5 seeds" in steps.note  # it stays a bound
 
 
 def test_a_dead_baseline_leaves_claims_untested(arms, tmp_path):

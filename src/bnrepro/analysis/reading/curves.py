@@ -10,10 +10,13 @@ ACCURACY = "val/top1"
 
 
 def accuracies(records: list[Record]) -> pd.DataFrame:
-    """Return validation accuracy with a column per seed, indexed by step; a run is at chance once it has diverged."""
+    """Return validation accuracy with a column per seed, indexed by step.
+
+    A run is at chance from the step on at which it diverged, or was ended because it stayed at chance.
+    """
     curves = pd.DataFrame({r.seed: r.metrics.get(ACCURACY, pd.Series(dtype=float)) for r in records})
     for record in records:
-        if record.diverged:
+        if record.diverged or "stopped" in record.status:
             curves.loc[record.status["steps"], record.seed] = dataset.chance(record)
             curves[record.seed] = curves[record.seed].fillna(dataset.chance(record))
     return curves.sort_index()
