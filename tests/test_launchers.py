@@ -143,6 +143,20 @@ def test_a_stop_request_hears_what_is_not_ignored_and_a_launcher_may_ask_twice()
     assert signal.SIGUSR1 in StopRequest.SIGNALS
 
 
+@pytest.mark.parametrize(("pause", "code"), [(0.0, 0), (1.1, -signal.SIGTERM)])
+def test_only_a_later_signal_acts_at_once(pause, code):
+    """`timeout` sends SIGTERM twice, to the process and to its group: the run still has to be saved."""
+    program = (
+        "import os, signal, time; from bnrepro.training.interrupt import StopRequest\n"
+        "with StopRequest() as stop:\n"
+        f"    os.kill(os.getpid(), signal.SIGTERM); time.sleep({pause}); os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('saved', stop.signum, flush=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ("saved 15\n" if code == 0 else "")
+
+
 def test_a_worker_that_only_waits_does_not_load_torch():
     program = "import sys, bnrepro.sweeps.worker, hydra_plugins.bnrepro_sweeps; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

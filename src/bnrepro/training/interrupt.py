@@ -10,6 +10,7 @@ import threading
 import time
 from types import FrameType
 
+TOGETHER = 1.0  # seconds within which two signals are one request: `timeout` sends one to a process and one to its group
 EARLY = "interrupted before anything began; run the same command to start"
 
 
@@ -34,20 +35,25 @@ def begin() -> None:
 class StopRequest:
     """A context in which SIGINT, SIGTERM and SIGUSR1 ask the loop to save and stop.
 
-    ``signum`` is the signal that asked, or None. A second SIGINT or SIGTERM acts at once. SIGUSR1 never does, because a
-    sweep sends it after a user may have asked. A signal that is ignored stays ignored. Outside the main thread, where
-    Python allows no handlers, nothing is changed.
+    ``signum`` is the signal that asked last, or None. A SIGINT or SIGTERM that comes `TOGETHER` or more after the first
+    request acts at once. SIGUSR1 never does, because a sweep sends it after a user may have asked. A signal that is
+    ignored stays ignored. Outside the main thread, where Python allows no handlers, nothing is changed.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._asked = 0.0  # when the first request came
         self._old_handlers: dict[int, object] = {}
 
     def _request(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is None:
+            self._asked = time.monotonic()
+        elif signum != signal.SIGUSR1 and time.monotonic() - self._asked >= TOGETHER:
+            self._restore(signum)
+            signal.raise_signal(signum)
         self.signum = signum
-        self._restore(signal.SIGINT, signal.SIGTERM)
 
     def _restore(self, *signals: int) -> None:
         for signum in self._old_handlers.keys() & set(signals):
