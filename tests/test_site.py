@@ -16,6 +16,7 @@ from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.render import html
 from bnrepro.analysis.render.table import Table
 from bnrepro.cli import report
+from bnrepro.site import findings
 from bnrepro.site import page as site
 from built_site import RESULTS, ROWS
 from conftest import ROOT
@@ -97,6 +98,15 @@ def test_every_claim_has_its_row_and_its_verdict(parsed):
             told = [[plain(cell) for cell in cells] for cells in shown[1:]]
             for cells in ledger.parts(row).rows:
                 assert [plain(cell) for cell in cells] in told, row["id"]
+
+
+def test_it_opens_with_the_findings_of_the_readme(parsed):
+    table = findings.table((ROOT / "README.md").read_text())
+    assert len(table.rows) >= 5
+    for claim, says, ours, verdict in table.rows:
+        assert [claim, says, ours, verdict] in [[" ".join(plain(cell).split()) for cell in row] for row in parsed.rows]
+        assert verdict == next(row["verdict"] for row in ROWS if row["id"] == claim)
+    assert not findings.table("# Another README\n").rows
 
 
 @pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)

@@ -18,7 +18,7 @@ from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.render import html
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
-from bnrepro.site import claims, figures
+from bnrepro.site import claims, figures, findings
 from bnrepro.site.charts import INKS, Chart
 
 
@@ -65,6 +65,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     base = repository.rstrip("/") or quote(Path(os.path.relpath(root, page.resolve())).as_posix())
     if not (results / "claims.json").is_file():
         raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py")
+    readme = root / "README.md"
     rows, definitions = read_json(results / "claims.json"), load_claims(root / "configs" / "claims")
     plots = {row["id"]: claims.chart(row, definitions[row["id"]]) for row in rows if ledger.plotted(row)}
     contents = {name: figure.contents(results=results) for name, figure in FIGURES.items()}
@@ -83,6 +84,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     environment.globals |= {"ledger": ledger, "html": html, "link": lambda path: f"{base}/{quote(path)}"}
     return environment.get_template("page.html").render(
         inks=INKS,
+        findings=findings.table(readme.read_text() if readme.is_file() else ""),
         figures={name: _section(figure, contents[name], results) for name, figure in FIGURES.items()},
         charts=charts,
         plots=plots,

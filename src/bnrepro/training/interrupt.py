@@ -10,7 +10,7 @@ import threading
 import time
 from types import FrameType
 
-TOGETHER = 1.0  # seconds within which two signals are one request: `timeout` sends one to a process and one to its group
+TOGETHER = 1.0  # seconds within which signals are one request: `timeout` sends two, one to a whole group
 EARLY = "interrupted before anything began; run the same command to start"
 
 

@@ -62,8 +62,8 @@ def _draw_reading(axes: Axes, shown: dict[str, tuple[list[Record], str, str]], g
     axes.axhline(goal, color="black", lw=0.6, ls=(0, (1, 2)))
     style.label_ends(axes, ends, gap)
     if dead:
-        words = textwrap.fill(f"not trainable: {'; '.join(dead)}", 60)
-        axes.text(0.98, 0.03, words, ha="right", va="bottom", transform=axes.transAxes, fontsize=8)
+        words = textwrap.fill(f"not trainable: {'; '.join(dead)}", 40)
+        axes.text(0.02, 0.97, words, ha="left", va="top", transform=axes.transAxes, fontsize=8)
 
 
 def draw(arms: Arms, own: Arms | None = None) -> Figure:
