@@ -37,11 +37,11 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
     reliable.plot([0, top], [0, top], color="black", lw=0.8, ls=":")
     reliable.set(xlabel="confidence", xlim=(0, None), ylim=(0, None))
     reliable.set_title(f"(c) accuracy, {most} crops", loc="left", fontsize=9)
-    reliable.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    reliable.xaxis.set_major_formatter(PercentFormatter(1))
     reliable.legend(fontsize=8)
     for axes in panels:
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
     caption = f"{title}. (a, b): mean and range over all choices of that many networks. (c): areas are images."
     figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
     return figure
