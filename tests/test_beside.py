@@ -80,7 +80,7 @@ def test_the_table_by_hand(tmp_path):
     """BN-x5 is at 0.30 at step 145 and ends as high; Inception has a row though it is not near."""
     arms = {name: records for name, records in paper_like(tmp_path / "runs").items() if name in ("bn_x5", "inception")}
     text = str(beside.page({"mine": mine(tmp_path / "own", seeds=2)}, arms, ["inception"], [0.30]))
-    assert "| mine | bn_x5 (n = 3) | `norm.name=layer_norm` | +0.05 [-0.59, +0.69] | 0.75 [0.74, 0.77] |" in text
+    assert "| mine | bn_x5 (n = 5) | `norm.name=layer_norm` | +0.15 [-0.49, +0.79] | 0.75 [0.74, 0.77] |" in text
     assert "| mine | 2 | 194 (194 to 194) | 31.00 ± 0.00 |" in text
     assert "| inception | 5 | " in text and "| mine | inception" not in text
 
