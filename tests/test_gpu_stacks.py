@@ -87,6 +87,20 @@ def test_a_stack_that_is_stopped_goes_on(environment):
         assert status["resumed"][0] >= 3 and [int(row["step"]) for row in rows_of(record)][-1] == 12
 
 
+def test_auxiliary_heads_count_in_the_loss_of_a_stack(environment, tmp_path):
+    """The loss is a straight line in their weight; what drops out is the same in each run."""
+    words = ("-m", "experiment=googlenet/plain", "scale.imagenet.steps=1", "evaluation.population_batches=1")
+    losses = []
+    for weight in (0.0, 0.3, 0.6):
+        runs = tmp_path / str(weight)
+        own = (*words, *(word for word in SWEEP[2:] if "steps" not in word), *STACKS, f"model.aux_weight={weight}")
+        finish(environment | {"BNREPRO_RUNS": str(runs)}, *own)
+        (record,) = records(runs).values()
+        losses.append(float(rows_of(record)[0]["train/loss"]))
+    assert losses[1] - losses[0] == pytest.approx(losses[2] - losses[1], rel=1e-3)
+    assert losses[1] - losses[0] > 0.3 * np.log(10)  # no head knows the classes yet
+
+
 def test_networks_see_what_they_see_alone():
     configs = [config_of(f"experiment=figure2/{name}", "scale=smoke") for name in ("inception", "bn_x5", "tune_plain")]
     data = DataSets()

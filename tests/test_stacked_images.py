@@ -70,8 +70,9 @@ def test_outputs_gradients_and_statistics_are_those_of_each_network_alone(kinds)
         torch.testing.assert_close(stack(images.transpose(1, 2))[k].T, network(images[k]))
 
 
-def test_a_step_of_descent_is_that_of_torchs_sgd_for_each_network():
-    alone = networks((PLAIN, BN))
+@pytest.mark.parametrize("kinds", [(PLAIN, BN), KINDS["googlenet"]], ids=["inception", "googlenet"])
+def test_a_step_of_descent_is_that_of_torchs_sgd_for_each_network(kinds):
+    alone = networks(kinds)
     stack = stack_networks(alone)
     rates, l2 = (1e-4, 2e-5), (1e-2, 0.0)
     descent = Descent(stack, list(l2), 0.9)
@@ -84,10 +85,11 @@ def test_a_step_of_descent_is_that_of_torchs_sgd_for_each_network():
     torch.manual_seed(0)
     for _ in range(3):
         images = torch.randn(2, 8, 3, 32, 32, dtype=torch.float64)
-        descent.step(stack(images.transpose(1, 2)).square().sum(), torch.tensor(rates, dtype=torch.float64))
+        outputs = with_auxiliary(stack(images.transpose(1, 2)))
+        descent.step(sum(logits.square().sum() for logits in outputs), torch.tensor(rates, dtype=torch.float64))
         for k, network in enumerate(alone):
             optimizers[k].zero_grad()
-            network(images[k]).square().sum().backward()
+            sum(logits.square().sum() for logits in with_auxiliary(network(images[k]))).backward()
             optimizers[k].step()
     for k, network in enumerate(alone):
         for name, expected in network.state_dict().items():

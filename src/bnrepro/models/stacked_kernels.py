@@ -1,4 +1,4 @@
-"""Triton kernels of `bnrepro.models.stacked_images`: columns of a convolution, and batch normalisation."""
+"""Triton kernels of `bnrepro.models.stacked_layers`: columns of a convolution, and batch normalisation."""
 
 import torch
 import triton
@@ -31,7 +31,7 @@ def _columns(
 
 
 def columns(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """As `bnrepro.models.stacked_images.columns`."""
+    """As `bnrepro.models.stacked_layers.columns`."""
     x = x.contiguous()
     stack, channels, images, height, width = x.shape
     rows, across = (height - 1) // stride + 1, (width - 1) // stride + 1

@@ -1,9 +1,26 @@
-"""Loss and accuracy of a stack of networks on held-out images."""
+"""The loss that is trained on, and loss and accuracy of a stack of networks on held-out images."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def loss_with_heads(
+    output: Tensor | tuple[Tensor, list[Tensor]], aux_weight: float, loss_of: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return the loss of a network's output plus the weighted losses of its auxiliary heads.
+
+    Args:
+        output: Logits, and in training mode also a list of the auxiliary heads' logits.
+        aux_weight: The weight of the heads' losses.
+        loss_of: Computes the loss of logits.
+    """
+    logits, auxiliary = output if isinstance(output, tuple) else (output, [])
+    loss = loss_of(logits)
+    for head in auxiliary:
+        loss = loss + aux_weight * loss_of(head)
+    return loss
 
 
 def accuracy_of(batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:

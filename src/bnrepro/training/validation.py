@@ -10,7 +10,7 @@ from bnrepro.config.values import check_device, check_name, structured
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_options
 
-OF_IMAGES = ("figure2", "figure2_tuning", "figure4", "googlenet_tuning")  # figures of Inception
+OF_IMAGES = ("figure2", "figure2_tuning", "figure4", "googlenet_tuning")  # of Inception and GoogLeNet
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
 # Every normaliser has these keys; the others are options of some normalisers.
 SHARED_NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.stacked_images import Convolution, Linear
+from bnrepro.models.stacked_layers import Convolution, Product
 
 
 class Descent:
@@ -17,7 +17,7 @@ class Descent:
 
     def __init__(self, model: nn.Module, l2: list[float], momentum: float):
         self.parameters, self.momentum = dict(model.named_parameters()), momentum
-        weights = {id(layer.weight) for layer in model.modules() if isinstance(layer, Convolution | Linear)}
+        weights = {id(layer.weight) for layer in model.modules() if isinstance(layer, Convolution | Product)}
         parameters = list(self.parameters.values())
         strengths = torch.tensor(l2, dtype=parameters[0].dtype, device=parameters[0].device)
         networks = torch.arange(len(l2), dtype=torch.int32, device=parameters[0].device)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.data.resident import CHUNK
+from bnrepro.training.accuracy import loss_with_heads
 from bnrepro.training.stacks.descent import Descent
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.streams import Streams
@@ -73,11 +74,11 @@ class StackedStep:
     def _train_one(self) -> None:
         rate = self.rates.index_select(0, self.streams.step)[0]
         images, labels = self.streams.batch()
-        output = self.model(images)
-        logits, auxiliary = output if isinstance(output, tuple) else (output, [])
-        loss = F.cross_entropy(logits, labels, reduction="none").mean(1)
-        for head in auxiliary:
-            loss = loss + self.aux_weight * F.cross_entropy(head, labels, reduction="none").mean(1)
+        loss = loss_with_heads(
+            self.model(images),
+            self.aux_weight,
+            lambda logits: F.cross_entropy(logits, labels, reduction="none").mean(1),
+        )
         self.descent.step(loss.sum(), rate)
         self.losses.index_copy_(0, self.pending, loss.detach()[None])
         self.pending.add_(1)

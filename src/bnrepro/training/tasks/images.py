@@ -11,7 +11,7 @@ from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
 from bnrepro.probes.layers import LayerProbe
-from bnrepro.training.accuracy import accuracy_of
+from bnrepro.training.accuracy import accuracy_of, loss_with_heads
 
 
 class ImageClassification:
@@ -63,11 +63,9 @@ class ImageClassification:
         """Mean cross-entropy plus the weighted ones of the auxiliary heads, (1,)."""
         with self._autocast():
             output = self.forward(images)
-        logits, auxiliary = output if isinstance(output, tuple) else (output, [])
-        loss = F.cross_entropy(logits.to(images.dtype), labels)
-        for head in auxiliary:
-            loss = loss + self.aux_weight * F.cross_entropy(head.to(images.dtype), labels)
-        return loss[None]
+        return loss_with_heads(
+            output, self.aux_weight, lambda logits: F.cross_entropy(logits.to(images.dtype), labels)
+        )[None]
 
     def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
         """The network's output in its present mode and in the precision of training."""
