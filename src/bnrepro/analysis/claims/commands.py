@@ -75,12 +75,13 @@ def commands(parts: list[Part], records: Records) -> list[str]:
         if command := records.experiments[name].command:
             lines.append(command)
             continue
+        scale = records.experiments[name].records.rpartition("/")[2]
         own = [part for part in parts if part.experiment == name]
         seeds = max(part.seeds for part in own)
         sweeps = [sweep for part in own for arm in part.weights for sweep in _sweeps(part, arm, records, seeds)]
         for sweep in _merge(sweeps):
             overrides = [_override(key, sweep[key]) for key in sorted(sweep, key=_order)]
-            lines.append(shlex.join([*START, "scale=mini", f"experiment=claims/{name}", *overrides]))
+            lines.append(shlex.join([*START, f"scale={scale}", f"experiment=claims/{name}", *overrides]))
     return lines
 
 
