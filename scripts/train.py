@@ -11,8 +11,8 @@ import hydra  # noqa: E402
 from omegaconf import DictConfig  # noqa: E402
 
 from bnrepro.cli.mistakes import exit_status  # noqa: E402
-from bnrepro.config import completion, overrides  # noqa: E402
 from bnrepro.config.folders import CONFIGS  # noqa: E402
+from bnrepro.config.overrides import check  # noqa: E402
 from bnrepro.sweeps.worker import train  # noqa: E402
 
 
@@ -22,12 +22,9 @@ def main(composed: DictConfig) -> None:
 
 
 def start() -> None:
-    """Answer a request for completion, or check the command and train."""
-    if sys.argv[1:2] and sys.argv[1] in completion.FLAGS:
-        print(completion.answer(" ".join(sys.argv[2:]), CONFIGS))
-    else:
-        overrides.check(sys.argv[1:], CONFIGS)
-        main()
+    """Check the command, and train."""
+    check(sys.argv[1:], CONFIGS)
+    main()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from bnrepro.cli import report
-from bnrepro.config.completion import endings
 from bnrepro.config.overrides import USUAL_NAMES, check, keys
 from bnrepro.data.mnist import FILES, read_idx
 from bnrepro.errors import UserError
@@ -89,31 +88,6 @@ def test_help_lists_what_a_run_can_choose_and_no_claims(door):
     text = door("train.py", "--help").stdout
     assert "\nnorm: bn, bn_reference, " in text and "figure1/plain_best" in text and "\n  base_lr: " in text
     assert "C01" not in text and "\nclaims:" not in text
-
-
-@pytest.mark.parametrize(
-    ("word", "becomes"),
-    [
-        ("experiment=figure1/pl", ["experiment=figure1/plain", "experiment=figure1/plain_at_bn_best"]),
-        ("experiment=figure1/bn,figure4/member6", ["experiment=figure1/bn,figure4/member6"]),
-        ("hydra/launcher=j", ["hydra/launcher=joblib"]),
-        ("exp", ["experiment="]),
-        ("optimizer.base", ["optimizer.base_l2=", "optimizer.base_lr="]),
-        ("claims=", []),
-    ],
-)
-def test_what_a_word_may_become(word, becomes):
-    assert endings(word, CONFIGS)[:2] == becomes
-
-
-def test_tab_completes_in_bash():
-    """As bash does it: evaluate what is to be installed, ask its function about a line, and look at its answers."""
-    for word, answers in (("scripts/train.py experiment=figure1/bn", "bn bn_best"), ("scripts/report.py fig", "")):
-        line = f"{sys.executable} {word}"
-        ask = f'COMP_LINE="{line}"; _bnrepro_train; echo ${{COMPREPLY[@]#*/}}'
-        install = f'eval "$({sys.executable} scripts/train.py -sc install=bash)"'
-        completed = subprocess.run(["bash", "-c", f"{install}; {ask}"], cwd=ROOT, capture_output=True, text=True)
-        assert completed.stdout.strip() == answers, completed.stderr
 
 
 def test_data_missing(door, mnist_copy):
