@@ -3,17 +3,13 @@
 import os
 import sys
 
-from bnrepro.training.interrupt import EARLY, hear_early
+import hydra
+from omegaconf import DictConfig
 
-hear_early()  # the imports below take seconds
-
-import hydra  # noqa: E402
-from omegaconf import DictConfig  # noqa: E402
-
-from bnrepro.cli.mistakes import exit_status  # noqa: E402
-from bnrepro.config.folders import CONFIGS  # noqa: E402
-from bnrepro.config.overrides import check  # noqa: E402
-from bnrepro.sweeps.worker import train  # noqa: E402
+from bnrepro.cli.mistakes import exit_status
+from bnrepro.config.folders import CONFIGS
+from bnrepro.config.overrides import check
+from bnrepro.sweeps.worker import train
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
@@ -29,4 +25,4 @@ def start() -> None:
 
 if __name__ == "__main__":
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors instead of printing them
-    sys.exit(exit_status(start, interrupted=EARLY))
+    sys.exit(exit_status(start))

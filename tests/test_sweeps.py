@@ -3,13 +3,11 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from bnrepro.training.interrupt import EARLY
 from conftest import ROOT
 from launches import TRAIN
 
@@ -78,20 +76,6 @@ def test_a_run_held_by_another_process_is_revisited(environment):
     assert "another process" in lines[1] and "plain-s1" in lines[2] and "finished" in lines[2]
     assert "plain-s0" in lines[-2] and "finished" in lines[-2] and "sweep: 2 finished" in lines[-1]
     assert sorted(states(runs).values()) == ["finished", "finished"]
-
-
-@pytest.mark.parametrize("words", [("-m",), ()], ids=["sweep", "run"])
-def test_interrupted_while_it_starts(environment, words):
-    """One line and no traceback, though modules are being imported: Python says which, and with omegaconf it begins."""
-    command = [sys.executable, "-X", "importtime", *TRAIN[1:], *words, "experiment=figure1/bn", *SHORT]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    lines = []
-    for line in process.stderr:
-        lines += [] if line.startswith("import time:") else [line]
-        if "omegaconf.errors" in line:
-            process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
-    assert lines == [EARLY + "\n"]
 
 
 def test_a_slip_in_the_last_job_stops_the_sweep_before_its_first(door, environment):

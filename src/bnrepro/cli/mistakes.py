@@ -11,17 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro.errors import UserError, explain, suggest
 
-INTERRUPTED = "interrupted; run the same command again"
 
-
-def exit_status(work: Callable[[], object], interrupted: str = INTERRUPTED) -> int:
-    """Do the work and return the script's exit status.
+def exit_status(work: Callable[[], object]) -> int:
+    """Do the work of a script and return its exit status.
 
     The status is 0, or 2 after a mistake in the command or a file that cannot be read or written, or 130 after Ctrl-C.
-
-    Args:
-        work: what the script does.
-        interrupted: the line that is printed after Ctrl-C.
     """
     try:
         work()
@@ -35,7 +29,7 @@ def exit_status(work: Callable[[], object], interrupted: str = INTERRUPTED) -> i
         if not error.filename:
             _discard_output()
     except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
+        print("interrupted; run the same command again", file=sys.stderr)
         return 130
     else:
         return 0

@@ -20,7 +20,6 @@ from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.watch import Watch
-from bnrepro.training.interrupt import begin
 from bnrepro.training.progress import SWEEP_TABLE
 
 
@@ -37,7 +36,6 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
     ``master`` is Hydra's configuration of the sweep.
     """
     try:
-        begin()
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _raise_exit)
         directory = Path(master.hydra.sweep.dir)

@@ -16,7 +16,7 @@ from bnrepro.records.outcome import Outcome
 from bnrepro.records.run import RunDirectory
 from bnrepro.training import build, checkpoint
 from bnrepro.training.distributed import Replicas, joined
-from bnrepro.training.interrupt import StopRequest, begin
+from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.recorder import SeedRun, published_runs
 from bnrepro.training.session import Session
 
@@ -41,7 +41,6 @@ def run(config: Config, command: str) -> list[Outcome]:
     Raises:
         UserError: The configuration cannot be run at all.
     """
-    begin()
     torch.set_num_threads(config.threads)
     with joined(config.training.replicas, config.device) as replicas, ExitStack() as cleanup:
         if not replicas.leads:  # The other replicas do the same in folders that nobody keeps.

@@ -1,35 +1,12 @@
-"""How a process is asked to stop: by a signal, or by the end of its parent.
-
-scripts/train.py imports this module before all others, so it needs the standard library alone.
-"""
+"""How a process is asked to stop: by a signal, or by the end of its parent."""
 
 import os
 import signal
-import sys
 import threading
 import time
 from types import FrameType
 
 TOGETHER = 1.0  # seconds within which signals are one request: `timeout` sends two, one to a whole group
-EARLY = "interrupted before anything began; run the same command to start"
-
-
-def end_early(signum: int, frame: FrameType | None) -> None:
-    """End this process with one line. An exception during imports would end it with a traceback, or be swallowed."""
-    print(EARLY, file=sys.stderr, flush=True)
-    os._exit(128 + signum)
-
-
-def hear_early() -> None:
-    """Let SIGINT end this process with one line until `begin` is called, unless SIGINT is ignored."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, end_early)
-
-
-def begin() -> None:
-    """Let SIGINT raise KeyboardInterrupt again, because from now on there are locks to release and runs to save."""
-    if signal.getsignal(signal.SIGINT) is end_early:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StopRequest:
