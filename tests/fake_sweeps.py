@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from hydra import initialize_config_dir
@@ -36,14 +35,6 @@ class Records:
             self.launched.append(job)
             self.numbers.append(number)
             for name in job.names:
-                write_record(Path(job.config.runs_dir) / name, **self.outcome(job.config))
-
-
-def write_record(path: Path, **status: Any) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "status.json").write_text(json.dumps(status))
-
-
-def fake_job(runs_dir: Path, *names: str, overrides: tuple[str, ...] = ()) -> SimpleNamespace:
-    """What is shown of a planned job, without a configuration."""
-    return SimpleNamespace(names=names, overrides=overrides, record=lambda name: runs_dir / name)
+                path = Path(job.config.runs_dir) / name
+                path.mkdir(parents=True, exist_ok=True)
+                (path / "status.json").write_text(json.dumps(self.outcome(job.config)))

@@ -19,8 +19,7 @@ from bnrepro.records.files import write_json
 from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
-from bnrepro.sweeps.watch import Watch
-from bnrepro.training.progress import SWEEP_TABLE
+from bnrepro.sweeps.logs import Logs
 
 
 class Launcher(Protocol):
@@ -42,9 +41,7 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
         _write_plan(directory, master, jobs)
         done = sum(job.finished(name) is not None for job in jobs for name in job.names)
         print(f"sweep: {sum(len(job.names) for job in jobs)} runs, {done} of them finished before", flush=True)
-        with Watch(jobs, directory) as watch:
-            if watch.console.is_terminal:
-                os.environ[SWEEP_TABLE] = "1"
+        with Logs(directory) as logs:
             number = 0
             for batch in _batches(jobs):
                 try:
@@ -53,7 +50,7 @@ def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
                     reason = explain(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
                     print(f"error: {reason.splitlines()[0]}", file=sys.stderr, flush=True)
                 number += len(batch)
-                watch.look()
+                logs.print_new_lines()
     except (KeyboardInterrupt, SystemExit) as signalled:
         print(f"interrupted; go on with: {resuming_command()}", flush=True)
         sys.exit(signalled.code if isinstance(signalled, SystemExit) else INTERRUPTED)

@@ -1,6 +1,5 @@
-"""Progress of a run: a bar on a terminal, a line now and then elsewhere, and nothing where a sweep has its table."""
+"""Progress of a run: a bar on a terminal, and a line now and then elsewhere."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-SWEEP_TABLE = "BNREPRO_SWEEP_TABLE"  # set in a sweep's processes where the sweep draws a table of its runs
 PERIOD = 30.0  # seconds between lines, at least
 
 Rows = list[dict[str, Any]]  # one per network, as metrics.csv has it
@@ -61,7 +59,7 @@ class StepProgress:
     def __init__(self, title: str, total: int, start: int, shown: bool = True, latest: Callable[[], Rows] = list):
         console = Console(stderr=True)
         self.title, self.total, self.start, self.latest = title, total, start, latest
-        self._prints_lines = shown and not console.is_terminal and SWEEP_TABLE not in os.environ
+        self._prints_lines = shown and not console.is_terminal
         self._began = self._last_line = time.monotonic()
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
         self._progress = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
