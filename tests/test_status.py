@@ -3,17 +3,14 @@
 import csv
 import json
 import re
-import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
-import numpy as np
 import pytest
 
 from bnrepro.cli import status
-from bnrepro.records.differences import compared
 from bnrepro.records.run import RunDirectory
 from bnrepro.training import experiment, progress
 from conftest import config_of
@@ -133,40 +130,12 @@ def test_runs_are_named_by_name_directory_or_pattern(capsys, runs):
     assert "no run is called x-*" in capsys.readouterr().err
 
 
-def test_a_run_says_what_was_varied_and_how_it_compares_with_its_committed_record(tmp_path):
-    """The same run published and trained again is the same to the bit; of a changed record it says how far and why."""
-    shared = ("experiment=figure1/bn", "scale=smoke", "training.steps=20", "optimizer.base_lr=0.3")
-    shared += ("logger.mode=disabled", f"results_dir={tmp_path / 'results'}")
-    command = "python scripts/train.py " + " ".join(shared)
-
-    def last_line(runs: str, *more: str) -> str:
-        (outcome,) = experiment.run(config_of(*shared, *more, f"runs_dir={tmp_path / runs}"), command)
-        return outcome.message
-
-    first = last_line("first", "publish=true")
-    assert ": finished, top-1 0." in first and " s with training.steps=20 optimizer.base_lr=0.3; record in " in first
-    assert "committed" not in first
-    assert last_line("again").endswith("; bit for bit the committed record")
-    (record,) = (tmp_path / "results").glob("figure1/smoke/runs/*")
-    text = (record / "metrics.csv").read_text().splitlines()
-    *rest, row = csv.DictReader(text)
-    changed = {"val/top1": float(row["val/top1"]) - 0.25, "train/loss": float(row["train/loss"]) + 2}
-    row |= {name: str(value) for name, value in changed.items()}
-    (record / "metrics.csv").write_text("\n".join([text[0], *(",".join(r.values()) for r in [*rest, row])]) + "\n")
-    status = json.loads((record / "status.json").read_text())
-    elsewhere = {"processor": "Abacus", "packages": status["packages"] | {"torch": "0.1"}}
-    (record / "status.json").write_text(json.dumps(status | elsewhere))
-    mine = tmp_path / "again" / record.name
-    comparison = compared(mine, record)
-    assert comparison.startswith(
-        "not bit for bit the committed record: at most 0.25 in val/top1, 2 in train/loss (processor "
-    )
-    assert ", there Abacus; torch " in comparison and comparison.endswith(", there 0.1)")
-    assert compared(mine, tmp_path / "nowhere") == ""
-    shutil.copy(mine / "metrics.csv", record)
-    with np.load(mine / "probes.npz") as arrays:
-        np.savez(record / "probes.npz", **dict(arrays) | {"steps": arrays["steps"] + 1})
-    assert compared(mine, record).startswith("not bit for bit the committed record: at most 0 in val/top1, 0 in train")
+def test_a_run_says_at_its_end_what_was_varied(tmp_path):
+    words = ("experiment=figure1/bn", "scale=smoke", "training.steps=20", "optimizer.base_lr=0.3")
+    config = config_of(*words, "logger.mode=disabled", f"runs_dir={tmp_path}")
+    (outcome,) = experiment.run(config, "python scripts/train.py " + " ".join(words))
+    said = outcome.message
+    assert ": finished, top-1 0." in said and " s with training.steps=20 optimizer.base_lr=0.3; record in " in said
 
 
 def test_no_runs_says_how_to_start_one(capsys, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bnrepro.config.schema import Config, as_yaml
-from bnrepro.records.differences import as_typed, compared, of_command
+from bnrepro.records.differences import as_typed, of_command
 from bnrepro.records.identity import PROTOCOL, group_hash
 from bnrepro.records.outcome import Outcome
 from bnrepro.records.provenance import now, provenance
@@ -131,7 +131,6 @@ class Recorder:
             self.directory.update(state="interrupted")
             message = f"interrupted at step {status['step']:,} and saved; run the same command to go on"
             return Outcome(name, "interrupted", f"{name}: {message}")
-        likeness = compared(self.directory.path, published_runs(self.config) / name)
         record = self.directory.publish(published_runs(self.config)) if self.config.publish else self.directory.path
         if status["state"] == "diverged":
             message = f"diverged at step {status['diverged_at']:,}"
@@ -140,8 +139,7 @@ class Recorder:
             message = f"finished, top-1 {top1:.4f}, {status['seconds']:.0f} s"
         choices = {key: v for key, v in of_command(self.command).items() if key not in ("experiment", "scale")}
         message += f" with {as_typed(choices.items())}" if choices else ""
-        message += f"; record in {record}" + (f"; {likeness}" if likeness else "")
-        return Outcome(name, status["state"], f"{name}: {message}")
+        return Outcome(name, status["state"], f"{name}: {message}; record in {record}")
 
     def close(self, exit_code: int) -> None:
         """Tell W&B that no more rows will come, and how the run ended. This does not wait."""
