@@ -96,19 +96,19 @@ def test_without_a_terminal_a_run_says_now_and_then_how_far_it_is(period, lines,
 
 
 def test_what_was_varied_is_listed(capsys, runs):
-    """Of each variant, what not all runs have, as it was typed; seeds and places do not count."""
+    """Overrides as they were typed; experiment, scale, seeds and places do not count."""
     typed = {
         "a-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=0.3 seed=0 device=cpu",
-        "b-s0-1": "experiment=figure1/bn scale=mini optimizer.base_lr=3 'seeds=[0,1]' logger.mode=disabled",
+        "b-s0-1": "experiment=figure1/bn scale=mini +scale.mnist.steps=9 'seeds=[0,1]' logger.mode=disabled",
         "c-s0-1": "experiment=figure1/bn scale=mini norm=group_norm hydra/launcher=joblib",
         "d-s0-1": "experiment=figure1/plain",
     }
     for name, words in typed.items():
         path = runs / name / "status.json"
-        changes = {"variant": "plain" if name[0] == "d" else "bn", "command": f"python scripts/train.py {words}"}
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        command = f"python scripts/train.py {words}"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"command": command}))
     labels = {run["name"]: run["varied"] for run in json.loads(say(capsys, runs, "--json"))["runs"]}
-    varied = ("optimizer.base_lr=0.3", "optimizer.base_lr=3", "norm=group_norm", "", "")
+    varied = ("optimizer.base_lr=0.3", "scale.mnist.steps=9", "norm=group_norm", "", "")
     assert labels == dict(zip((*typed, "e-s0-1"), varied, strict=True))
     lines = {line.split()[0]: line.split() for line in say(capsys, runs).splitlines()}
     assert lines["run"][1] == "varied" and lines["b-s0-1"][1] == varied[1]

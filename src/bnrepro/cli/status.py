@@ -13,7 +13,7 @@ from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.records.named import runs_folder
 from bnrepro.records.run import ENDED
-from bnrepro.sweeps.overview import describe, note_varied, table
+from bnrepro.sweeps.overview import describe, table
 
 Run = dict[str, Any]  # as `describe` gives it
 
@@ -81,7 +81,6 @@ def _show(options: argparse.Namespace) -> None:
     runs = matching(options.run, runs_everywhere)
     local = [run for run in runs if Path(run["path"]).parent == options.runs]
     shown = runs if options.committed or options.json or options.run else local
-    note_varied(shown)
     sweep = None if options.run else last_sweep(options.runs, runs_everywhere)
     if options.json:
         print(json.dumps({"runs": runs, "last_sweep": sweep}, indent=2))

@@ -10,7 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bnrepro.config.schema import Config, walk
+
 FOLDERS = ("data.root", "root", "runs_dir", "results_dir", "out")
+_UNTOLD = {key for key, field, _ in walk(Config()) if not field.metadata.get("identity", True)} | {"hydra", "sweep"}
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "hydra-core", "omegaconf", "wandb")
 
 
@@ -66,6 +69,18 @@ def typed_command(script: str, overrides: list[str]) -> str:
     """Return the command that started a Hydra app, without the folders of this machine."""
     kept = [override for override in overrides if override.split("=")[0] not in FOLDERS]
     return f"python scripts/{script}.py {shlex.join(kept)}".rstrip()
+
+
+def varied(command: str) -> str:
+    """Return the overrides of a record's command that say what its run is, beside experiment, scale and seed."""
+    words = [word.lstrip("+") for word in shlex.split(command)[2:] if "=" in word]
+    return " ".join(word for word in words if not _UNTOLD.intersection(_key_and_section(word)))
+
+
+def _key_and_section(override: str) -> tuple[str, str]:
+    key = override.split("=")[0]
+    section = key.replace("/", ".").split(".")[0]
+    return key, "" if section == "scale" else section  # scale=laptop is no news, scale.mnist.steps=9 is
 
 
 def now() -> str:

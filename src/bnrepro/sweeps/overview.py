@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bnrepro.errors import UserError
-from bnrepro.records.differences import differing, of_command
+from bnrepro.records.provenance import varied
 from bnrepro.records.run import RunDirectory
 from bnrepro.training.progress import clock
 
@@ -29,17 +29,10 @@ def describe(path: Path) -> dict[str, Any]:
         run["top1"] = next((float(value) for name, value in values.items() if name.endswith("/top1")), None)
     except (TypeError, ValueError):
         raise UserError(f"{path / 'metrics.csv'} has something in its last row that is no number") from None
-    run["seconds_left"] = None
+    run["varied"], run["seconds_left"] = varied(run["command"] or ""), None
     if state == "running" and run["step"] and run["seconds"]:
         run["seconds_left"] = run["seconds"] * (run["steps"] - run["step"]) / run["step"]
     return run
-
-
-def note_varied(runs: list[dict[str, Any]]) -> None:
-    """Add to each run as ``varied`` the overrides in which the runs of its variant differ, by their commands."""
-    labels = differing({run["name"]: (run["variant"], of_command(run["command"] or "")) for run in runs})
-    for run in runs:
-        run["varied"] = labels[run["name"]]
 
 
 def _last_row(history: Path) -> dict[str, str]:
@@ -52,27 +45,22 @@ def _last_row(history: Path) -> dict[str, str]:
     return {name: value for name, value in rows[-1].items() if value} if rows else {}
 
 
-def table(runs: list[dict[str, Any]], where: bool = True) -> Table:
-    """Return a table with one row per run of `describe`; ``where`` adds a column with the folder of the run.
-
-    There is a column ``varied`` if any run has something in it.
-    """
-    left_aligned = ("run", "varied", "state", "where")
-    varied = ["varied"] if any(run.get("varied") for run in runs) else []
-    columns = ["run", *varied, "state", "step", "top-1", "time", "left", *(["where"] if where else [])]
+def table(runs: list[dict[str, Any]]) -> Table:
+    """Return a table with one row per run of `describe`. It has a column ``varied`` if any run has something in it."""
+    numbers = ("step", "top-1", "time", "left")
+    shown = ["varied"] if any(run["varied"] for run in runs) else []
     drawn = Table(box=None, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, justify="left" if column in left_aligned else "right", no_wrap=column != "varied")
+    for column in ("run", *shown, "state", *numbers, "where"):
+        drawn.add_column(column, justify="right" if column in numbers else "left", no_wrap=column != "varied")
     for run in runs:
-        cells = {
-            "run": escape(run["name"]),
-            "varied": escape(run.get("varied", "")),
-            "state": f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]",
-            "step": f"{run['step']:,}/{run['steps']:,}" if run["steps"] else "",
-            "top-1": "" if run["top1"] is None else f"{run['top1']:.4f}",
-            "time": clock(run["seconds"]),
-            "left": clock(run["seconds_left"]),
-            "where": escape(str(Path(run["path"]).parent)),
-        }
-        drawn.add_row(*(cells[column] for column in columns))
+        drawn.add_row(
+            escape(run["name"]),
+            *(escape(run[column]) for column in shown),
+            f"[{STYLES.get(run['state'], 'dim')}]{run['state']}[/]",
+            f"{run['step']:,}/{run['steps']:,}" if run["steps"] else "",
+            "" if run["top1"] is None else f"{run['top1']:.4f}",
+            clock(run["seconds"]),
+            clock(run["seconds_left"]),
+            escape(str(Path(run["path"]).parent)),
+        )
     return drawn

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from bnrepro.config.schema import Config, as_yaml
-from bnrepro.records.differences import as_typed, of_command
 from bnrepro.records.identity import PROTOCOL, group_hash
 from bnrepro.records.outcome import Outcome
-from bnrepro.records.provenance import now, provenance
+from bnrepro.records.provenance import now, provenance, varied
 from bnrepro.records.run import RunDirectory
 from bnrepro.tracking import mirror, mirrored
 from bnrepro.training import build, checkpoint
@@ -137,8 +136,8 @@ class Recorder:
         else:
             top1 = next(value for key, value in status["final"].items() if key.endswith("/top1"))
             message = f"finished, top-1 {top1:.4f}, {status['seconds']:.0f} s"
-        choices = {key: v for key, v in of_command(self.command).items() if key not in ("experiment", "scale")}
-        message += f" with {as_typed(choices.items())}" if choices else ""
+        if overrides := varied(self.command):
+            message += f" with {overrides}"
         return Outcome(name, status["state"], f"{name}: {message}; record in {record}")
 
     def close(self, exit_code: int) -> None:
