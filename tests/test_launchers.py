@@ -89,22 +89,6 @@ def test_a_preempted_job_is_requeued_and_resumes(environment):
     assert "interrupted at step" in output and output.count("plain-s0") >= 2
 
 
-def test_a_job_of_several_tasks_is_one_run_of_several_replicas(environment):
-    pytest.importorskip("submitit")
-    tasks = ("hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=2", "training.replicas=2")
-    short = (
-        "scale.imagenet.images_per_class=10",
-        "training.steps=2",
-        "training.steps_multiplier=1",
-        "evaluation.every=2",
-    )
-    process = sweep(environment, *tasks, "experiment=figure2/bn_baseline", *TINY, *short)
-    output = process.communicate(timeout=3000)[0]
-    assert process.returncode == 0 and "sweep: 1 finished" in output, output
-    (status,) = statuses(environment)
-    assert status["state"] == "finished" and status["step"] == 2
-
-
 def test_the_slurm_launcher_asks_for_an_array_of_jobs_that_are_requeued(tmp_path):
     """What goes to sbatch, without Slurm."""
     pytest.importorskip("submitit")

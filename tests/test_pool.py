@@ -94,7 +94,7 @@ def test_a_signal_that_ended_a_job_is_in_its_log(tmp_path, script):
 def test_a_worker_does_not_hear_ctrl_c(tmp_path, script):
     """It would meet it while it imports, and print a traceback."""
     script(SAVES)
-    worker = Worker(tmp_path / "0", Config(), "python ...", {})
+    worker = Worker(tmp_path / "0", Config(), "python ...")
     wait_until_ready(tmp_path, 1)
     assert os.getpgid(worker.process.pid) == worker.process.pid
     end([worker])

@@ -63,7 +63,7 @@ class Pool:
         """
         command = typed_command("train", list(job.overrides))
         if not self.gpus:
-            return Worker(directory, job.config, command, {})
+            return Worker(directory, job.config, command)
         folder = Path(job.config.runs_dir) / ".gpus" / socket.gethostname()
         folder.mkdir(parents=True, exist_ok=True)
         for k, gpu in enumerate(self.gpus):
@@ -73,7 +73,7 @@ class Pool:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                return Worker(directory, job.config, command, {"CUDA_VISIBLE_DEVICES": gpu}, lock)
+                return Worker(directory, job.config, command, gpu, lock)
         return None
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -36,7 +36,7 @@ def train(composed: DictConfig) -> None:
     command = typed_command("train", typed_overrides(hydra))
     if hydra.mode == RunMode.RUN:
         sys.exit(train_here(composed, command))
-    worker = Worker(Path(hydra.runtime.output_dir), composed, command, _replica_environment())
+    worker = Worker(Path(hydra.runtime.output_dir), composed, command)
     try:
         while not worker.has_ended():
             time.sleep(0.2)
@@ -67,7 +67,7 @@ class Worker:
         directory: of the job. The output of the process goes to its ``log.txt``.
         config: of the job's runs.
         command: as it was typed, for the records.
-        environment: variables that are added to this process's own.
+        gpu: the only GPU that the process sees, if given.
         lock: an open, locked file. The lock is held until the process ends.
     """
 
@@ -76,21 +76,19 @@ class Worker:
         directory: Path,
         config: Config | DictConfig,
         command: str,
-        environment: Mapping[str, str],
+        gpu: str | None = None,
         lock: IO | None = None,
     ):
-        rank = environment.get("RANK", "0")
-        suffix = "" if rank == "0" else f".{rank}"
         directory.mkdir(parents=True, exist_ok=True)
-        settings = directory / f"job{suffix}.yaml"
-        OmegaConf.save(config, settings)
-        self.directory, self.log = directory, directory / f"log{suffix}.txt"
-        if "CUDA_VISIBLE_DEVICES" in environment:
-            self._write_log(f"on GPU {environment['CUDA_VISIBLE_DEVICES']}")
-        with open(self.log, "a") as log:
+        self.directory = directory
+        OmegaConf.save(config, directory / "job.yaml")
+        words = [str(directory / "job.yaml"), command, str(os.getpid())]
+        if gpu is not None:
+            self._write_log(f"on GPU {gpu}")
+        with open(directory / "log.txt", "a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bnrepro.sweeps.worker", str(settings), command, str(os.getpid())],
-                env=os.environ | environment,
+                [sys.executable, "-m", "bnrepro.sweeps.worker", *words],
+                env=os.environ if gpu is None else os.environ | {"CUDA_VISIBLE_DEVICES": gpu},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -106,7 +104,7 @@ class Worker:
         return code is not None
 
     def _write_log(self, text: str) -> None:
-        with open(self.log, "a") as log:
+        with open(self.directory / "log.txt", "a") as log:
             print(f"job {self.directory.name}: {text}", file=log)
 
 
@@ -116,19 +114,6 @@ def end(workers: Iterable[Worker]) -> None:
         worker.process.send_signal(signal.SIGUSR1)
     for worker in workers:
         worker.process.wait()
-
-
-def _replica_environment() -> dict[str, str]:
-    """Return the variables that torchrun would set for this task, if submitit started the job as several tasks."""
-    from submitit import JobEnvironment
-    from submitit.helpers import TorchDistributedEnvironment
-
-    if JobEnvironment().num_tasks == 1:
-        return {}
-    task = TorchDistributedEnvironment()
-    ranks = {"RANK": task.rank, "WORLD_SIZE": task.world_size, "LOCAL_RANK": task.local_rank}
-    address = {"MASTER_ADDR": task.master_addr, "MASTER_PORT": task.master_port}
-    return {name: str(value) for name, value in (ranks | address).items()}
 
 
 if __name__ == "__main__":
