@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
+from bnrepro.sweeps import jobs
+from bnrepro.sweeps.gpu_stacks import GPUStacks
 from bnrepro.training import build
 from bnrepro.training.stacks.kinds import DataSets, kind
+from bnrepro.training.stacks.stack import Stack
 from bnrepro.training.stacks.streams import Streams
 from conftest import config_of
+from fake_sweeps import master
 from launches import start, wait_for_steps
 
 SWEEP = (
@@ -85,6 +90,24 @@ def test_a_stack_that_is_stopped_goes_on(environment):
     for record in records(runs).values():
         status = json.loads((record / "status.json").read_text())
         assert status["resumed"][0] >= 3 and [int(row["step"]) for row in rows_of(record)][-1] == 12
+
+
+def test_an_exception_fails_the_runs_and_the_sweep_can_be_launched_again(tmp_path, monkeypatch):
+    def broken(self) -> None:
+        raise RuntimeError("the GPU is gone")
+
+    launcher = GPUStacks(OmegaConf.create({"networks": 64, "processors": 1}))
+    with master(*SWEEP[1:], f"runs_dir={tmp_path}") as config:
+        planned = jobs.plan(config)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(Stack, "advance", broken)
+        launcher.launch(planned, 0, tmp_path)
+    for job in planned:
+        assert list(job.states().values()) == ["failed"] and not job.is_locked()
+        status = json.loads((job.record(*job.names) / "status.json").read_text())
+        assert status["error"] == "RuntimeError: the GPU is gone"
+    launcher.launch(planned, 0, tmp_path)
+    assert [state for job in planned for state in job.states().values()] == ["finished", "finished"]
 
 
 def test_auxiliary_heads_count_in_the_loss_of_a_stack(environment, tmp_path):

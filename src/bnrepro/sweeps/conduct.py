@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -22,17 +22,13 @@ from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.logs import Logs
 
 
-class Launcher(Protocol):
-    """Starts jobs: on this machine, or through a cluster's queue."""
-
-    def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
-        """Train jobs, numbered from ``first``, and wait for all of them."""
-
-
-def conduct(master: DictConfig, launcher: Launcher, jobs: list[Job]) -> None:
+def conduct(master: DictConfig, launcher: Any, jobs: list[Job]) -> None:
     """Launch all jobs that are not done, and exit non-zero unless every record is complete in the end.
 
-    ``master`` is Hydra's configuration of the sweep.
+    Args:
+        master: Hydra's configuration of the sweep.
+        launcher: its ``launch(jobs, first, directory)`` trains jobs, numbered from ``first``, and waits for them.
+        jobs: all jobs of the sweep.
     """
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -65,12 +61,13 @@ def resuming_command() -> str:
 
 
 def _raise_exit(signum: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM into SystemExit, as Ctrl-C becomes KeyboardInterrupt. A second SIGTERM ends the process at once."""
+    """Turn SIGTERM into SystemExit. A second SIGTERM ends the process at once."""
     signal.signal(signum, signal.SIG_DFL)
     sys.exit(128 + signum)
 
 
 def _write_plan(directory: Path, master: DictConfig, jobs: list[Job]) -> None:
+    """Write what scripts/status.py reads of a sweep."""
     directory.mkdir(parents=True, exist_ok=True)
     plan = {
         "runs": [name for job in jobs for name in job.names],

@@ -39,40 +39,57 @@ class GPUStacks:
         self.networks, self.processors = options.networks, options.processors
 
     def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
-        """Train jobs and wait for them. After a signal, the runs save and SystemExit is raised."""
+        """Train jobs and wait for them.
+
+        After a signal, the runs save and SystemExit is raised. An exception in one stack ends all of them, and their
+        runs have failed.
+        """
         torch.set_num_threads(1)
-        with ExitStack() as opened, StopRequest() as stop:
+        with ExitStack() as cleanup, StopRequest() as stop:
             pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _end_with_parent)
-            opened.callback(pool.shutdown, cancel_futures=True)
-            stacks = [Stack(runs, pool) for runs in self._stacks(jobs, opened)]
-            for stack in stacks:
-                opened.callback(stack.close)
-            _train(stacks, stop)
+            cleanup.callback(pool.shutdown, cancel_futures=True)
+            locked: list[SeedRun] = []
+            try:
+                stacks = []
+                for runs in self._sorted(_prepared(jobs, locked, cleanup)):
+                    stacks.append(Stack(runs, pool))
+                    cleanup.callback(stacks[-1].close)
+                _train(stacks, stop)
+            except Exception as error:
+                experiment.note_error(locked, error)
+                raise
         if stop.signum is not None:
             raise SystemExit(128 + stop.signum)
 
-    def _stacks(self, jobs: list[Job], locks: ExitStack) -> Iterator[list[StackedRun]]:
-        """Lock the runs that are to be trained, and yield stacks of them, each of one kind and at one step."""
-        data, by_kind = DataSets(), defaultdict(lambda: defaultdict(list))
-        for job in jobs:
-            own, command = kind(job.config), typed_command("train", list(job.overrides))
-            for seed, name in zip(run_seeds(job.config), job.names, strict=True):
-                seed_run = SeedRun(seed, RunDirectory(Path(job.config.runs_dir) / name))
-                locks.callback(seed_run.directory.release)
-                experiment.prepare(job.config, seed_run)
-                if seed_run.outcome:
-                    print(seed_run.outcome.message, flush=True)
-                else:
-                    run = StackedRun(job.config, command, seed_run, data.of(job.config))
-                    by_kind[own.shared, run.data.held_out, seed_run.step()][own.norm].append(run)
-        stacks = []
+    def _sorted(self, runs: Iterator[StackedRun]) -> Iterator[list[StackedRun]]:
+        """Yield stacks of these runs, each of one kind and at one step."""
+        by_kind = defaultdict(lambda: defaultdict(list))
+        for run in runs:
+            own = kind(run.config)
+            by_kind[own.shared, run.data.held_out, run.seed_run.step()][own.norm].append(run)
         for by_norm in by_kind.values():
             without = by_norm.pop("", [])
             first, *others = by_norm.values() or [[]]
-            stacks += [first + without, *others]
-        for runs in stacks:
-            for start in range(0, len(runs), self.networks):
-                yield runs[start : start + self.networks]
+            for together in (first + without, *others):
+                for start in range(0, len(together), self.networks):
+                    yield together[start : start + self.networks]
+
+
+def _prepared(jobs: list[Job], locked: list[SeedRun], cleanup: ExitStack) -> Iterator[StackedRun]:
+    """Yield the runs that are to be trained, ready and locked until the cleanup, and note them in ``locked``."""
+    data = DataSets()
+    for job in jobs:
+        kind(job.config)  # a run that cannot be in any stack is refused before its directory is made
+        command = typed_command("train", list(job.overrides))
+        for seed, name in zip(run_seeds(job.config), job.names, strict=True):
+            seed_run = SeedRun(seed, RunDirectory(Path(job.config.runs_dir) / name))
+            cleanup.callback(seed_run.directory.release)
+            experiment.prepare(job.config, seed_run)
+            if seed_run.outcome:
+                print(seed_run.outcome.message, flush=True)
+            else:
+                locked.append(seed_run)
+                yield StackedRun(job.config, command, seed_run, data.of(job.config))
 
 
 def _end_with_parent() -> None:
@@ -85,11 +102,11 @@ def _end_with_parent() -> None:
 def _train(stacks: list[Stack], stop: StopRequest) -> None:
     """Train the stacks in turns: while the GPU works for one of them, the next one prepares its work."""
     last_line = time.monotonic()
-    while (going := [stack for stack in stacks if not stack.is_over()]) and stop.signum is None:
-        for stack in going:
+    while (unfinished := [stack for stack in stacks if not stack.is_over()]) and stop.signum is None:
+        for stack in unfinished:
             stack.advance()
         if time.monotonic() - last_line > PERIOD:
-            print(*(stack.line() for stack in going), sep="\n", flush=True)
+            print(*(stack.line() for stack in unfinished), sep="\n", flush=True)
             last_line = time.monotonic()
     for stack in stacks:
         stack.save()

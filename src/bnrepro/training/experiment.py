@@ -98,7 +98,9 @@ def _train(config: Config, command: str, runs: list[SeedRun], replicas: Replicas
         device = build.device(config)
         data = build.dataset(config, device, replicas)
     except Exception as error:
-        _fail(runs, error, replicas)
+        if not replicas.leads:  # This ends the process of a replica, and torchrun then ends the others.
+            raise
+        note_error(runs, error)
         return
     ordered = sorted(runs, key=SeedRun.step)
     stacks = [[run] for run in ordered]
@@ -115,18 +117,15 @@ def _train(config: Config, command: str, runs: list[SeedRun], replicas: Replicas
             try:
                 Session(config, command, stack, data, device, replicas).train(stop)
             except Exception as error:
-                _fail(stack, error, replicas)
+                if not replicas.leads:
+                    raise
+                note_error(stack, error)
                 if replicas.count > 1:  # The others wait for this replica somewhere, and cannot go on.
                     return
 
 
-def _fail(runs: list[SeedRun], error: Exception, replicas: Replicas) -> None:
-    """Note an error as the outcome of these runs.
-
-    A replica that follows raises the error instead. That ends its process, and torchrun then ends the others.
-    """
-    if not replicas.leads:
-        raise error
+def note_error(runs: list[SeedRun], error: Exception) -> None:
+    """Note an error as the outcome of those of these runs that have none."""
     for run in runs:
         run.outcome = run.outcome or _failure(run.directory, error)
 
