@@ -80,7 +80,7 @@ SHORT = ("experiment=figure1/bn", "scale=smoke", "training.steps=60", "seeds=[0,
 
 
 @pytest.mark.parametrize(("period", "lines"), [(0.0, True), (3600.0, False)])
-def test_without_a_terminal_a_run_says_now_and_then_how_far_it_is(period, lines, monkeypatch, tmp_path, capsys):
+def test_a_run_says_now_and_then_how_far_it_is(period, lines, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(progress, "PERIOD", period)
     looks = ("evaluation.log_points_per_decade=1", "evaluation.every=20", "probe=none")
     experiment.run(config_of(*SHORT, *looks, f"runs_dir={tmp_path}"), "python ...")

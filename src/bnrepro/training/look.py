@@ -46,40 +46,33 @@ class Look:
             for probe in self.probes:
                 probe(step)
         if last:
-            results = {"": values}
-            if batch_norms(self.task.model):
-                results = self._compare_with_moving_average(values) if by_population else self._add_population(values)
-            self.final = self._by_network(
-                {name + suffix: v for suffix in results for name, v in results[suffix].items()}
-            )
+            results = self._results(values) if batch_norms(self.task.model) else {"": values}
+            self.final = self._by_network({name + way: v for way in results for name, v in results[way].items()})
             if by_population:
                 values = results[""]  # the curve ends in the result
         return self._by_network(values)
 
-    def _compare_with_moving_average(self, fixed_batches: Values) -> dict[str, Values]:
-        """The result is that of Alg. 2 over a whole epoch. Beside it stand fixed batches and moving averages."""
-        with self._population(0):
-            self._keep_statistics()
-            whole_epoch = self._evaluate()
+    def _results(self, values: Values) -> dict[str, Values]:
+        """Return the results by the ways to take statistics. The first one, that of Alg. 2, is the run's result.
+
+        If the curve uses Alg. 2 over fixed batches, the result is over a whole epoch. Else it is over fixed batches.
+        """
+        by_population = self.options.statistics == "population"
+        with self._population(0 if by_population else self.options.population_batches):
+            buffers = self.task.model.named_buffers()
+            self.statistics = {name: buffer.detach().cpu().clone() for name, buffer in buffers}
+            result = self._evaluate()
+        if not by_population:
+            return {"": result, "_moving_average": values}
         # Committed records of this mode end at d^t of 2e-9 or less. A correction for it would change their last digits.
         with self._moving_average(negligible=1e-8):
-            averaged = self._evaluate()
-        return {"": whole_epoch, "_fixed_batches": fixed_batches, "_moving_average": averaged}
-
-    def _add_population(self, averaged: Values) -> dict[str, Values]:
-        """The result of a run whose curve uses moving averages is that of Alg. 2 over the usual batches."""
-        with self._population(self.options.population_batches):
-            self._keep_statistics()
-            return {"": self._evaluate(), "_moving_average": averaged}
+            return {"": result, "_fixed_batches": values, "_moving_average": self._evaluate()}
 
     def _population(self, batches: int) -> AbstractContextManager[None]:
         return population_statistics(self.task.model, self.task.population(batches), self.task.predict)
 
     def _moving_average(self, negligible: float = 0.0) -> AbstractContextManager[None]:
         return moving_average(self.task.model, self.mean, negligible)
-
-    def _keep_statistics(self) -> None:
-        self.statistics = {name: buffer.detach().cpu().clone() for name, buffer in self.task.model.named_buffers()}
 
     def _evaluate(self) -> Values:
         return {name: values.tolist() for name, values in self.task.evaluate().items()}

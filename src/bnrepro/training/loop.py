@@ -59,9 +59,9 @@ class Trainer:
         steps: The number of steps of the run. A look may lower it to its own step, and so end the run.
         rate: Gives the learning rate of a step, counted from 0.
         looks: The steps after which ``look(step)`` evaluates. It returns each network's values by column.
+        report: Called after each look, to show progress.
         save: Called with the number of steps done whenever the state must become durable.
         save_every: Seconds between such calls.
-        tick: Called now and then with the number of steps done, for a progress display.
         replicas: If there are several, each has its own batches, and they stop, save and diverge together.
     """
 
@@ -72,9 +72,9 @@ class Trainer:
     rate: Callable[[int], float]
     looks: set[int]
     look: Callable[[int], list[dict[str, float]]]
+    report: Callable[[int], None] = lambda done: None
     save: Callable[[int], None] = lambda done: None
     save_every: float = float("inf")
-    tick: Callable[[int], None] = lambda done: None
     replicas: Replicas = ALONE
     step: int = 0
     seconds: float = 0.0
@@ -104,8 +104,6 @@ class Trainer:
             self.pending += 1
             self.step += 1
 
-            if self.step % 50 == 0:
-                self.tick(self.step)
             looking = self.step in self.looks
             overdue = time.monotonic() - saved > self.save_every
             stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
@@ -116,7 +114,7 @@ class Trainer:
             all_diverged = all(member.diverged_at is not None for member in self.members)
             if looking and not all_diverged:
                 self._add_rows(self.look(self.step))
-                self.tick(self.step)
+                self.report(self.step)
             if stopping or overdue or all_diverged or self.step == self.steps:
                 self.save(self.step)
                 saved = time.monotonic()
@@ -126,10 +124,8 @@ class Trainer:
     def _find_divergence(self) -> None:
         losses, stack = self.losses[: self.pending].cpu(), len(self.members)
         finite = [torch.isfinite(parameter).reshape(stack, -1).all(1) for parameter in self.model.parameters()]
-        for k, (member, parameters_finite) in enumerate(
-            zip(self.members, torch.stack(finite).all(0).tolist(), strict=True)
-        ):
-            member.check(losses[:, k], parameters_finite, self.step)
+        for k, parameters_finite in enumerate(torch.stack(finite).all(0).tolist()):
+            self.members[k].check(losses[:, k], parameters_finite, self.step)
 
     def _add_rows(self, values: list[dict[str, float]]) -> None:
         train_losses = self.losses[: self.pending].mean(0).tolist()

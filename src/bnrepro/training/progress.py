@@ -1,21 +1,9 @@
-"""Progress of a run: a bar on a terminal, and a line now and then elsewhere."""
+"""Lines that say how far a run is."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
-PERIOD = 30.0  # seconds between lines, at least
-
-Rows = list[dict[str, Any]]  # one per network, as metrics.csv has it
-
-
-class _Rate(ProgressColumn):
-    def render(self, task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} steps/s")
+PERIOD = 10.0  # seconds between lines, at least
 
 
 def clock(seconds: float | None) -> str:
@@ -26,60 +14,22 @@ def clock(seconds: float | None) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def line(title: str, rows: Rows, total: int, rate: float) -> str:
-    """How far the networks of a stack are, with the mean of their values.
+class ProgressLines:
+    """Prints a line about a stack of runs, which begins at step ``start``, once per `PERIOD` at most."""
 
-    Args:
-        title: Names the runs.
-        rows: Each network's latest evaluation.
-        total: The number of steps of the run.
-        rate: Steps per second.
-    """
-    step = rows[0]["step"]
-    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
-    top1 = next(value for name, value in means.items() if name.endswith("/top1"))
-    speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return (
-        f"{title}: step {step:,.0f} of {total:,}, top-1 {top1:.4f}, loss {means['train/loss']:.4g}, "
-        f"{speed} steps/s, {clock((total - step) / rate)} left"
-    )
-
-
-class StepProgress:
-    """A context that shows how many steps are done: by a bar on a terminal, and elsewhere by a line per `PERIOD`.
-
-    Args:
-        title: Of what is in progress.
-        total: The number of steps.
-        start: The number of steps that were done before.
-        shown: Whether this process shows anything.
-        latest: Gives each network's latest evaluation, which a line shows.
-    """
-
-    def __init__(self, title: str, total: int, start: int, shown: bool = True, latest: Callable[[], Rows] = list):
-        console = Console(stderr=True)
-        self.title, self.total, self.start, self.latest = title, total, start, latest
-        self._prints_lines = shown and not console.is_terminal
+    def __init__(self, title: str, start: int):
+        self.title, self.start = title, start
         self._began = self._last_line = time.monotonic()
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn()
-        self._progress = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
-        self._task = self._progress.add_task(title, total=total, completed=start)
 
-    def tick(self, steps_done: int) -> None:
-        """Show how many steps are done. A line is printed only for a new evaluation, and not for the last one."""
-        self._progress.update(self._task, completed=steps_done)
+    def __call__(self, step: int, total: int, rows: list[dict[str, Any]]) -> None:
+        """Print the mean of the networks' latest evaluations, which are rows of metrics.csv."""
         now = time.monotonic()
-        if not self._prints_lines or now - self._last_line < PERIOD or steps_done == self.total:
+        if not rows or now - self._last_line < PERIOD:
             return
-        rows = self.latest()
-        if rows and rows[0]["step"] == steps_done:
-            rate = (steps_done - self.start) / (now - self._began)
-            print(line(self.title, rows, self.total, rate), flush=True)
-            self._last_line = now
-
-    def __enter__(self) -> "StepProgress":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._last_line = now
+        loss = sum(row["train/loss"] for row in rows) / len(rows)
+        top1 = sum(value for row in rows for name, value in row.items() if name.endswith("/top1")) / len(rows)
+        rate = (step - self.start) / (now - self._began)
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        values = f"top-1 {top1:.4f}, loss {loss:.4g}, {speed} steps/s, {clock((total - step) / rate)} left"
+        print(f"{self.title}: step {step:,.0f} of {total:,}, {values}", flush=True)

@@ -12,8 +12,8 @@ from bnrepro.training import build
 from bnrepro.training.distributed import Replicas
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.look import Look
-from bnrepro.training.loop import Row, Trainer
-from bnrepro.training.progress import StepProgress
+from bnrepro.training.loop import Trainer
+from bnrepro.training.progress import ProgressLines
 from bnrepro.training.recorder import Recorder, SeedRun
 from bnrepro.training.schedule import Schedule
 
@@ -53,6 +53,7 @@ class Session:
             rate=build.rate(config),
             looks=self.schedule.looks,
             look=self._look,
+            report=self._report,
             save=self._save,
             save_every=config.checkpoint_seconds,
             replicas=replicas,
@@ -63,6 +64,8 @@ class Session:
         if conditions["threads"] > 1 or device.type != "cpu":
             conditions["stack"] = len(runs)  # only on one CPU thread are the weights the same for any stack
         self.recorders = [Recorder(config, command, run, conditions, len(runs)) for run in runs]
+        others = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+        self.lines = ProgressLines(runs[0].directory.name + others, self.trainer.step)
 
     def _restore(self, states: list[dict[str, Any]]) -> None:
         self.trainer.restore(states)
@@ -73,14 +76,9 @@ class Session:
 
     def train(self, stop: StopRequest) -> None:
         """Train to the end or to a stop, note each run's outcome, and only then wait for W&B."""
-        title = self.members[0].directory.name
-        if len(self.members) > 1:
-            title += f" and {len(self.members) - 1} more"
-        trainer, exit_code = self.trainer, 1
+        exit_code = 1
         try:
-            with StepProgress(title, trainer.steps, trainer.step, self.replicas.leads, self._latest_rows) as progress:
-                trainer.tick = progress.tick
-                self._train(stop)
+            self._train(stop)
             for run, recorder in zip(self.members, self.recorders, strict=True):
                 run.outcome = recorder.outcome()
             exit_code = 0 if stop.signum is None else 128 + stop.signum
@@ -97,8 +95,8 @@ class Session:
         if self._is_last(step):
             self._look(step)
             self._save(step)
-            return
-        self.trainer.train(stop)
+        else:
+            self.trainer.train(stop)
 
     def _is_last(self, step: int) -> bool:
         return self.schedule.ends_at(step, [row for member in self.members for row in member.rows])
@@ -108,6 +106,11 @@ class Session:
         if last:
             self.trainer.steps = step
         return self.look(step, last)
+
+    def _report(self, step: int) -> None:
+        if self.replicas.leads and step < self.trainer.steps:
+            rows = [member.rows[-1] for member in self.members if member.diverged_at is None]
+            self.lines(step, self.trainer.steps, rows)
 
     def _save(self, step: int) -> None:
         """Save every run of the stack. Of several replicas the first one does this for all."""
@@ -127,10 +130,6 @@ class Session:
             if self.look.final:
                 state |= {"statistics": statistics[k], "classes": self.classes}
             recorder.save(state | shared, arrays, self.look.final[k] if self.look.final else None)
-
-    def _latest_rows(self) -> list[Row]:
-        """The latest evaluation of each network that has not diverged."""
-        return [member.rows[-1] for member in self.members if member.rows and member.diverged_at is None]
 
     def _close_mirrors(self, exit_code: int) -> None:
         """Wait for W&B, with one deadline for all runs. A run that was asked to stop does not wait long."""

@@ -25,7 +25,6 @@ from bnrepro.records.files import read_json
 from bnrepro.records.named import named
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
-from bnrepro.training.progress import StepProgress
 from bnrepro.use import evaluation_files
 from bnrepro.use.crops import KINDS
 from bnrepro.use.multicrop import Predictions, predictions
@@ -64,9 +63,8 @@ def evaluate(composed: DictConfig, command: str) -> None:
     answers: dict[int, list[Predictions]] = {kind: [] for kind in _kinds(options, networks[0])}
     for kind, members in answers.items():
         for directory, network in zip(directories, networks, strict=True):
-            with StepProgress(f"{network.name}, {kind} crops", len(pictures), 0) as progress:
-                interpolation = options.interpolation
-                members.append(predictions(directory, network, pictures, kind, interpolation, progress.tick))
+            with Console(stderr=True).status(f"{network.name}, {kind} crops"):
+                members.append(predictions(directory, network, pictures, kind, options.interpolation))
     default_out = Path(options.runs_dir) / "evaluations" / _name(options, networks)
     out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
