@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from bnrepro.config.schema import Data
 from bnrepro.data.augment import Augmentation
-from bnrepro.data.imagenet import of_collection
-from bnrepro.data.parts import Collection
+from bnrepro.data.imagenet import parts
 from bnrepro.data.stream import StreamedImages
 
 WNIDS = ("n01440764", "n02119789", "n12998815")
@@ -61,6 +61,6 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def streamed(whole: Collection, batch_size: int = 4, **options) -> StreamedImages:
+def streamed(root: Path, batch_size: int = 4, **options) -> StreamedImages:
     options = {"shuffle": "full", "augmentation": Augmentation(), "device": CPU} | options
-    return StreamedImages(*of_collection(whole, 0, "full"), batch_size, PIXELS, **options)
+    return StreamedImages(*parts(Data("imagenet", str(root))), batch_size, PIXELS, **options)

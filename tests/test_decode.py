@@ -6,7 +6,6 @@ import simplejpeg
 from PIL import Image
 
 from bnrepro.data.decode import CorruptImage, decode, kind
-from bnrepro.data.imagenet import scan
 from bnrepro.errors import UserError
 from fake_imagenet import WNIDS, encoded, jpeg, streamed
 
@@ -71,8 +70,8 @@ def test_corrupt_files_are_told_apart(content):
 def test_a_corrupt_image_ends_the_run_with_its_name(root, part, workers):
     bad = sorted((root / part / WNIDS[1]).iterdir())[0]
     bad.write_bytes(bad.read_bytes()[:500])
-    data = streamed(scan(root), batch_size=5, workers=workers)
-    with pytest.raises(UserError, match=rf"{bad.name} cannot be decoded .*--repair"):
+    data = streamed(root, batch_size=5, workers=workers)
+    with pytest.raises(UserError, match=rf"{bad.name} cannot be decoded .*prepare_data"):
         if part == "val":
             list(data.evaluation_batches())
         for step in range(data.steps_per_epoch):

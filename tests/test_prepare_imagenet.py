@@ -1,34 +1,34 @@
-"""ImageNet taken from archives or folders, repaired, and its prepared cache."""
+"""ImageNet made from the official archives, verified, and its cache of smaller images."""
 
+import hashlib
 import io
-import json
 import runpy
 import shutil
 import sys
 import tarfile
-import zipfile
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from bnrepro.benchmarks import input as input_speed
+from bnrepro.compat import ensure_torchvision
+from bnrepro.data import prepare_imagenet
 from bnrepro.data.augment import resized
 from bnrepro.data.decode import decode, kind
-from bnrepro.data.imagenet import CACHE, scan
-from bnrepro.data.imagenet_cache import prepare_cache
-from bnrepro.data.prepare_imagenet import place, prepare
+from bnrepro.data.imagenet import scan
+from bnrepro.data.prepare_imagenet import DEVKIT, TRAIN, VAL, prepare
 from bnrepro.errors import UserError
 from conftest import ROOT
 from fake_imagenet import WNIDS, encoded, picture, streamed, val_files
-from test_imagenet import devkit, flat
 
 
-def tar_of(files: dict[str, bytes], path: Path) -> bytes:
-    with tarfile.open(path, "w") as tar:
+def tar_of(files: dict[str, bytes], path: Path, mode: str = "w") -> bytes:
+    with tarfile.open(path, mode) as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -36,85 +36,77 @@ def tar_of(files: dict[str, bytes], path: Path) -> bytes:
     return path.read_bytes()
 
 
-def official(root: Path, source: Path) -> None:
-    """ILSVRC2012_img_train.tar of class tars, ILSVRC2012_img_val.tar, and the labels beside them."""
-    source.mkdir()
-    inner = {
-        f"{wnid}.tar": tar_of({p.name: p.read_bytes() for p in (root / "train" / wnid).iterdir()}, source / "one.tar")
-        for wnid in WNIDS
+def devkit() -> dict[str, bytes]:
+    """The numbers of its validation labels count the classes in an order that is not the sorted one."""
+    order = [WNIDS[2], WNIDS[0], WNIDS[1]]
+    numbers = [order.index(wnid) + 1 for _, wnid, _ in val_files()]
+    columns = [("ILSVRC2012_ID", "i4"), ("WNID", "O"), ("words", "O"), ("gloss", "O"), ("num_children", "i4")]
+    rows = [(k + 1, wnid, "a word, another", "", 0) for k, wnid in enumerate(order)]
+    meta = io.BytesIO()
+    savemat(meta, {"synsets": np.array([*rows, (4, "n00000001", "entity", "", 3)], dtype=columns)})
+    return {
+        "meta.mat": meta.getvalue(),
+        "ILSVRC2012_validation_ground_truth.txt": "\n".join(map(str, numbers)).encode(),
     }
-    (source / "one.tar").unlink()
-    tar_of(inner, source / "ILSVRC2012_img_train.tar")
-    tar_of({name: content for name, _, content in val_files()}, source / "ILSVRC2012_img_val.tar")
-    kit = source / "ILSVRC2012_devkit_t12" / "data"
-    kit.mkdir(parents=True)
-    devkit(kit)
-    shutil.make_archive(str(source / "ILSVRC2012_devkit_t12"), "gztar", source, "ILSVRC2012_devkit_t12")
-    shutil.rmtree(kit.parent)
 
 
-def zipped(root: Path, source: Path) -> None:
+def archives(root: Path, source: Path, monkeypatch) -> None:
+    """The official archives of the images in ``root``, whose checksums torchvision then expects."""
     source.mkdir()
-    with zipfile.ZipFile(source / "imagenet.zip", "w") as archive:
-        for path in root.glob("*/*/*"):
-            archive.write(path, Path("ILSVRC", "Data", "CLS-LOC") / path.relative_to(root))
+    images = {wnid: {p.name: p.read_bytes() for p in (root / "train" / wnid).iterdir()} for wnid in WNIDS}
+    tar_of({f"{wnid}.tar": tar_of(files, source / "one.tar") for wnid, files in images.items()}, source / TRAIN)
+    (source / "one.tar").unlink()
+    tar_of({name: content for name, _, content in val_files()}, source / VAL)
+    kit = {f"ILSVRC2012_devkit_t12/data/{name}": content for name, content in devkit().items()}
+    tar_of(kit, source / DEVKIT, "w:gz")
+    ensure_torchvision()
+    from torchvision.datasets import imagenet
+
+    digests = {name: hashlib.md5((source / name).read_bytes()).hexdigest() for name in (TRAIN, VAL, DEVKIT)}
+    names = {"train": TRAIN, "val": VAL, "devkit": DEVKIT}
+    monkeypatch.setattr(imagenet, "ARCHIVE_META", {part: (name, digests[name]) for part, name in names.items()})
 
 
-def folders(root: Path, source: Path) -> None:
-    shutil.copytree(root, source / "ILSVRC" / "Data" / "CLS-LOC")
-
-
-@pytest.mark.parametrize("form", [official, zipped, folders])
-def test_taken_from_archives_or_folders_and_repaired_from_them(root, tmp_path, form, capsys):
+def test_made_from_the_official_archives(root, tmp_path, monkeypatch):
     source, target = tmp_path / "source", tmp_path / "target"
-    form(root, source)
-    said = prepare(target, source)
-    assert "15 training and 6 validation images, 3 classes (21 rgb)" in said
-    expected, found = scan(root), scan(target)
-    assert found.fingerprint == expected.fingerprint
-    assert [found.train.read(k) for k in range(15)] == [expected.train.read(k) for k in range(15)]
+    archives(root, source, monkeypatch)
+    assert "15 training and 6 validation images, 3 classes (21 rgb)" in prepare(target, source)
+    made = scan(target)
+    assert made.fingerprint == scan(root).fingerprint and made.names == ["a word, another"] * 3
+    with pytest.raises(UserError, match=r"train exists; move it away, or leave out --source"):
+        prepare(target, source)
+    shutil.rmtree(target)
+    (source / VAL).write_bytes(b"")
+    with pytest.raises(UserError, match=rf"{VAL} is not present .* or is corrupted.*; fetch it again"):
+        prepare(target, source)
+    (source / VAL).unlink()
+    with pytest.raises(UserError, match=rf"{VAL} is missing\. ImageNet needs an account"):
+        prepare(tmp_path / "other", source)
 
-    bad, lost = (target / "train" / WNIDS[0] / f"{WNIDS[0]}_{k}.JPEG" for k in (1, 2))
-    whole = bad.read_bytes()
-    bad.unlink()  # it may be a link to the source
-    bad.write_bytes(whole[:300])
-    with pytest.raises(UserError, match="1 of 21 files cannot be decoded; give --source and --repair"):
-        prepare(target, None)
+
+def test_every_file_is_decoded_and_counted(root, monkeypatch, capsys):
+    bad = root / "train" / WNIDS[0] / f"{WNIDS[0]}_1.JPEG"
+    bad.write_bytes(bad.read_bytes()[:300])
+    with pytest.raises(UserError, match="1 of 21 files cannot be decoded"):
+        prepare(root, None)
     assert str(bad) in capsys.readouterr().out
-    lost.unlink()
-    assert "15 training" in prepare(target, source, repair=True)
-    assert bad.read_bytes() == whole and lost.exists()
+    bad.unlink()
+    assert "14 training" in prepare(root, None)
+    monkeypatch.setattr(prepare_imagenet, "CLASSES", 3)
+    with pytest.raises(UserError, match="train has 14 of 1,281,167 images"):
+        prepare(root, None)
 
 
-@pytest.mark.parametrize(
-    ("name", "placed"),
-    [
-        ("n01440764/n01440764_10026.JPEG", "train/n01440764/n01440764_10026.JPEG"),
-        ("n01440764_10026.JPEG", "train/n01440764/n01440764_10026.JPEG"),
-        ("a/train/n01440764/x.jpg", "train/n01440764/x.jpg"),
-        ("ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000001.JPEG"),
-        ("CLS-LOC/val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000001.JPEG"),
-        ("ILSVRC2012_devkit_t12/data/meta.mat", "meta.mat"),
-        ("CLS-LOC/test/ILSVRC2012_test_00000001.JPEG", None),
-        ("Annotations/n01440764/n01440764_10026.xml", None),
-    ],
-)
-def test_where_files_of_an_archive_belong(name, placed):
-    found = place(PurePath(name))
-    assert (found and str(found)) == placed
-
-
-def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root, tmp_path):
-    flat(root)
-    devkit(root)
+def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root, tmp_path, monkeypatch):
+    side, cache = 48, tmp_path / "cache"
+    monkeypatch.setattr(prepare_imagenet, "SIDE", side)
     wide = root / "train" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG"
     wide.write_bytes(encoded(Image.fromarray(picture(0)).convert("CMYK")))
-    found, out, side = scan(root), tmp_path / "cache", 48
-    assert "15 training and 6 validation images" in prepare_cache(found, out, side)
-    cached = scan(out)
-    assert (cached.wnids, cached.names) == (found.wnids, found.names) and cached.fingerprint != found.fingerprint
-    for part in ("train", "val"):
-        ours, theirs = getattr(cached, part), getattr(found, part)
+    assert f"shorter side {side}; use it with data.root={cache}" in prepare(root, None, cache)
+    original, cached = scan(root), scan(cache)
+    assert (cached.wnids, cached.names) == (original.wnids, original.names)
+    assert cached.fingerprint != original.fingerprint
+    for ours, theirs in ((cached.train, original.train), (cached.val, original.val)):
         assert ours.labels.tolist() == theirs.labels.tolist()
         for k in range(len(theirs.labels)):
             image, content = decode(theirs.read(k)), ours.read(k)
@@ -129,26 +121,19 @@ def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root
                 assert content == theirs.read(k)
             else:
                 assert np.abs(decode(content).astype(int) - image).mean() < 6
-    assert torch.equal(streamed(cached, workers=2).batch(0, 1)[0], streamed(cached).batch(0, 1)[0])
+    assert torch.equal(streamed(cache, workers=2).batch(0, 1)[0], streamed(cache).batch(0, 1)[0])
+    assert "15 training and 6 validation images, 3 classes (21 rgb)" in prepare(cache, None)
+    with pytest.raises(UserError, match="cache exists; move it away"):
+        prepare(root, None, cache)
 
-    made = {path: path.read_bytes() for path in out.rglob("*.jp*g")}
-    lost, bad, kept = sorted(made)[:3]
-    before = kept.stat().st_mtime_ns
+    made = {path.name: path.read_bytes() for path in cache.rglob("*.jpg")}
+    lost, kept = sorted(cache.rglob("*.jpg"))[:2]
     lost.unlink()
-    bad.write_bytes(made[bad][:-100])
-    marker = json.loads((out / CACHE).read_text())
-    (out / CACHE).write_text(json.dumps(marker | {"finished": False}))  # as it was before the last images
-    with pytest.raises(UserError, match="unfinished"):
-        scan(out)
-    prepare_cache(found, out, side)
-    assert lost.read_bytes() == made[lost] and bad.read_bytes() != made[bad]
-    with pytest.raises(UserError, match="1 of 21 files cannot be decoded"):
-        prepare(out, None)
-    prepare_cache(found, out, side, repair=True)
-    assert {path: path.read_bytes() for path in out.rglob("*.jp*g")} == made and kept.stat().st_mtime_ns == before
-    assert "15 training and 6 validation images, 3 classes" in prepare(out, None)
-    with pytest.raises(UserError, match="of another --side"):
-        prepare_cache(found, out, side + 1)
+    before = kept.stat().st_mtime_ns
+    cache.rename(tmp_path / "cache.unfinished")
+    prepare(root, None, cache)
+    assert {path.name: path.read_bytes() for path in cache.rglob("*.jpg")} == made
+    assert kept.stat().st_mtime_ns == before
 
 
 def test_the_doors_say_what_they_need(tmp_path, monkeypatch, capsys):

@@ -15,8 +15,7 @@ from fake_imagenet import CPU, PIXELS, streamed
 
 
 def test_batches_are_functions_of_seed_and_step_whatever_the_workers(root):
-    found = scan(root)
-    alone, helped = streamed(found), streamed(found, workers=2)
+    alone, helped = streamed(root), streamed(root, workers=2)
     told = [alone.batch(3, step) for step in range(5)]
     assert alone.classes == 3 and alone.steps_per_epoch == 3
     before = torch.get_rng_state()
@@ -25,7 +24,7 @@ def test_batches_are_functions_of_seed_and_step_whatever_the_workers(root):
         assert torch.equal(images, others) and torch.equal(labels, other_labels)
         assert images.shape == (4, 3, PIXELS, PIXELS) and images.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(streamed(found).batch(3, 4)[0], told[4][0])  # resumed in the middle
+    assert torch.equal(streamed(root).batch(3, 4)[0], told[4][0])  # resumed in the middle
     assert torch.equal(helped.batch(3, 1)[0], told[1][0])  # and gone back
     assert not torch.equal(alone.batch(4, 0)[0], told[0][0])
     fixed = list(alone.fixed_batches(2, "population"))
@@ -35,7 +34,7 @@ def test_batches_are_functions_of_seed_and_step_whatever_the_workers(root):
 
 
 def test_workers_end_with_the_data_set_and_at_once(root):
-    data = streamed(scan(root), workers=2)
+    data = streamed(root, workers=2)
     data.batch(0, 0)
     workers = multiprocessing.active_children()
     assert len(workers) == 2
@@ -44,23 +43,21 @@ def test_workers_end_with_the_data_set_and_at_once(root):
 
 
 def test_shards_show_the_same_images_together_in_every_epoch(root):
-    data = streamed(scan(root), batch_size=5, shuffle="shards")
+    data = streamed(root, batch_size=5, shuffle="shards")
     assert torch.equal(data.batch(0, 1)[1], data.batch(0, 4)[1])
     assert data.order(0, 1).tolist() == data.order(0, 4).tolist()
 
 
 def test_replicas_share_out_the_batch(root):
-    found = scan(root)
-    whole = streamed(found, batch_size=6).batch(1, 1)
-    halves = [streamed(found, batch_size=3, replica=(rank, 2)).batch(1, 1) for rank in range(2)]
+    whole = streamed(root, batch_size=6).batch(1, 1)
+    halves = [streamed(root, batch_size=3, replica=(rank, 2)).batch(1, 1) for rank in range(2)]
     assert torch.equal(torch.cat([images for images, _ in halves]), whole[0])
     assert torch.equal(torch.cat([labels for _, labels in halves]), whole[1])
 
 
 def test_a_batch_follows_the_rule_of_resident_images(root):
     """The same boxes, mirrored and distorted as `augment.crop_and_resize` does it, within rounding to bytes."""
-    found = scan(root)
-    data = streamed(found)
+    found, data = scan(root), streamed(root)
     index = data.order(2, 0)
     decoded = [decode(found.train.read(k)) for k in index]
     shapes = np.array([image.shape[:2] for image in decoded])

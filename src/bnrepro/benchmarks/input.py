@@ -17,11 +17,12 @@ from torch import Tensor
 
 from bnrepro.benchmarks.record import row, write
 from bnrepro.compat import ensure_torchvision
+from bnrepro.config.schema import Data
 from bnrepro.data import imagenet
 from bnrepro.data.augment import Augmentation
 from bnrepro.data.decode import decode
-from bnrepro.data.imagenet_cache import prepare_cache
 from bnrepro.data.parts import chosen_classes
+from bnrepro.data.prepare_imagenet import prepare
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.errors import UserError
@@ -68,8 +69,7 @@ def _ours(data: StreamedImages | ResidentImages) -> Batches:
 
 
 def _streamed(root: Path) -> Batches:
-    train, held_out = imagenet.of_collection(imagenet.collection(root), 0, "full")
-    return _ours(StreamedImages(train, held_out, BATCH, PIXELS, "full", PLAIN, CPU))
+    return _ours(StreamedImages(*imagenet.parts(Data("imagenet", str(root))), BATCH, PIXELS, "full", PLAIN, CPU))
 
 
 def _resident(folder: Path, pixels: int) -> Batches:
@@ -123,7 +123,7 @@ def main(out: Path, command: str, photographs: Path | None, tiny: Path | None) -
         wnids = sorted((tiny / "train").iterdir())
         for k in chosen_classes(TINY_CLASSES, len(wnids)):
             (small / wnids[k].name).symlink_to(wnids[k])
-        prepare_cache(imagenet.scan(root), cache)
+        prepare(root, None, cache)
         work = {
             "ours, original files": (_streamed(root), IMAGES),
             "ours, prepared cache": (_streamed(cache), IMAGES),

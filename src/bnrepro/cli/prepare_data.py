@@ -9,9 +9,7 @@ from bnrepro.data import mnist, prepare_imagenet, tiny_imagenet
 PREPARE = {
     "mnist": lambda options: mnist.prepare(options.root, options.source),
     "tiny_imagenet": lambda options: tiny_imagenet.prepare(options.root, options.source, options.repair),
-    "imagenet": lambda options: prepare_imagenet.prepare(
-        options.root, options.source, options.repair, options.cache, options.side
-    ),
+    "imagenet": lambda options: prepare_imagenet.prepare(options.root, options.source, options.cache),
 }
 
 
@@ -26,11 +24,9 @@ def _parser() -> argparse.ArgumentParser:
     tiny.add_argument("--root", type=Path, default=Path("data/tiny-imagenet-200"), help="where it goes")
     tiny.add_argument("--repair", action="store_true", help="take and decode again what is there")
     full = commands.add_parser("imagenet", help="ILSVRC2012, from archives fetched with an account")
-    full.add_argument("--source", type=Path, help="an archive, a folder of them, or one of train/ and val/")
+    full.add_argument("--source", type=Path, help="the folder of the official archives")
     full.add_argument("--root", type=Path, default=Path("data/imagenet"), help="where it is or goes")
     full.add_argument("--cache", type=Path, help="also write smaller images there, for data.root=CACHE")
-    full.add_argument("--side", type=int, default=prepare_imagenet.SIDE, help="the cache's shorter side in pixels")
-    full.add_argument("--repair", action="store_true", help="take or make again what is missing or damaged")
     return parser
 
 

@@ -56,17 +56,6 @@ class Encoded:
 Part = TypeVar("Part", Labelled, Encoded)
 
 
-@dataclass(frozen=True)
-class Collection:
-    """A data set of encoded images. ``wnids`` and ``names`` describe the classes in the order of their labels."""
-
-    wnids: list[str]
-    names: list[str]
-    train: Encoded
-    val: Encoded
-    fingerprint: str
-
-
 def chosen_classes(classes: int, total: int) -> list[int]:
     """Return evenly spaced classes, such as every 4th of 200 for 50; 0 stands for all classes."""
     if classes > total:

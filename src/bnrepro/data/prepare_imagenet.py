@@ -1,85 +1,133 @@
-"""The preparation of ImageNet: taken from archives or folders, every file decoded and counted, repaired, cached."""
+"""The preparation of ImageNet: archives unpacked, every file decoded and counted, and smaller copies made.
 
-import re
+A *cache* is a copy with smaller images, which is faster to read. The shorter side is reduced to 320 pixels, and the
+image is encoded as JPEG of quality 90 with half the colour resolution. A plain JPEG that is no larger is copied as it
+is. Measured on photographs of 500 x 375 for training at 224 pixels with crops of 8-100 % of the area; the total is for
+ImageNet's 1.33 million images:
+
+    shorter side    total     decoding    crops that are enlarged
+    original        151 GB    1.1 ms      34 %
+    384              75 GB    0.6 ms      37 %
+    320              55 GB    0.46 ms     52 %
+    256              37 GB    0.33 ms     82 %
+"""
+
+import shutil
 from collections import Counter
-from pathlib import Path, PurePath
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 
-from bnrepro.data.archives import take
-from bnrepro.data.decode import CorruptImage, decode, kind
-from bnrepro.data.imagenet import GROUND_TRUTH, MAPPING, META, SOLUTION, SUFFIXES, scan
-from bnrepro.data.imagenet_cache import SIDE, each, prepare_cache
+import numpy as np
+import simplejpeg
+import torch
+from rich.progress import track
+
+from bnrepro.compat import ensure_torchvision
+from bnrepro.data.augment import resized
+from bnrepro.data.decode import JPEG, CorruptImage, decode, kind
+from bnrepro.data.imagenet import META, scan
 from bnrepro.errors import UserError
+from bnrepro.records.files import remove_litter, write_atomically
 
 CLASSES, IMAGES = 1000, {"train": 1_281_167, "val": 50_000}  # of ILSVRC2012
-WNID = re.compile(r"n\d{8}")
+DEVKIT, TRAIN, VAL = "ILSVRC2012_devkit_t12.tar.gz", "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 WHERE = (
-    "ImageNet needs an account at image-net.org: fetch ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and "
-    "ILSVRC2012_devkit_t12.tar.gz there, and run: python scripts/prepare_data.py imagenet --source FOLDER --root {root}"
+    f"ImageNet needs an account at image-net.org: fetch {TRAIN}, {VAL} and {DEVKIT} there, "
+    "and run: python scripts/prepare_data.py imagenet --source FOLDER --root {root}"
 )
+SIDE, QUALITY, COLOUR = 320, 90, "420"  # of a cache; our choice, see above
+CHUNK = 1000  # images that a process handles at a time
 
 
-def place(path: PurePath) -> PurePath | None:
-    """Return the path below the root for a file of a usual archive or folder, or None if it is not needed.
-
-    The usual layouts are folders train/ and val/ at any depth, the official tar that holds a tar per class, and flat
-    folders with the official names.
-    """
-    if path.name in (GROUND_TRUTH, META, SOLUTION, MAPPING):
-        return PurePath(path.name)
-    if path.suffix.lower() not in SUFFIXES:
-        return None
+def unpack(source: Path, root: Path) -> None:
+    """Make the class folders from the official archives in ``source``, whose checksums torchvision knows."""
     for part in ("train", "val"):
-        if part in path.parts[:-1]:
-            below = path.parts[path.parts.index(part) + 1 :]
-            return PurePath(part, *below[:-1][:1], below[-1])
-    if path.name.startswith("ILSVRC2012_val_"):
-        return PurePath("val", path.name)
-    wnid = WNID.match(path.parent.name) or WNID.match(path.name)
-    return PurePath("train", wnid.group(), path.name) if wnid else None
+        if (root / part).exists():
+            raise UserError(f"{root / part} exists; move it away, or leave out --source to check what is there")
+    for name in (DEVKIT, TRAIN, VAL):
+        if not (source / name).is_file():
+            raise UserError(f"{source / name} is missing. {WHERE.format(root=root)}")
+    ensure_torchvision()
+    from torchvision.datasets import imagenet
+
+    root.mkdir(parents=True, exist_ok=True)
+    archives = source.resolve()
+    try:
+        imagenet.parse_devkit_archive(root, str(archives / DEVKIT))
+        imagenet.parse_train_archive(root, str(archives / TRAIN))
+        imagenet.parse_val_archive(root, str(archives / VAL))
+    except RuntimeError as error:
+        raise UserError(f"{error}; fetch it again") from None
 
 
-def _kinds(paths: list[Path]) -> tuple[Counter, list[str]]:
-    """Decode files; return how many there are of each kind, and a line for each that is corrupt."""
-    kinds, faults = Counter(), []
-    for path in paths:
-        content = path.read_bytes()
-        try:
-            decode(content)
-            kinds[kind(content)] += 1
-        except CorruptImage as error:
-            faults.append(f"cannot be decoded: {path} ({error})")
-    return kinds, faults
+def reduced(content: bytes, image: np.ndarray) -> bytes:
+    """Reduce the shorter side of an encoded image to `SIDE` pixels; a plain JPEG that is no larger stays as it is."""
+    height, width = image.shape[:2]
+    scale = SIDE / min(height, width)
+    if scale >= 1 and content.startswith(JPEG) and kind(content) == "rgb":
+        return content
+    if scale < 1:
+        size = round(height * scale), round(width * scale)
+        image = resized(image, np.array([0, 0, height, width]), size).permute(1, 2, 0).numpy()
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), QUALITY, "RGB", COLOUR)
 
 
-def prepare(root: Path, source: Path | None, repair: bool = False, cache: Path | None = None, side: int = SIDE) -> str:
-    """Take, verify, repair and cache the data set, and return a summary in a line or two.
+def _examine(original: Path, root: Path, cache: Path | None) -> tuple[str, str]:
+    """Decode an image, and write its smaller copy if that is missing. Return its kind, or "" and what is wrong."""
+    content = original.read_bytes()
+    try:
+        image, of_kind = decode(content), kind(content)
+    except CorruptImage as error:
+        return "", f"cannot be decoded: {original} ({error})"
+    if cache:
+        copy = cache / original.relative_to(root).with_suffix(".jpg")
+        if not copy.exists():
+            write_atomically(copy, lambda file: file.write(reduced(content, image)))
+    return of_kind, ""
+
+
+def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
+    """Unpack and verify the data set, make its cache if asked, and return a summary in a line or two.
+
+    An interrupted cache lies in a folder of its own, and the next call adds what is missing there.
 
     Args:
         root: the folder of the data set; it may be a cache.
-        source: an archive, a folder of archives, or a folder of a usual layout. Without it the files in ``root`` are
-            verified.
-        repair: take all archives of the source again, and make damaged images of the cache again.
+        source: the folder of the official archives. Without it the files in ``root`` are verified.
         cache: the folder of a cache to make, or None.
-        side: the shorter side of the images in the cache in pixels.
     """
     if source is not None:
-        take(source, root, place, again=repair)
+        unpack(source, root)
     elif not (root / "train").is_dir():
         raise UserError(f"no ImageNet in {root}. {WHERE.format(root=root)}")
+    if cache and cache.exists():
+        raise UserError(f"{cache} exists; move it away, or name another folder")
     whole = scan(root)
     counts = {"train": len(whole.train.labels), "val": len(whole.val.labels)}
     for part, expected in IMAGES.items():
         if len(whole.wnids) == CLASSES and counts[part] != expected:
-            raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; give --source and --repair")
+            raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; unpack it again")
     paths = [part.path(k) for part in (whole.train, whole.val) for k in range(len(part.labels))]
-    kinds, faults = Counter(), []
-    for chunk_kinds, chunk_faults in each(_kinds, paths, "decoding every file"):
-        kinds += chunk_kinds
-        faults += chunk_faults
-    if faults:
+    unfinished = cache.with_name(f"{cache.name}.unfinished") if cache else None
+    if unfinished:
+        for folder in {path.parent for path in paths}:
+            copies = unfinished / folder.relative_to(root)
+            copies.mkdir(parents=True, exist_ok=True)
+            remove_litter(copies)
+    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        results = pool.map(partial(_examine, root=root, cache=unfinished), paths, chunksize=CHUNK)
+        kinds, faults = zip(*track(results, "decoding every file", len(paths), transient=True), strict=True)
+    if faults := list(filter(None, faults)):
         print(*faults, sep="\n")
-        raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; give --source and --repair")
-    by_kind = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
+        raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; unpack them again")
+    by_kind = ", ".join(f"{count:,} {name}" for name, count in Counter(kinds).most_common())
     images = f"{counts['train']:,} training and {counts['val']:,} validation images"
     summary = f"{root}: {images}, {len(whole.wnids)} classes ({by_kind})"
-    return summary if cache is None else f"{summary}\n{prepare_cache(whole, cache, side, repair)}"
+    if not unfinished:
+        return summary
+    if (root / META).exists():
+        shutil.copyfile(root / META, unfinished / META)
+    size = sum(copy.stat().st_size for copy in unfinished.glob("*/*/*.jpg"))
+    unfinished.rename(cache)
+    return f"{summary}\n{cache}: {size / 1e9:.3g} GB, shorter side {SIDE}; use it with data.root={cache}"

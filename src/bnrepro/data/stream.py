@@ -116,7 +116,7 @@ class StreamedImages(ImageBatches):
 
     def _finish(self, made: Made | str) -> tuple[Tensor, Tensor]:
         if isinstance(made, str):
-            raise UserError(f"{made}; run: python scripts/prepare_data.py imagenet --repair")
+            raise UserError(f"{made}; python scripts/prepare_data.py imagenet finds all such files")
         images, labels, brightness, saturation = (t.to(self.device, non_blocking=True) for t in made)
         images = images.float().div_(255)
         if self.augmentation.colour:
