@@ -6,7 +6,7 @@
 
 import hashlib
 from collections import Counter
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,13 +96,8 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
     if source is None and archive.exists():
         source = archive
     if source is not None:
-        take(source, root, _place, again=repair)
+        take(source, root, FOLDER, ("train", "val", "wnids.txt", "words.txt"))
     return _decode_all(root, *_official_files(root))
-
-
-def _place(path: PurePath) -> PurePath | None:
-    parts = path.parts[path.parts.index(FOLDER) + 1 :] if FOLDER in path.parts else path.parts
-    return PurePath(*parts) if parts[0] in ("train", "val", "wnids.txt", "words.txt") else None
 
 
 def _official_files(root: Path) -> tuple[list[str], dict[str, list[Path]]]:
