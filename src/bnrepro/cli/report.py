@@ -110,9 +110,10 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
         return [page.write(options.results, options.out or Path("site"), options.repository)]
     if options.beside:
         figure, source, out = FIGURES[name], options.records or RUNS, options.out or RUNS / name
+        scale = options.scale or figure.scale
         committed = not options.records and not figure.lacking(options.results, options.scale)
         networks = options.results if committed else source
-        return beside.report(figure, options.beside, source, networks, options.scale, options.results, out)
+        return beside.report(figure, options.beside, source, networks, scale, options.results, out)
     return rebuild(name, options.results, options.out, options.records, options.scale)
 
 

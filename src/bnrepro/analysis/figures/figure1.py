@@ -1,7 +1,5 @@
 """Figure 1: test accuracy, and the input of a typical sigmoid, without and with batch normalisation."""
 
-import string
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -80,11 +78,6 @@ def _draw_error(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
     style.label_ends(axes, [(*line.get_xydata()[-1], name, colour) for line, (name, (_, colour)) in lines])
 
 
-def _probed(record: Record) -> bool:
-    """Tell whether a record has the percentiles of its sigmoids' inputs."""
-    return (record.path / "probes.npz").is_file() and "percentiles" in record.probes
-
-
 def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
     """Draw the percentiles of the typical sigmoid's input."""
     probes = record.probes
@@ -99,28 +92,22 @@ def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
 def draw(arms: Arms, own: Arms | None = None) -> Figure:
     """Draw (a) the test error and (b, c) the input of one sigmoid of the last layer, without and with BN.
 
-    A user's ``own`` variants have a curve in (a), and a panel below if their records have the percentiles.
+    A user's ``own`` variants have a curve in (a).
     """
     own = own or {}
     shown = {"without BN": (arms["plain"], WITHOUT), "with BN": (arms["bn"], WITH)}
-    shown |= {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
-    with_inputs = [name for name, (records, _) in shown.items() if name not in own or _probed(records[0])]
-    rows = 1 + -(-len(with_inputs) // 2)
-    figure = Figure(figsize=(7, 2.6 * rows), layout="constrained")
-    grid = figure.add_gridspec(rows, 2, height_ratios=[1.2] + [1] * (rows - 1))
-    first = figure.add_subplot(grid[0, :])
-    _draw_error(first, shown)
-    seeds = style.seeds({name: len(records) for name, (records, _) in shown.items()})
-    first.set_title(f"(a) test error, mean and range ({seeds})", loc="left", fontsize=9)
-    style.steps_axis(first)
-    left = None
-    for k, name in enumerate(with_inputs):
-        (record, *_), colour = shown[name]
-        axes = figure.add_subplot(grid[1 + k // 2, k % 2], sharex=left, sharey=left)
-        left = left or axes
-        _draw_inputs(axes, record, colour, f"({string.ascii_lowercase[k + 1]}) {name}")
+    curves = shown | {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
+    figure = Figure(figsize=(7, 5.2), layout="constrained")
+    error, left, right = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1)).values()
+    _draw_error(error, curves)
+    seeds = style.seeds({name: len(records) for name, (records, _) in curves.items()})
+    error.set_title(f"(a) test error, mean and range ({seeds})", loc="left", fontsize=9)
+    style.steps_axis(error)
+    right.sharex(left)
+    right.sharey(left)
+    for letter, axes, (name, ((record, *_), colour)) in zip("bc", (left, right), shown.items(), strict=True):
+        _draw_inputs(axes, record, colour, f"({letter}) {name}")
         style.steps_axis(axes)
-        axes.tick_params(labelleft=k % 2 == 0)
-        if k % 2 == 0:
-            axes.set_ylabel(f"input of a sigmoid, seed {record.seed}")
+    left.set_ylabel(f"input of a sigmoid, seed {arms['plain'][0].seed}")
+    right.tick_params(labelleft=False)
     return figure

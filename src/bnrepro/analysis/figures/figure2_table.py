@@ -32,7 +32,8 @@ def times(slow: list[Record], fast: list[Record], goal: float) -> str:
 
 def points(without: list[Record], with_: list[Record]) -> str:
     """Return the final accuracy of the second arm minus that of the first, in points."""
-    return interval(gain(without, with_), 100, 2, "+")
+    difference = gain(without, with_)
+    return interval(difference, 100, 2, "+") if difference.n else "no seed in common"
 
 
 def _printed(variant: str) -> dict[str, str]:
