@@ -4,12 +4,12 @@ from matplotlib.figure import Figure as Drawing
 
 from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.render.prose import prose
-from bnrepro.analysis.render.table import Page, Table, Verdict
+from bnrepro.analysis.render.table import Page, Table
 from fake_records import write_run
 
 
 def test_a_table_in_markdown():
-    rows = [["a", Verdict("holds")], ["", "1"]]
+    rows = [["a", "holds"], ["", "1"]]
     full = "### title\n\ntext\n\n|  | ours |\n| --- | --- |\n| a | holds |\n|  | 1 |\n\nmore\n"
     assert str(Table(["", "ours"], rows, "title", "text", "more")) == full
     assert Table.of([{"": "a", "ours": "1"}]).grid() == "|  | ours |\n| --- | --- |\n| a | 1 |"

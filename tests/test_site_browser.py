@@ -170,24 +170,19 @@ def test_the_ledger_is_filtered_and_searched(desk):
     assert len(desk.claims()) == COUNTS["contested"]
 
 
-def test_a_link_to_a_claim_unfolds_it_and_draws_its_seeds(desk):
+def test_a_link_to_a_claim_unfolds_it(desk):
     row = next(row for row in ROWS if row["id"] == "C02")
     desk.page.locator(f".tally a.{next(verdict for verdict in COUNTS if verdict != row['verdict'])}").click()
     assert "c02" not in desk.claims()
     desk.page.evaluate("location.hash = '#c02'")
-    desk.page.wait_for_selector("#c02-plot[data-drawn]")
-    assert len(desk.claims()) == len(ROWS) and desk.page.locator("#c02 details").get_attribute("open") is not None
+    desk.page.wait_for_selector("#c02 details[open]")
+    assert len(desk.claims()) == len(ROWS)
     assert desk.page.locator("#c02 pre").text_content() == "\n".join(row["commands"])
-    script = """[...document.querySelectorAll("#c02-plot .plot")].map((plot) =>
-        [...plot._fullData.find((t) => t.mode === "markers").x])"""
-    measured = [part["values"] for part in row["ours"] if part["value"] is not None]
-    assert desk.page.evaluate(script) == [pytest.approx(values) for values in measured]
 
 
 def test_nothing_went_wrong_and_nothing_was_asked_of_the_network(desk, built):
-    for name in ("figure1bc", "activations", "figure4"):
-        desk.chart(name)
-        assert desk.shown(name)
+    desk.chart("figure1bc")
+    assert desk.shown("figure1bc")
     assert desk.wrong == []
     assert [url for url in desk.requests if not url.startswith(("data:", "blob:", built.as_uri()))] == []
 
@@ -219,7 +214,7 @@ def test_it_fits_a_phone(browser, built):
     opened = Opened(browser, built, **window)
     opened.chart("figure2")
     opened.page.locator("#c25 summary").tap()
-    opened.page.wait_for_selector("#c25-plot[data-drawn]")
+    opened.page.wait_for_selector("#c25 details[open]")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 375
     wide = """() => [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > 376
         && !e.closest(".scroll, pre, .js-plotly-plot")).map((e) => e.outerHTML.slice(0, 80))"""
@@ -233,6 +228,6 @@ def test_without_javascript_there_are_tables_pictures_and_details(browser, built
     assert page.locator("tbody.claim").count() == len(ROWS) and page.locator("#c45 .told").is_visible()
     assert page.get_by_role("table").count() >= 8 and not page.locator(".controls").first.is_visible()
     pictures = page.locator("noscript img")
-    assert pictures.count() == 4 and all(picture.bounding_box()["height"] > 100 for picture in pictures.all())
+    assert pictures.count() == 2 and all(picture.bounding_box()["height"] > 100 for picture in pictures.all())
     page.locator("#c02 summary").click()
     assert page.locator("#c02 pre").is_visible() and not page.locator("form.filters").is_visible()

@@ -51,12 +51,11 @@ class Control(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One plot: Plotly's traces and layout. ``notes`` are texts beside the title that appear with their tags."""
+    """One plot: Plotly's traces and layout."""
 
     title: str
     data: list[Trace]
     layout: dict[str, Any]
-    notes: Sequence[tuple[Tags, str]] = ()
 
 
 class Chart(NamedTuple):
@@ -69,8 +68,14 @@ class Chart(NamedTuple):
     columns: str = "1fr"
 
 
-LINEAR = Option("linear", "linear", layout={"xaxis.type": "linear"})
-STEPS = Control("x", "Steps", (LINEAR, Option("log", "logarithmic", layout={"xaxis.type": "log"})))
+STEPS = Control(
+    "x",
+    "Steps",
+    [
+        Option("linear", "linear", layout={"xaxis.type": "linear"}),
+        Option("log", "logarithmic", layout={"xaxis.type": "log"}),
+    ],
+)
 
 
 def ink(colour: str) -> str:

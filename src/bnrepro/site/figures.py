@@ -1,22 +1,17 @@
-"""The paper's figures as interactive charts, from the same functions that draw and tabulate them in results/."""
-
-from collections.abc import Sequence
-from typing import Any
+"""Figures 1 and 2 as interactive charts, from the same functions that draw and tabulate them in results/."""
 
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis.figures import figure1, figure2, figure2_plot, figure4, figure4_plot, layers_plot
+from bnrepro.analysis.figures import figure1, figure2, figure2_plot
 from bnrepro.analysis.figures.figure1_table import VIEWS
-from bnrepro.analysis.figures.figure4 import MOST, Evaluation
 from bnrepro.analysis.reading.drift import typical_unit
-from bnrepro.analysis.reading.load import Arms, Record
+from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.text import percent
 from bnrepro.site.charts import STEPS, Chart, Control, Option, Panel, Tags, Trace, axis, band, ink, layout, line, mark
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot"}  # Plotly's names of matplotlib's line styles
-PERCENT = ".0%"
 TRAINING = axis("training steps")
 SIDES = {"without": "without BN", "with": "with BN"}
 
@@ -26,10 +21,6 @@ def _lines(arms: Arms) -> Control:
     seeds = sorted({record.seed for records in arms.values() for record in records})
     options = [Option("mean", "mean and range"), *(Option(str(seed), f"seed {seed}", shown=False) for seed in seeds)]
     return Control("line", "Lines", options, many=True)
-
-
-def _seed(records: Sequence[Record]) -> Control:
-    return Control("seed", "Seed", [Option(str(record.seed), str(record.seed)) for record in records])
 
 
 def _curves(curves: pd.DataFrame, name: str, tags: Tags, colour: str, dash: str = "solid") -> list[Trace]:
@@ -82,24 +73,24 @@ def accuracy(arms: Arms) -> Chart:
     return Chart("figure1a", "Figure 1(a): test accuracy", [Panel("(a) test accuracy", traces, axes)], controls)
 
 
-def inputs(without: list[Record], with_: list[Record]) -> Chart:
+def inputs(arms: Arms) -> Chart:
     """Figure 1(b, c): the typical sigmoid of each seed, in each view of the network with BN."""
     panels = []
     axes = layout(340, TRAINING, axis("input of the sigmoid"))
-    for letter, side, records, views in (("b", "without", without, ["percentiles"]), ("c", "with", with_, VIEWS)):
-        traces, notes = [], []
-        for record in records:
+    for letter, side, variant, views in (("b", "without", "plain", ["percentiles"]), ("c", "with", "bn", VIEWS)):
+        traces = []
+        for record in arms[variant]:
             probes, tags = record.probes, {"seed": str(record.seed)}
             row = typical_unit(probes)
-            unit = f"unit {probes['units'][row]} of layer {probes['layers'].max()}"
-            notes.append((tags, unit))
+            name = f"{SIDES[side]}, unit {probes['units'][row]} of layer {probes['layers'].max()}"
             for view in views:
                 own = tags if side == "without" else tags | {"view": view}
-                traces += _percentiles(probes["steps"], probes[view][:, row], f"{SIDES[side]}, {unit}", own, side)
-        panels.append(Panel(f"({letter}) {SIDES[side]}", traces, axes, notes))
+                traces += _percentiles(probes["steps"], probes[view][:, row], name, own, side)
+        panels.append(Panel(f"({letter}) {SIDES[side]}", traces, axes))
+    seeds = Control("seed", "Seed", [Option(str(record.seed), str(record.seed)) for record in arms["plain"]])
     views = Control("view", "View of the network with BN", [Option(view, label) for view, label in VIEWS.items()])
     label = "Figure 1(b, c): the input of a typical sigmoid"
-    return Chart("figure1bc", label, panels, [_seed(without), views, STEPS], "1fr 1fr")
+    return Chart("figure1bc", label, panels, [seeds, views, STEPS], "1fr 1fr")
 
 
 def _network(arms: Arms, variant: str, reading: str, goal: float) -> list[Trace]:
@@ -144,81 +135,6 @@ def speed(arms: Arms) -> Chart:
         _lines(arms),
         STEPS,
     ]
-    axes = layout(460, TRAINING, axis("validation accuracy", tickformat=PERCENT, rangemode="tozero"))
+    axes = layout(460, TRAINING, axis("validation accuracy", tickformat=".0%", rangemode="tozero"))
     panels = [Panel("Validation accuracy", traces, axes)]
     return Chart("figure2", "Figure 2: validation accuracy", panels, controls)
-
-
-def activations(without: list[Record], with_: list[Record]) -> Chart:
-    """Figure 1(b, c) for layers of Inception: all channels of a layer together, and one of them."""
-    panels = []
-    axes = layout(320, TRAINING, axis("input of the nonlinearity"))
-    for title, arm, view, colour in layers_plot.COLUMNS:
-        traces, notes = [], []
-        for record in (without, with_)[arm]:
-            probes = record.probes
-            for layer, place in layers_plot.LAYERS.items():
-                tags = {"layer": layer, "seed": str(record.seed)}
-                pooled, channel = layers_plot.rows_of(probes, place)
-                drawn = f"channel {probes['units'][channel]}"
-                notes.append((tags | {"channels": "one"}, drawn))
-                choices = (("all", pooled, "all channels", "grey"), ("one", channel, drawn, ink(colour)))
-                for channels, row, name, own in choices:
-                    values, chosen = probes[view][:, row], tags | {"channels": channels}
-                    traces += _percentiles(probes["steps"], values, f"{layer}, {name}", chosen, own)
-        panels.append(Panel(title, traces, axes, notes))
-    channels = [Option("all", "all of the layer", "grey"), Option("one", "one", "with")]
-    controls = [
-        Control("layer", "Layer", [Option(layer, layer) for layer in layers_plot.LAYERS]),
-        _seed(without),
-        Control("channels", "Channels", channels, many=True),
-        STEPS,
-    ]
-    return Chart("activations", "Activations inside Inception", panels, controls, "1fr 1fr 1fr")
-
-
-def _errors(evaluation: Evaluation, crops: int, top: int) -> list[Trace]:
-    """The error of every choice of k networks with so many crops: mean and range."""
-    errors = figure4.by_size(evaluation, crops, top=top)
-    tags, colour = {"crops": str(crops)}, ink(figure4_plot.COLOURS[crops])
-    texts = [f"{100 * mean:.2f} % ({100 * low:.2f} to {100 * high:.2f})" for mean, low, high in errors.to_numpy()]
-    look = {"hover": "%{x} networks: %{text}", "mode": "lines+markers", "text": texts}
-    return [
-        band(errors.index, errors["min"], errors["max"], tags, colour),
-        line(errors.index, errors["mean"], _crops(crops), tags, colour, **look),
-    ]
-
-
-def _crops(count: int) -> str:
-    return "1 crop" if count == 1 else f"{count} crops"
-
-
-def _reliability(evaluation: Evaluation) -> list[Trace]:
-    """Accuracy against confidence of one network and of all; the areas of the dots are shares of the images."""
-    traces, end = [], 0.0
-    everyone = tuple(range(1, evaluation.count + 1))
-    for name, networks, colour in (("network 1 alone", (1,), "without"), ("all together", everyone, "with")):
-        bins = figure4.reliability(evaluation, MOST, networks)
-        look: dict[str, Any] = {"mode": "lines+markers", "text": [f"{n:,.0f} images" for n in bins["images"]]}
-        look["marker"] = {"size": (14 * (bins["images"] / bins["images"].sum()) ** 0.5 + 4).round(2).tolist()}
-        look["hover"] = "confidence %{x:.1%}, accuracy %{y:.1%}, %{text}"
-        title = f"{name}, ECE {figure4.calibration_error(evaluation, MOST, networks):.1%}"
-        traces.append(line(bins["confidence"], bins["accuracy"], title, {"who": colour}, colour, **look))
-        end = max(end, bins["confidence"].max(), bins["accuracy"].max())
-    return [*traces, line([0, end], [0, end], "as sure as right", {}, "ink", hover="", width=1, dash="dot")]
-
-
-def ensembles(evaluation: Evaluation) -> Chart:
-    """Figure 4: error by number of networks and crops; whether confidence can be believed."""
-    counts = evaluation.info["crops"]
-    axes = layout(340, axis("networks", dtick=1), axis("error", tickformat=".1~%"))
-    panels = []
-    for letter, top in (("a", 1), ("b", 5)):
-        traces = [trace for count in counts for trace in _errors(evaluation, count, top)]
-        panels.append(Panel(f"({letter}) top-{top} error", traces, axes))
-    axes = layout(340, axis("confidence", tickformat=PERCENT), axis("accuracy", tickformat=PERCENT))
-    panels.append(Panel(f"(c) reliability, {MOST} crops", _reliability(evaluation), axes))
-    crops = [Option(str(count), _crops(count), ink(figure4_plot.COLOURS[count])) for count in counts]
-    who = [Option("without", "network 1 alone", "without"), Option("with", f"all {evaluation.count} together", "with")]
-    controls = [Control("crops", "(a, b) Crops", crops, many=True), Control("who", "(c) Networks", who, many=True)]
-    return Chart("figure4", "Figure 4: crops and an ensemble", panels, controls, "1fr 1fr 1fr")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.claims.rules import UNITS, VERDICTS
 from bnrepro.analysis.render.prose import prose
-from bnrepro.analysis.render.table import Table, Verdict, paragraph
+from bnrepro.analysis.render.table import Table, paragraph
 
 PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
@@ -99,7 +99,7 @@ def _adjusted(part: Row) -> str:
     return "; ".join(texts)
 
 
-def _remarked(part: Row) -> Verdict:
+def _remarked(part: Row) -> str:
     """The verdict of a part, with the notes on it and the number of seeds that would decide it."""
     verdict = part["verdict"]
     if "n_to_decide" in part and part["n"] > 1:
@@ -107,7 +107,7 @@ def _remarked(part: Row) -> Verdict:
     notes = [part["note"]] if part.get("note") else []
     points = [point for point in part.get("endpoints", []) if point["note"] and point["q"]]
     notes += [f"{point['what']}: {point['note']}" for point in points]
-    return Verdict(verdict + (f" ({'; '.join(notes)})" if notes else ""))
+    return verdict + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def parts(row: Row) -> Table:

@@ -8,7 +8,7 @@ from bnrepro.analysis.reading.drift import layer_drift
 from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, records_of
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
-from bnrepro.analysis.render.table import ClaimName, Page, Table
+from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent, reached
 
 VIEWS = {
@@ -80,12 +80,12 @@ def claims_table(without: list[Record], with_: list[Record]) -> Table:
     )
     rows = [
         [
-            ClaimName("C31, Fig. 1a"),
+            "C31, Fig. 1a",
             "BN trains faster and ends higher; no number printed",
             f"BN is {gain} points ahead at {last:,} steps, and its mean curve is {above}{sooner}",
         ],
         [
-            ClaimName("C32, Fig. 1b, c"),
+            "C32, Fig. 1b, c",
             "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
             f"the drift with BN is {drift} times that without; for W u before BN, which nothing holds, {before}",
         ],

@@ -13,7 +13,7 @@ from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, S
 from bnrepro.analysis.reading.endpoints import Endpoint
 from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.statistics import geometric, p_value, verdict
-from bnrepro.analysis.render.table import ClaimName, Table
+from bnrepro.analysis.render.table import Table
 from bnrepro.analysis.render.text import OVER_SEEDS, interval
 
 BETAS = {"": "beta starts at 0", BETA1: "beta starts at 1"}
@@ -192,5 +192,5 @@ def claims_table(arms: Arms) -> Table:
         for beta in claim.betas:
             reading = f"{name}, {BETAS[beta]}" if len(claim.betas) > 1 else name
             measured = "; ".join(map(words, endpoints(name, arms, beta))) or "not measured yet"
-            rows.append([ClaimName(reading), claim.paper_says, measured, claim.rule])
+            rows.append([reading, claim.paper_says, measured, claim.rule])
     return Table(["claim", "the paper says", f"ours {OVER_SEEDS}", "holds if"], rows)

@@ -1,17 +1,9 @@
-"""Tables and pages of tables as data, written as Markdown here and as HTML by `bnrepro.analysis.render.html`."""
+"""Tables and pages of tables as data, and as Markdown."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-
-class Verdict(str):
-    """A cell with a verdict, which a remark may follow."""
-
-
-class ClaimName(str):
-    """A cell that begins with the name of a claim."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +23,8 @@ class Table:
 
     def grid(self) -> str:
         """Return the head and the rows alone."""
-        lines = ["| " + " | ".join(cells) + " |" for cells in (self.head, ["---"] * len(self.head), *self.rows)]
-        return "\n".join(lines)
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in lines)
 
     def markdown(self, level: int = 3) -> str:
         """Return the title as a heading of this level, the prose, the table and the note."""

@@ -26,7 +26,7 @@
   }
 
   function themed(layout, plot) {
-    const bare = !hasControls(plot.closest(".chart")), narrow = plot.clientWidth < 420;
+    const narrow = plot.clientWidth < 420;
     const axis = {
       gridcolor: ink("line"), zerolinecolor: ink("line"), linecolor: ink("rule"), tickcolor: ink("rule"),
       ticks: "outside", ticklen: 4, showline: true, zeroline: false, automargin: true,
@@ -39,7 +39,7 @@
     return {
       ...layout, ...themedAxes, font,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: bare ? { l: 6, r: 6, t: 6, b: 28 } : { l: narrow ? 44 : 56, r: 12, t: touch ? 30 : 10, b: 44 },
+      margin: { l: narrow ? 44 : 56, r: 12, t: touch ? 30 : 10, b: 44 },
       width: root.classList.contains("printing") ? plot.clientWidth : undefined,
       modebar: { bgcolor: "rgba(0,0,0,0)", color: ink("muted"), activecolor: ink("text") },
       dragmode: touch ? false : "zoom",
@@ -48,13 +48,11 @@
   }
 
   const config = {
-    responsive: true, displaylogo: false, doubleClick: "reset+autosize",
+    responsive: true, displaylogo: false, displayModeBar: "hover", doubleClick: "reset+autosize",
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
   };
 
   // ---- charts: the reader's choices, and what they show
-  const hasControls = (chart) => query("fieldset", chart) !== null;
-
   function choices(chart) {
     const values = (fieldset) => new Set(queryAll("input:checked", fieldset).map((input) => input.value));
     return Object.fromEntries(queryAll("fieldset", chart).map((fieldset) => [fieldset.dataset.key, values(fieldset)]));
@@ -82,16 +80,13 @@
     queryAll(".plot", chart).forEach((plot, k) => {
       const { data, layout } = panels[chart.id][k];
       const traces = data.map((trace) => ({ ...painted(trace), visible: fits(trace.meta.tags, choice) }));
-      Plotly.react(plot, traces, themed(arranged(layout, patches), plot), {
-        ...config, displayModeBar: hasControls(chart) ? "hover" : false,
-      });
+      Plotly.react(plot, traces, themed(arranged(layout, patches), plot), config);
     });
     chart.dataset.drawn = "";
   }
 
   const charts = queryAll(".chart");
-  const isShown = (chart) => chart.clientWidth > 0; // not inside something folded
-  const redraw = () => charts.filter((chart) => "drawn" in chart.dataset && isShown(chart)).forEach(draw);
+  const redraw = () => charts.filter((chart) => "drawn" in chart.dataset).forEach(draw);
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -99,7 +94,7 @@
       draw(target);
     }
   }, { rootMargin: "600px" });
-  for (const chart of charts.filter(hasControls)) {
+  for (const chart of charts) {
     near.observe(chart);
     chart.addEventListener("change", () => draw(chart));
   }
@@ -111,13 +106,13 @@
     opened = queryAll("main details:not([open]):not(.claim details)");
     for (const details of opened) details.open = true;
     root.classList.add("printing");
-    charts.filter(isShown).forEach(draw);
+    charts.forEach(draw);
   });
   addEventListener("afterprint", () => {
     for (const details of opened) details.open = false;
     root.classList.remove("printing");
     redraw();
-    for (const chart of charts.filter(isShown)) queryAll(".js-plotly-plot", chart).forEach(Plotly.Plots.resize);
+    for (const chart of charts) queryAll(".js-plotly-plot", chart).forEach(Plotly.Plots.resize);
   });
 
   // ---- the keyboard on a plot
@@ -181,12 +176,6 @@
   form.addEventListener("reset", (event) => { event.preventDefault(); show(); });
   query("#nothing").addEventListener("click", () => { show(); search.focus(); });
   for (const link of queryAll(".tally a")) link.addEventListener("click", () => show(link.dataset.verdict));
-  for (const details of queryAll(".claim details")) {
-    details.addEventListener("toggle", () => {
-      const chart = query(".chart", details);
-      if (details.open && chart) draw(chart);
-    });
-  }
 
   // ---- deep links: a claim that a link names is shown, unfolded
   function arrive() {
