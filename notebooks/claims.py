@@ -37,14 +37,16 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from IPython.display import Markdown, display
 
-from bnrepro.analysis.claims import drawings, ledger, series, table
+from bnrepro.analysis.claims import ledger, table
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.definitions import load_experiments
-from bnrepro.analysis.claims.drawings.painting import ABSENT
-from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
-from bnrepro.analysis.render.style import WITH, WITHOUT, X30
+from bnrepro.analysis.claims.drawings import ABSENT, effects, layer_lines, panel, panels
+from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm, by_layer, differences, ladder
+from bnrepro.analysis.reading.curves import accuracies
+from bnrepro.analysis.render.style import POOLED, WITH, WITHOUT, X30
 from bnrepro.analysis.render.table import Table
 from bnrepro.cli.notebooks import at_root
 from bnrepro.records.files import read_json
@@ -70,6 +72,16 @@ def pair(experiment: str, keys: dict | None = None, varied: str = "") -> list[Ar
     return [with_bn, arm("without BN", WITHOUT, experiment, (keys or {}) | NONE, varied)]
 
 
+def by(key: str, arms: list[Arm], measure: dict = FINAL) -> list:
+    """A line for each arm: a measure, usually the final accuracy, over the values of a key."""
+    return [(arm, ladder(arm.records, key, measure)) for arm in arms]
+
+
+def accuracy(axes, network: str, arms: list[Arm]) -> None:
+    """Draw accuracy over the steps, with a line for each arm."""
+    panel(axes, f"{network}: accuracy", [(arm, accuracies(arm.records)) for arm in arms], "steps", ylim=(0, None))
+
+
 def answer(*claims: str) -> None:
     """Show what the ledger says of these claims."""
     display(Markdown(str(Table(table.HEAD, [table.cells(rows[claim]) for claim in claims]))))
@@ -84,7 +96,13 @@ def answer(*claims: str) -> None:
 
 # %%
 bn, plain = pair("inside")
-display(drawings.saturation([plain, bn], pair("depth", varied="model.hidden")))
+figure, ((left, middle, right),) = panels(1, 3)
+for axes, one in ((left, plain), (middle, bn)):
+    panel(axes, one.label, layer_lines(one, "saturation/share"), "log steps", ylim=(0, 1.02))
+left.set_ylabel("saturated share of inputs")
+deep = by("model.hidden", pair("depth", varied="model.hidden"))
+panel(right, "trainable?", deep, xlabel="hidden layers of sigmoids", ylabel="final accuracy", ylim=(0, 1))
+display(figure)
 answer("C04", "C27")
 
 # %% [markdown]
@@ -106,7 +124,19 @@ control, inception = (
     [arm("BN", WITH, experiment), arm("BN, a constant to the gradient", WITHOUT, experiment, STOP)]
     for experiment in ("control", "x5")
 )
-display(drawings.without_gradient(exact, control, inception))
+figure, ((toy, norms), (small, large)) = panels(2, 2, width=8)
+steps = (250, 500, 750, 1000)
+for name, claim, start, line in (("bias", "C06", 0, "--"), ("scale", "C07", 1, "-")):
+    values = [start, *(exact[claim][f"{name}_at_{step}"] for step in steps)]
+    toy.plot((0, *steps), values, f"o{line}", ms=3, color=WITHOUT, label=f"{name}, its statistic a constant")
+    toy.plot((0, *steps), [start] * 5, line, color=WITH, label=f"{name}, its statistic in the gradient")
+toy.set(title="toy", xlabel="steps", ylabel="learnt value", yscale="symlog", ylim=(-0.05, 1e5))
+toy.legend(fontsize=7, loc="upper right")
+layers = [line for one in control for line in layer_lines(one, "weights/norm")]
+panel(norms, "network of Fig. 1: norm of each layer's weights", layers, "steps", log_y=True, legend="")
+accuracy(small, "network of Fig. 1", control)
+accuracy(large, "Inception", inception)
+display(figure)
 answer("C06", "C07")
 
 # %% [markdown]
@@ -123,7 +153,19 @@ answer("C06", "C07")
 
 # %%
 bare = arm("BN without gamma, beta", WITHOUT, "inside", BN | {"norm.affine": False})
-display(drawings.linear_regime(bare, bn))
+figure, (both,) = panels(1, 2, width=8)
+x = np.linspace(-8, 8, 161)
+for axes, one in zip(both, (bare, bn), strict=True):
+    axes.axvspan(-2, 2, color="black", alpha=0.06, lw=0)
+    axes.plot(x, 1 / (1 + np.exp(-x)), color="black", lw=0.8)
+    axes.set(title=one.label, xlim=(-8, 8), ylim=(-1.3, 1.1), yticks=[0, 1], xlabel="input of the sigmoid")
+    for record in one.records[:1]:
+        last_layer = record.probes["layers"] == record.probes["layers"].max()
+        low, _, high = record.probes["percentiles"][-1, last_layer].astype(float).T
+        by_width = np.argsort(high - low)
+        axes.hlines(np.linspace(-1.25, -0.1, len(low)), low[by_width], high[by_width], color=one.colour, lw=0.6)
+both[0].set_ylabel("units by width, and the sigmoid")
+display(figure)
 answer("C10")
 
 # %% [markdown]
@@ -139,7 +181,18 @@ answer("C10")
 # validation images have half the contrast and are brighter ("shifted"), and BN takes its statistics from them anew ("adapted").
 
 # %%
-display(drawings.company(pair("batch_size", varied="training.batch_size"), arm("Inception with BN", WITH, "x5")))
+SIZE = "training.batch_size"
+sizes, adapted = pair("batch_size", varied=SIZE), arm("Inception with BN", WITH, "x5")
+figure, ((left, middle, right),) = panels(1, 3)
+axis = {"xscale": "log", "xlabel": "images in a mini-batch"}
+panel(left, "final accuracy", by(SIZE, sizes), **axis)
+share = {"probe": "batch_noise/share", "sites": "first", "at": "last"}
+panel(middle, "noise of the logits, with BN", by(SIZE, sizes[:1], share), log_y=True, **axis)
+names = {"population": "as they are", "batch": "mini-batch's", "shifted": "shifted", "shifted_adapted": "adapted"}
+finals = {r.seed: [r.status["final"].get(f"statistics/{name}") for name in names] for r in adapted.records}
+statistics = pd.DataFrame(finals, list(names.values()), dtype=float).dropna(axis=1)
+panel(right, "accuracy by statistics", [(adapted, statistics)], ylim=(0, None))
+display(figure)
 answer("C14", "C15", "C48")
 
 # %% [markdown]
@@ -162,10 +215,18 @@ shapes = {
 }
 AFTER = {"norm.placement": "after"}
 placed = {
-    name: series.differences(records.arm(experiment, {}), records.arm(experiment, AFTER), FINAL)
+    name: differences(records.arm(experiment, {}), records.arm(experiment, AFTER), FINAL)
     for name, experiment in (("network of Fig. 1", "control"), ("Inception", "x5"))
 }
-display(drawings.before_after(shapes, placed))
+figure, places = panels(2, 2, width=8)
+for axes, (name, one) in zip(places.flat, shapes.items(), strict=False):
+    inputs, affine = one._replace(label="u, the layer's input", colour=POOLED), one._replace(label="W u")
+    quantities = {"gaussianity/u_negentropy": inputs, "gaussianity/affine_negentropy": affine}
+    lines = [(line, by_layer(one.records, quantity)) for quantity, line in quantities.items()]
+    panel(axes, f"{name}: negentropy", lines, "layers", log_y=True)
+effects(places[1, 1], placed)
+places[1, 1].set(title="final accuracy, before minus after", xlabel="points")
+display(figure)
 answer("C18")
 
 # %% [markdown]
@@ -183,7 +244,20 @@ answer("C18")
 
 # %%
 networks = {"sigmoid": pair("depth"), "ReLU": pair("depth", RELU), "Inception": pair("x5_inside")}
-display(drawings.depth(networks))
+columns = (
+    ("gradient, first step", "over the last layer's", "gradients/input_rms", FIRST),
+    ("gradient, trained", "over the last layer's", "gradients/input_rms", LAST),
+    ("movement, trained", "over its norm", "amplification/relative", LAST),
+)
+figure, grid = panels(3, 3, 2.5)
+for row, (name, arms) in zip(grid, networks.items(), strict=True):
+    for axes, (title, label, quantity, look) in zip(row, columns, strict=True):
+        frames = [by_layer(one.records, quantity, look) for one in arms]
+        if "gradient" in title:
+            frames = [frame / frame[-1:].to_numpy() for frame in frames]
+        drawn = list(zip(arms, frames, strict=True))
+        panel(axes, f"{name}: {title}", drawn, "layers", log_y=True, legend="best" * (axes is row[0]), ylabel=label)
+display(figure)
 answer("C02", "C25", "S5")
 
 # %% [markdown]
@@ -202,7 +276,7 @@ predicted = {"sigmoid": math.sqrt(slope / variance), "ReLU": math.sqrt(math.pi /
 
 def factor(arm: Arm) -> str:
     """The factor by which gradients change per layer on their way down, at the first step."""
-    sizes = series.by_layer(arm.records, "gradients/input_rms", FIRST)
+    sizes = by_layer(arm.records, "gradients/input_rms", FIRST)
     if sizes.empty:
         return ABSENT
     return f"{((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean():.3f}"
@@ -237,7 +311,15 @@ initial = {
     for rate in (0.1, 3.0)
 }
 initial["Inception"] = (pair("x5", varied=GAIN), GAIN, "times the usual weights", "val/top1")
-display(drawings.ladders(rates), drawings.ladders(initial))
+for climbs in (rates, initial):
+    figure, (row,) = panels(1, 3)
+    for axes, (title, (arms, key, label, column)) in zip(row, climbs.items(), strict=True):
+        drawn = by(key, arms, {"final": column})
+        panel(axes, title, drawn, xscale="log", xlabel=label, ylabel="final accuracy", ylim=(0, None))
+        for one, frame in drawn:
+            if len(frame):
+                axes.axhline(frame.mean(axis=1).max() / 2, color=one.colour, lw=0.8, ls=":")
+    display(figure)
 answer("C21", "C26")
 
 # %% [markdown]
@@ -250,7 +332,7 @@ answer("C21", "C26")
 # %%
 smallest = {GAIN: 0.01}
 usual, small_eps = (records.arm("x5", smallest | keys) for keys in ({}, {"norm.eps": 1e-12}))
-values, gain = series.differences(small_eps, usual, FINAL)
+values, gain = differences(small_eps, usual, FINAL)
 text = f"{100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}] points (n = {len(values)})"
 Markdown(
     f"What ε = 10⁻¹² adds to the accuracy at a hundredth of the initial weights: {text if len(values) else ABSENT}."
@@ -264,7 +346,13 @@ Markdown(
 # rate / |W|², this ratio is the *effective rate*.
 
 # %%
-display(drawings.weight_growth(bn, plain))
+figure, ((left, middle, right),) = panels(1, 3)
+for axes, one in ((left, bn), (middle, plain)):
+    growth = layer_lines(one, "weights/norm", lambda norms: norms / norms.iloc[0])
+    panel(axes, one.label, growth, "steps", ylabel="weight norm over the first", ylim=(0, None))
+rate = layer_lines(bn, "weights/norm", lambda norms: (norms / norms.iloc[0]) ** -2)
+panel(right, f"{bn.label}: effective rate", rate, "steps", ylabel="rate / |W|², over the first", ylim=(0, 1.05))
+display(figure)
 answer("C24")
 
 # %% [markdown]
@@ -291,7 +379,15 @@ runs = {
     "rate 0.3, std 0.1": noisy("control", {STD: 0.1, RATE: 0.3}),
     "Inception": noisy("x5", {}),
 }
-display(drawings.noise(runs))
+figure, places = panels(2, 2, width=8)
+for axes, (title, arms) in zip(places.flat, runs.items(), strict=False):
+    accuracy(axes, title, arms)
+losses = [
+    (one, pd.DataFrame({r.seed: r.metrics["train/loss"] for r in one.records if len(r.metrics)}))
+    for one in runs["Inception"]
+]
+panel(places[1, 1], "Inception: training loss", losses, "steps", legend="")
+display(figure)
 answer("C13")
 
 # %% [markdown]
@@ -317,12 +413,15 @@ undone = {
     "reshuffled, or fixed mini-batches": {"data.shuffle": "shards"},
     "half the distortions, or all": {"augment.colour": 1.0},
 }
-effects = {name: series.differences(base, records.arm("x5", keys), FINAL) for name, keys in undone.items()}
+changes = {name: differences(base, records.arm("x5", keys), FINAL) for name, keys in undone.items()}
 decayed = records.arm("x5", {"schedule.decay_multiplier": 6.0})
-effects["decay six times faster, or not"] = series.differences(decayed, base, FINAL)
+changes["decay six times faster, or not"] = differences(decayed, base, FINAL)
 name = "no dropout, or 40 %"
-effects[f"without BN: {name}"] = series.differences(alone, records.arm("x5", NONE | undone[name]), FINAL)
-display(drawings.changes(effects))
+changes[f"without BN: {name}"] = differences(alone, records.arm("x5", NONE | undone[name]), FINAL)
+figure, ((axes,),) = panels(1, 1, 3.6, width=8)
+effects(axes, changes)
+axes.set_xlabel("final accuracy, change made minus not made, points")
+display(figure)
 answer("C29", "C39", "C40", "C41", "C42", "C43")
 
 # %% [markdown]

@@ -1,4 +1,4 @@
-"""What the drawings of claims show: frames with one column per seed, by layer, by step, or by the value of a key."""
+"""Frames with one column per seed, of what records hold by layer, by step, or by the value of a key."""
 
 from typing import Any, NamedTuple
 
@@ -37,32 +37,18 @@ def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataF
 
 
 def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
-    """A quantity at one layer (1 is the first, -1 the last), indexed by step."""
-    site = layer - 1 if layer > 0 else layer
-    columns = {}
-    for record in _probed(records, quantity):
-        columns[record.seed] = pd.Series(record.probes[quantity][:, site].astype(float), record.probes["steps"])
-    return pd.DataFrame(columns)
+    """A quantity at one layer, the first of which is 1, indexed by step."""
+    return pd.DataFrame(
+        {
+            record.seed: pd.Series(record.probes[quantity][:, layer - 1].astype(float), record.probes["steps"])
+            for record in _probed(records, quantity)
+        }
+    )
 
 
 def layers(records: list[Record], quantity: str) -> int:
     """The number of layers in which a quantity was measured; 0 if no record has it."""
     return max((r.probes[quantity].shape[1] for r in _probed(records, quantity)), default=0)
-
-
-def over(frame: pd.DataFrame, place: int) -> pd.DataFrame:
-    """Every value divided by that of the layer, or the step, at one place."""
-    return frame / frame.iloc[place] if len(frame) else frame
-
-
-def accuracy(records: list[Record]) -> pd.DataFrame:
-    """Accuracy indexed by step; a run is at chance from where it diverged."""
-    return curves.accuracies(records) if records else pd.DataFrame()
-
-
-def column(records: list[Record], name: str) -> pd.DataFrame:
-    """Another column of the metrics, indexed by step."""
-    return pd.DataFrame({r.seed: r.metrics[name] for r in records if name in r.metrics})
 
 
 def ladder(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:

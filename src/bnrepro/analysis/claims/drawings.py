@@ -1,0 +1,104 @@
+"""The elements of the pictures in the notebook of claims: arms and layers as lines, effects as rows.
+
+Lines are means over seeds, and bands are their whole range. What has no records is "not measured yet".
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from bnrepro.analysis.claims import series
+from bnrepro.analysis.claims.series import Arm
+from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.render import style
+
+ABSENT = "not measured yet"
+LINES = (":", "--", "-")  # of the first, the second and the third layer
+Drawn = list[tuple[Arm, pd.DataFrame]]  # each line with its frame, which has a column per seed
+Effect = tuple[np.ndarray, Estimate]  # a number per seed, and the estimate of their mean
+
+
+def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes (rows, columns); the height is that of one row, in inches."""
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def layer_lines(arm: Arm, quantity: str, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame) -> Drawn:
+    """A quantity over the steps, or a change of it, as a line for each layer of an arm."""
+    return [
+        (
+            arm._replace(label=f"layer {layer}", line=LINES[(layer - 1) % len(LINES)]),
+            change(series.by_step(arm.records, quantity, layer)),
+        )
+        for layer in range(1, series.layers(arm.records, quantity) + 1)
+    ]
+
+
+def panel(
+    axes: Axes, title: str, drawn: Drawn, x: str = "", log_y: bool = False, legend: str = "best", **settings: Any
+) -> None:
+    """Draw the lines of a panel, and give it its title, axes and legend.
+
+    Args:
+        axes: the panel.
+        title: the text on the left above it.
+        drawn: the lines.
+        x: "steps" or "log steps" of training, or "layers"; otherwise the x axis stays as it is.
+        log_y: whether the y axis is logarithmic.
+        legend: the place of the legend; none if it is empty.
+        settings: other properties of the axes.
+    """
+    for arm, frame in drawn:
+        if frame.empty:
+            axes.plot([], [], color=arm.colour, ls=arm.line, label=f"{arm.label} ({ABSENT})")
+        else:
+            style.draw_seeds(axes, frame, arm.colour, arm.label, arm.line)
+            axes.lines[-1].set(marker="" if "steps" in x else "o", markersize=3)
+    if all(frame.empty for _, frame in drawn):
+        axes.text(0.5, 0.5, ABSENT, transform=axes.transAxes, ha="center", color=style.POOLED)
+    elif log_y:
+        _log_scale(axes)
+    axes.set_title(title, loc="left", fontsize=9)
+    if "steps" in x:
+        style.steps_axis(axes)
+    if x == "log steps":
+        axes.set_xscale("log")
+        style.steps_axis(axes)
+        axes.xaxis.set_minor_locator(NullLocator())
+    if x == "layers":
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(**settings)
+    if legend and drawn:
+        axes.legend(fontsize=7, loc=legend)
+
+
+def _log_scale(axes: Axes) -> None:
+    """Make the y axis logarithmic; a short axis has plain numbers."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 50 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def effects(axes: Axes, rows: dict[str, Effect]) -> None:
+    """Draw a row for each effect, in points: seeds, mean and interval; in colour if the interval excludes zero."""
+    for k, (values, estimate) in enumerate(rows.values()):
+        excludes_zero = estimate.low > 0 or estimate.high < 0
+        colour = (style.WITH if estimate.mean > 0 else style.WITHOUT) if excludes_zero else style.POOLED
+        ends = [100 * estimate.low, 100 * estimate.high]
+        axes.plot(ends, [k, k], color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
+        axes.plot(100 * values, [k] * len(values), "o", ms=3, color=colour, alpha=0.6)
+        axes.plot(100 * estimate.mean, k, "|", ms=12, mew=2, color=colour)
+    axes.axvline(0, color="black", lw=0.8)
+    labels = [name if len(values) else f"{name} ({ABSENT})" for name, (values, _) in rows.items()]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
