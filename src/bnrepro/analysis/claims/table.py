@@ -10,6 +10,7 @@ from bnrepro.analysis.render.table import Table, paragraph
 PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
+PLURAL = {"holds": "hold", "fails": "fail"}  # the others: "are inconclusive"
 HEAD = ["claim", "what it says", "the paper prints", "what we measured", "n", "verdict"]
 KINDS = {
     "empirical": "Empirical claims",
@@ -122,8 +123,8 @@ def parts(row: Row) -> Table:
     return Table(head, lines)
 
 
-def _link(claim: str, page: str = "") -> str:
-    return f"[{claim}]({page}#{claim.lower()})"
+def _link(claim: str) -> str:
+    return f"[{claim}](#{claim.lower()})"
 
 
 def _links(row: Row) -> str:
@@ -138,14 +139,14 @@ def _links(row: Row) -> str:
     return " ".join(links)
 
 
-def summary(rows: list[Row], page: str) -> Table:
-    """The empirical claims by verdict, with links to their sections in ``page``, and the other claims below."""
+def summary(rows: list[Row]) -> Table:
+    """The empirical claims by verdict, with links to their sections, and the other claims below."""
     lines = [
-        [_marked(verdict), str(len(ids)), " ".join(_link(name, page) for name in ids)]
+        [_marked(verdict), str(len(ids)), " ".join(_link(name) for name in ids)]
         for verdict, ids in counts(of_kind(rows, "empirical")).items()
     ]
     notes = [
-        f"{title}: {len(others)} ({' '.join(_link(row['id'], page) for row in others)})."
+        f"{title}: {len(others)} ({' '.join(_link(row['id']) for row in others)})."
         for kind, title in KINDS.items()
         if kind != "empirical" and (others := of_kind(rows, kind))
     ]
@@ -190,7 +191,7 @@ def _section(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     """The whole of claims.md."""
     tables = [table.markdown(level=2) for table in _overview(rows)]
-    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows, "")), *tables, *map(_section, rows)])
+    return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows)), *tables, *map(_section, rows)])
 
 
 BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
@@ -202,4 +203,17 @@ def within(readme: str, rows: list[Row]) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         return readme
-    return f"{before}{BEGIN}\n{summary(rows, 'results/claims.md')}{END}{after}"
+    return f"{before}{BEGIN}\n{_sentences(rows)}\n{END}{after}"
+
+
+def _sentences(rows: list[Row]) -> str:
+    """How many claims of each kind there are, and how many of the empirical ones have each verdict."""
+    kinds = {kind: of_kind(rows, kind) for kind in KINDS}
+    verdicts = ", ".join(
+        f"**{len(ids)}** {PLURAL.get(verdict, f'are {verdict}')}" for verdict, ids in counts(kinds["empirical"]).items()
+    )
+    return (
+        f"Of {len(rows)} claims {len(kinds['empirical'])} are empirical: {verdicts}. "
+        f"{len(kinds['identity'])} are identities, which can hardly fail, "
+        f"and {len(kinds['no measurement'])} have no measurement of their own."
+    )
