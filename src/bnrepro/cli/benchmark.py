@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bnrepro.benchmarks import input as input_speed
 from bnrepro.benchmarks import mnist, training
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.records.files import make_writable
@@ -17,10 +16,6 @@ def main(words: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="name", required=True)
     command = commands.add_parser("mnist", help="Figure 1's training steps")
     command.set_defaults(measure=mnist.main)
-    command = commands.add_parser("input", help="reading and augmenting images")
-    command.set_defaults(measure=input_speed.main)
-    command.add_argument("--photographs", type=Path, metavar="FOLDER", help="class folders of full-size JPEGs")
-    command.add_argument("--tiny", type=Path, metavar="FOLDER", help="the unpacked Tiny-ImageNet, with its train/")
     command = commands.add_parser("train", help="the ImageNet networks' training steps, and what training costs")
     command.set_defaults(measure=training.train)
     command = commands.add_parser("gpu", help="a network's training steps on one GPU, setting by setting")
