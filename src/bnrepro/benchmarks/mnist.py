@@ -6,20 +6,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+import timeit
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnrepro.benchmarks.record import row, write
+from bnrepro.benchmarks.record import row
 from bnrepro.compat import ensure_torchvision
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import FILES
-from bnrepro.identities.timing import alternate, seconds
+from bnrepro.identities.timing import alternate
 from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
@@ -57,7 +57,7 @@ def ours(norm: str) -> Callable[[], float]:
             looks={STEPS},
             look=lambda step: [{} for _ in SEEDS],
         )
-        return len(SEEDS) * STEPS / seconds(lambda: trainer.train(StopRequest()))
+        return len(SEEDS) * STEPS / timeit.timeit(lambda: trainer.train(StopRequest()), number=1)
 
     return measure
 
@@ -84,7 +84,7 @@ def usual(norm: str, threads: int, folder: Path) -> Callable[[], float]:
 
     def measure() -> float:
         torch.set_num_threads(threads)
-        return USUAL_STEPS / seconds(train)
+        return USUAL_STEPS / timeit.timeit(train, number=1)
 
     return measure
 
@@ -93,18 +93,19 @@ def probes_and_evaluations(norm: str) -> dict[str, float]:
     """Return the seconds that all probes and all evaluations of one whole run of the stack take."""
     torch.set_num_threads(1)
     config, task = _task(norm)
-    probe = task.probe(list(range(1000)))
-    probes, evaluations = [], []
-    for step in range(5):
-        began = time.perf_counter()
+    probe, probes = task.probe(list(range(1000))), []
+
+    def look() -> None:
         with population_statistics(task.model, task.population(config.evaluation.population_batches)):
             task.evaluate()
-            probes.append(seconds(partial(probe, step)))
-        evaluations.append(time.perf_counter() - began - probes[-1])
+            probes.append(timeit.timeit(lambda: probe(len(probes)), number=1))
+
+    looks = timeit.repeat(look, number=1)
+    evaluations = [whole - probing for whole, probing in zip(looks, probes, strict=True)]
     timed = {"probes": (config.probe, probes), "evaluations": (config.evaluation, evaluations)}
-    total = config.training.total_steps
+    steps = config.training.total_steps
     return {
-        name: len(milestones(total, options.every, options.log_points_per_decade)) * statistics.median(times)
+        name: len(milestones(steps, options.every, options.log_points_per_decade)) * statistics.median(times)
         for name, (options, times) in timed.items()
     }
 
@@ -115,7 +116,7 @@ def large_product() -> float:
     size = 1024
     a, b = torch.randn(size, size), torch.randn(size, size)
     a @ b
-    return 2 * size**3 / min(seconds(lambda: a @ b) for _ in range(5))
+    return 2 * size**3 / min(timeit.repeat(lambda: a @ b, number=1))
 
 
 def sweep_seconds(jobs: int) -> float:
@@ -124,7 +125,7 @@ def sweep_seconds(jobs: int) -> float:
         command = [sys.executable, "scripts/train.py", "-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
         command += ["experiment=figure1/plain,figure1/bn", "seeds=[0,1,2,3,4]", "scale.mnist.steps=20000"]
         command += [f"runs_dir={folder}", "logger.mode=offline"]
-        return seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+        return timeit.timeit(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), number=1)
 
 
 def _unpack(folder: Path) -> None:
@@ -135,8 +136,12 @@ def _unpack(folder: Path) -> None:
         (raw / name.removesuffix(".gz")).write_bytes(gzip.decompress((Path("data/mnist") / name).read_bytes()))
 
 
-def main(out: Path, command: str) -> None:
-    """Measure everything and write one file."""
+def mnist() -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """Measure everything.
+
+    Returns:
+        the title, the rows and the raw numbers of the record.
+    """
     cores = torch.get_num_threads()
     rows, raw = [], {}
     with tempfile.TemporaryDirectory() as folder:
@@ -144,21 +149,20 @@ def main(out: Path, command: str) -> None:
         for norm, arm, share in (("none", "without BN", 0.60), ("bn", "with BN", 0.45)):
             peers = {"one thread": usual(norm, 1, Path(folder)), "all cores": usual(norm, cores, Path(folder))}
             rates = alternate({"ours": ours(norm), "large product, flop/s": large_product} | peers, ROUNDS)
-            best = max(peers, key=lambda name: statistics.median(rates[name]))
+            fastest = max(peers, key=lambda name: statistics.median(rates[name]))
             flops = [FLOPS_PER_STEP * rate for rate in rates["ours"]]
             training = len(SEEDS) * Config().training.total_steps / statistics.median(rates["ours"])
-            spent = {"training": training, **probes_and_evaluations(norm)}
-            raw[arm] = rates | {"seconds of a whole run of 5 seeds": spent}
+            seconds = {"training": training, **probes_and_evaluations(norm)}
+            raw[arm] = rates | {"seconds of a whole run of 5 seeds": seconds}
             title = f"{arm}: steps/s of 5 stacked seeds on one thread over"
             limit = rates["large product, flop/s"]
-            probes, total = [spent["probes"]], [sum(spent.values())]
             rows += [
-                row(f"{title} the usual way ({best})", rates["ours"], rates[best], ">= 12"),
+                row(f"{title} the usual way ({fastest})", rates["ours"], rates[fastest], ">= 12"),
                 row(f"{title} what one thread's large product allows", flops, limit, f">= {share}"),
-                row(f"{arm}: probes' share of a whole run's time", probes, total, "< 0.03"),
+                row(f"{arm}: probes' share of a whole run", [seconds["probes"]], [sum(seconds.values())], "< 0.03"),
             ]
     sweeps = alternate({"one at a time": lambda: sweep_seconds(1), "two at a time": lambda: sweep_seconds(2)}, 2)
     raw["sweep seconds"] = sweeps
     title = f"joblib sweep of two runs, two at a time over one at a time, {cores} cores"
     rows.append(row(title, sweeps["one at a time"], sweeps["two at a time"], ">= 1.7"))
-    write(out, "Figure 1's training speed", command, rows, raw)
+    return "Figure 1's training speed", rows, raw

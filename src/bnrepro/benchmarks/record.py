@@ -25,11 +25,10 @@ def row(comparison: str, numerators: list[float], denominators: list[float], tar
 
 
 def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:
-    """Print the rows, and write them with the raw numbers and the machine they come from."""
+    """Print the rows, and write them with the raw numbers and the machine that they come from."""
     table = Table("measured", "ratio", "target", "met", box=None, header_style="bold")
     for values in rows:
         table.add_row(values["what"], f"{values['ratio']:.3g}", values["target"], "yes" if values["met"] else "no")
     Console(width=140).print(table)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"what": title, "command": command, "measured": now(), **provenance(), "rows": rows, "raw": raw})
     print(path)

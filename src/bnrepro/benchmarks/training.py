@@ -1,129 +1,139 @@
-"""How fast networks for images train, beside the same network in timm's step or torchvision's GoogLeNet.
-
-``benchmark.py train`` measures each network at each scale; ``benchmark.py gpu`` one network on a GPU in each setting.
-"""
+"""How fast networks for images train, beside the same network in timm's step or torchvision's GoogLeNet."""
 
 import itertools
-import math
-import statistics
-from collections.abc import Iterable
-from pathlib import Path
+import timeit
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from hydra import compose, initialize_config_dir
+from torch import Tensor, nn
 
-from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED
-from bnrepro.benchmarks import steps
-from bnrepro.benchmarks.record import row, write
-from bnrepro.config import overrides
+from bnrepro.benchmarks.record import row
+from bnrepro.compat import ensure_torchvision
+from bnrepro.config.folders import CONFIGS
 from bnrepro.config.schema import Config
-from bnrepro.errors import UserError
+from bnrepro.data.mnist import CLASSES as DIGITS
 from bnrepro.identities.timing import alternate
 from bnrepro.training import build
+from bnrepro.training.tasks.images import ImageClassification
+from bnrepro.training.validation import typed
 
 ROUNDS = 3
-COUNTS = {"laptop": 20, "tiny64": 2, "paper": 1}  # steps of `train` in a round, after one to warm up
-EXPERIMENTS = {"figure2/bn_x5": COUNTS, "figure2/inception": COUNTS, "googlenet/bn": ("paper",)}
-BATCH = 32  # Sec. 4.2
-BATCHES, PRECISIONS, MODES = (BATCH, 128, 256), ("float32", "bfloat16"), ("none", "reduce-overhead")  # of `gpu`
-GPU_COUNT, GPU_WARM = 20, 5  # steps in a round of `gpu`, and before the first
+STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # in a round, after one step to warm up
+EXPERIMENTS = {"figure2/bn_x5": STEPS, "figure2/inception": STEPS, "googlenet/bn": ("paper",)}
+CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
+Step = Callable[[], None]
 
 
-def _describe(config: Config) -> str:
-    """Return a network, its scale and the setting of its step in words."""
-    training = config.training
-    setting = f"batch {training.batch_size}, {training.precision}, compile {training.compile}"
-    return f"{config.experiment}, {config.scale['name']}, {setting}"
+def configuration(experiment: str, scale: str, device: str = "cpu") -> Config:
+    """Return the configuration that ``scripts/train.py`` would train."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}", f"device={device}"]))
 
 
-def compare(
-    work: Iterable[tuple[Config, int]], memory_format: torch.memory_format, warm: int
-) -> tuple[list[dict[str, Any]], dict[str, Any], list[tuple[Config, float]]]:
-    """Measure each network's step and its peer's side by side.
+class Noise:
+    """One mini-batch of noise on the device, for every step, so that input costs nothing."""
 
-    A setting that the machine or PyTorch cannot do is named with its error, and the others go on.
+    steps_per_epoch = 1
 
-    Args:
-        work: the networks, each with the number of steps in a round.
-        memory_format: of the peers' networks and images; ours are channels-last.
-        warm: steps before the first round.
+    def __init__(self, config: Config, device: torch.device):
+        size, pixels, self.classes = config.training.batch_size, config.data.pixels, CLASSES[config.scale["name"]]
+        self.images = torch.randn(size, 3, pixels, pixels, device=device).to(memory_format=torch.channels_last)
+        self.labels = torch.randint(self.classes, (size,), device=device)
+
+    def batch(self, seed: int | list[int], step: int) -> tuple[Tensor, Tensor]:
+        return self.images, self.labels
+
+
+def our_step(config: Config, task: ImageClassification) -> Step:
+    """Return the training loop's own step, from the batch to the update."""
+    optimizer, counter = build.optimizer(config, task.model), itertools.count()
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0  # the weights must stay as they are, because the time may depend on them
+
+    def step() -> None:
+        index = next(counter)
+        task.prepare([0], index)
+        task.loss(*task.batch([0], index)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def peer_step(config: Config, data: Noise, device: torch.device) -> Step:
+    """Return the step of timm's train.py with the same network and timm's SGD.
+
+    The peer of GoogLeNet is torchvision's, which has BN and two auxiliary heads, as its reference scripts train it.
+    """
+    ensure_torchvision()
+    if config.model.name == "googlenet":
+        from torchvision.models import googlenet
+
+        model = googlenet(weights=None, num_classes=data.classes, aux_logits=True, init_weights=False).to(device)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=1e-4)
+    else:
+        from timm.optim import create_optimizer_v2
+
+        model = build.network(config, [0], device, data.classes)
+        optimizer = create_optimizer_v2(model, opt="momentum", lr=0.0, weight_decay=4e-5, momentum=0.9)
+    model.to(memory_format=torch.contiguous_format)  # as the peers' scripts leave it; ours is channels-last
+    images = data.images.contiguous()
+    cross_entropy = nn.CrossEntropyLoss()
+
+    def step() -> None:
+        outputs = model(images)
+        if isinstance(outputs, Tensor):
+            loss = cross_entropy(outputs, data.labels)
+        else:
+            heads = [cross_entropy(logits, data.labels) for logits in outputs]
+            loss = heads[0] + 0.3 * (heads[1] + heads[2])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def rate(step: Step, images: int, count: int, device: torch.device) -> Callable[[], float]:
+    """Take one untimed step; each call of the result times ``count`` steps of so many images, in images/s."""
+
+    def take(steps: int) -> None:
+        for _ in range(steps):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    take(1)
+    return lambda: count * images / timeit.timeit(lambda: take(count), number=1)
+
+
+def measure(config: Config, count: int) -> tuple[str, dict[str, list[float]]]:
+    """Return the peer's name, and the images a second of ``count`` steps of ours and of the peer's in each round."""
+    device = build.device(config)
+    data = Noise(config, device)
+    task = build.task(config, data, [0], device)
+    peer = "torchvision's googlenet" if config.model.name == "googlenet" else "timm's step"
+    steps = {"ours": our_step(config, task), peer: peer_step(config, data, device)}
+    rates = {name: rate(step, config.training.batch_size, count, device) for name, step in steps.items()}
+    return peer, alternate(rates, ROUNDS)
+
+
+def train() -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """Measure each network at each scale in float32, on the GPU if there is one, else on one CPU thread.
 
     Returns:
-        the rows and the raw numbers of the record, and our images a second with each network.
+        the title, the rows and the raw numbers of the record.
     """
-    rows, images, missing, speeds = [], {}, {}, []
-    for config, count in work:
-        torch.compiler.reset()  # else a second batch size is compiled for any size, which is another program
-        peer = "torchvision's googlenet" if config.model.name == "googlenet" else "timm's step"
-        title, size = _describe(config), config.training.batch_size
-        try:
-            device = build.device(config)
-            data = steps.Noise(config, device)
-            task = build.task(config, data, [0], device)
-            both = {"ours": steps.ours(config, task), peer: steps.peers(config, data, device, memory_format)}
-            timed = {name: steps.rate(step, size, count, device, warm) for name, step in both.items()}
-            images[title] = rates = alternate(timed, ROUNDS)
-        except Exception as error:  # out of memory, or no compiler: a finding, too
-            missing[title] = f"{type(error).__name__}: {error}".splitlines()[0]
-            print(f"not measured: {title}: {missing[title]}")
-            continue
-        rows.append(row(f"images/s, {title}, over {peer}", rates["ours"], rates[peer], "> 1"))
-        speeds.append((config, statistics.median(rates["ours"])))
-    return rows, {"images/s": images, "not measured": missing}, speeds
-
-
-def train(out: Path, command: str) -> None:
-    """Measure each network at each scale in float32, on the GPU if there is one, else on one CPU thread."""
     device, name = "cpu", "one CPU thread"
     if torch.cuda.is_available():
         device, name = "cuda", torch.cuda.get_device_name()
     torch.set_num_threads(1)
-    chosen = [(experiment, scale) for experiment, scales in EXPERIMENTS.items() for scale in scales]
-    work = [(steps.configuration(experiment, scale, device), COUNTS[scale]) for experiment, scale in chosen]
-    rows, raw, speeds = compare(work, torch.contiguous_format, warm=1)  # the peers' scripts leave the format as it is
-    write(out, "Training speed of the ImageNet networks", command, rows, {"device": name} | raw)
-    show_costs(speeds, name)
-
-
-def gpu(out: Path, command: str, experiment: str, scale: str) -> None:
-    """Measure one network in each setting, and print what training costs at the fastest with mini-batches of 32."""
-    overrides.check([f"experiment={experiment}", f"scale={scale}"], steps.CONFIGS)
-    network = steps.configuration(experiment, scale).model.name
-    if network not in ("inception", "googlenet"):
-        raise UserError(f"experiment {experiment} trains {network}; choose one of figure2/ or googlenet/")
-    if not torch.cuda.is_available():
-        raise UserError("benchmark gpu needs an NVIDIA GPU, and PyTorch finds none here")
-    torch.set_num_threads(1)
-    work = [
-        (steps.configuration(experiment, scale, "cuda", batch_size=batch, precision=precision, compile=mode), GPU_COUNT)
-        for batch, precision, mode in itertools.product(BATCHES, PRECISIONS, MODES)
-    ]
-    rows, raw, speeds = compare(work, torch.channels_last, GPU_WARM)
-    name = torch.cuda.get_device_name()
-    write(out, "Training speed on one GPU", command, rows, {"device": name} | raw)
-    papers = [(config, speed) for config, speed in speeds if config.training.batch_size == BATCH]
-    show_costs(sorted(papers, key=lambda each: each[1])[-1:], name)
-
-
-def show_costs(speeds: list[tuple[Config, float]], device: str) -> None:
-    """Print how long networks train at measured speeds, without evaluation and input.
-
-    Args:
-        speeds: networks, and the images a second on which each trains at mini-batches of 32.
-        device: the device that they were measured on.
-    """
-    columns = ["run", "mini-batches of 32", f"measured: images/s ({device})", "extrapolated: hours"]
-    table = Table(*columns, box=None, header_style="bold")
-    for config, speed in speeds:
-        budgets = {"all of it": config.training.total_steps}
-        printed = PRINTED.get(config.variant)
-        if config.scale["name"] == "paper" and printed and math.isfinite(printed.steps):
-            budgets[f"to {PRINTED[BASELINE].top1:.1%} as printed"] = printed.steps
-        for budget, batches in budgets.items():
-            hours = batches * BATCH / speed / 3600
-            table.add_row(f"{_describe(config)}: {budget}", f"{batches:,.0f}", f"{speed:,.0f}", f"{hours:,.2f}")
-    console = Console()
-    console.width = console.width if console.is_terminal else 300  # a pipe has no width; rows stay whole there
-    console.print(table)
+    rows, images = [], {}
+    for experiment, scales in EXPERIMENTS.items():
+        for scale in scales:
+            title = f"{experiment}, {scale}"
+            peer, images[title] = measure(configuration(experiment, scale, device), STEPS[scale])
+            rows.append(row(f"images/s, {title}, over {peer}", images[title]["ours"], images[title][peer], "> 1"))
+    return "Training speed of the ImageNet networks", rows, {"device": name, "images/s": images}

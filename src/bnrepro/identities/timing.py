@@ -1,14 +1,6 @@
 """Timing side by side."""
 
-import time
 from collections.abc import Callable
-
-
-def seconds(work: Callable[[], None]) -> float:
-    """Wall seconds of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def alternate(work: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -2,13 +2,14 @@
 
 import functools
 import statistics
+import timeit
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from bnrepro.identities.common import EPS, Numbers, batch_norm, generator, randn
-from bnrepro.identities.timing import alternate, seconds
+from bnrepro.identities.timing import alternate
 from bnrepro.layers.batch_norm import BatchNorm
 
 WIDTHS = (32, 64, 128, 256, 512)
@@ -111,7 +112,7 @@ def time_ratios(
 
 
 def _seconds_per_step(normalise: Callable[[Tensor], Tensor], x: Tensor, dy: Tensor, repeats: int = 1) -> float:
-    return seconds(lambda: [torch.autograd.grad(normalise(x), x, dy) for _ in range(repeats)]) / repeats
+    return timeit.timeit(lambda: torch.autograd.grad(normalise(x), x, dy), number=repeats) / repeats
 
 
 def cost() -> Numbers:
