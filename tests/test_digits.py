@@ -158,7 +158,7 @@ def test_what_cannot_be_asked_of_digits(runs, tmp_path, capsys):
         (predict.main, [run, tmp_path / "a.png", "--crops", "10"], "reads whole digits; leave --crops out"),
         (predict.main, [run], "which pictures? name them after the run"),
         (predict.main, ["x-*", tmp_path / "a.png"], "no run is called x-*"),
-        (swap_statistics.main, [run], "is a network of binary digits; choose runs of Inception or GoogLeNet"),
+        (swap_statistics.main, [run], "does not read small pictures; choose runs of Inception"),
         (swap_statistics.main, ["x-*"], "no run is called x-*"),
         (export.main, ["x-*"], "no run is called x-*"),
     ):

@@ -12,7 +12,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.training.population import batch_norms, population_statistics
 from bnrepro.use import swap
-from bnrepro.use.swap import KINDS, SHIFT, accuracies, by_mini_batch, mini_batches, shifted, top1
+from bnrepro.use.swap import accuracies, by_mini_batch, mini_batches, shifted
 from bnrepro.use.trained import trained
 from conftest import ROOT
 from launches import trained_here
@@ -77,27 +77,12 @@ def test_every_image_is_in_one_mini_batch_and_none_is_small():
     assert min(len(by_class[batch].unique()) for batch in mini_batches(1000, 32)) > 10
 
 
-def test_the_shift_by_hand():
-    found = shifted(torch.tensor([-1.0, 0.0, 1.0]))  # black becomes mid-grey, mid-grey light, white stays
-    assert found.tolist() == [0.0, 0.5, 1.0] and "0.5 x + 0.5" in SHIFT
-
-
 def test_adaptation_undoes_an_affine_shift_of_each_channel():
     """Its input enters BN by a linear map alone: W(a x + b) has mean and deviation that take a and b out again."""
     network, x = Toy(), images(43)
-    for scale, added in ((0.5, 0.5), (3.0, -7.0)):
-        there = scale * x + added
+    for there in (shifted(x), 3 * x - 7):
         torch.testing.assert_close(adapted(network, there), adapted(network, x), rtol=0, atol=1e-11)
         assert (network(there) - network(x)).abs().max() > 0.01
-    torch.testing.assert_close(adapted(network, shifted(x)), adapted(network, x), rtol=0, atol=1e-11)
-
-
-def test_channels_need_not_shift_alike_where_the_first_layer_keeps_them_apart():
-    torch.manual_seed(0)
-    layers = nn.Conv2d(3, 6, 3, groups=3, bias=False), BatchNorm(6, eps=NO_EPS), nn.ReLU(), nn.Flatten()
-    network, x = nn.Sequential(*layers).double().eval(), images(20)
-    a, b = (torch.tensor(values).double().view(3, 1, 1) for values in ([0.5, 2.0, 1.0], [0.5, -1.0, 3.0]))
-    torch.testing.assert_close(adapted(network, a * x + b), adapted(network, x), rtol=0, atol=1e-11)
 
 
 def test_in_inception_lower_contrast_is_undone_and_brightness_is_not_at_its_zero_padding(x5):
@@ -117,17 +102,6 @@ def test_one_mini_batch_by_its_own_statistics_by_hand():
     torch.testing.assert_close(found, (first - mean) / deviation, rtol=0, atol=1e-12)
 
 
-def test_where_all_mini_batches_have_the_stored_statistics_nothing_changes():
-    """Copies of one mini-batch; m is large, so that m / (m - 1) is nearly 1."""
-    network, x = Toy(), images(20).repeat(5, 1, 1, 1)
-    labels = torch.arange(100) % 4
-    batches = list(torch.arange(100).split(20))
-    with population_statistics(network, [x[:20]]):
-        own, stored = by_mini_batch(network)(x[:20]), network(x[:20])
-        torch.testing.assert_close(own, stored, rtol=0, atol=2e-3)
-        assert top1(by_mini_batch(network), x, labels, batches) == top1(network, x, labels, batches)
-
-
 def test_each_accuracy_is_by_the_statistics_that_it_names():
     """With what a way of normalising answers as the labels, that way is right everywhere, and no unlike one is."""
     network, x = Toy(), images(203)
@@ -141,8 +115,7 @@ def test_each_accuracy_is_by_the_statistics_that_it_names():
     for batch in mini_batches(203, 10):
         own[batch] = by_mini_batch(network)(x[batch]).argmax(1)
     there = shifted(x)
-    answers = {"population": network(x), "shifted": network(there)}
-    answers |= {"adapted": adapted(network, x), "shifted_adapted": adapted(network, there)}
+    answers = {"population": network(x), "shifted": network(there), "shifted_adapted": adapted(network, there)}
     for name, labels in ({kind: said.argmax(1) for kind, said in answers.items()} | {"batch": own}).items():
         assert [kind for kind, value in accuracies(network, x, labels, 10).items() if value == 1] == [name]
 
@@ -162,13 +135,13 @@ def test_only_normalisers_are_in_training_mode_and_the_network_is_left_as_it_was
 
 def test_a_run_measured_and_recorded(x5, tmp_path, capsys):
     out = tmp_path / "new" / "statistics.json"
-    assert swap_statistics.main([str(x5), "--root", str(ROOT / "data" / "mnist"), "--out", str(out)]) == 0
+    assert swap_statistics.main([str(x5), "--out", str(out)]) == 0
     record = json.loads(out.read_text())
     final = json.loads((x5 / "status.json").read_text())["final"]
     found = record["runs"][x5.name]
-    assert list(record["runs"]) == [x5.name] and found.keys() == set(KINDS)
+    assert list(record["runs"]) == [x5.name]
     assert found["population"] == final["val/top1"] > 0.2
-    assert abs(found["adapted"] - found["population"]) < 0.15 and abs(found["batch"] - found["population"]) < 0.15
+    assert abs(found["batch"] - found["population"]) < 0.15
     assert found["shifted"] < found["shifted_adapted"]
     assert record["command"] == f"python scripts/swap_statistics.py runs/{x5.name}"
     assert {"measured", "commit", "commit_dirty", "packages", "shift"} <= record.keys()
@@ -181,34 +154,26 @@ def test_refusals_are_one_line_and_nothing_is_written(x5, plain, tmp_path, capsy
     for words, expected in (
         ([plain], "has norm=none, without statistics to exchange; choose runs with norm=bn"),
         ([x5, plain], "has norm=none"),
-        ([x5, x5], "is there twice"),
         ([tmp_path / "nowhere"], "no run in"),
-        ([x5, "--root", tmp_path / "file"], "file"),
-        ([x5, "--out", tmp_path / "file" / "statistics.json"], "cannot be written"),
+        ([x5, "--out", tmp_path / "file" / "statistics.json"], "file"),
     ):
         out = [] if "--out" in words else ["--out", tmp_path / "statistics.json"]
         assert swap_statistics.main([str(word) for word in [*words, *out]]) == 2, words
-        told = capsys.readouterr().err
-        assert told.startswith("error: ") and told.count("\n") == 1 and expected in told, told
+        message = capsys.readouterr().err
+        assert message.startswith("error: ") and message.count("\n") == 1 and expected in message, message
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
 
 
-def test_another_data_set_and_other_normalisers_are_refused(x5):
-    network = trained(x5, CPU)
-    network.status["data_fingerprint"] = "another"
-    with pytest.raises(UserError, match=r"not the data set that .* was trained on; give its --root"):
-        swap.judged_on(network)
-    for key, value in (("name", "noisy_bn"), ("last", "layer_norm"), ("name", "group_norm")):
+def test_another_data_set_and_other_normalisers_are_refused(x5, monkeypatch):
+    monkeypatch.setattr(swap.build, "data_fingerprint", lambda config: "another")
+    with pytest.raises(UserError, match="data/mnist is not the data set that"):
+        swap.measure(x5)
+    for section, key, value, expected in (
+        ("norm", "name", "noisy_bn", "has norm=noisy_bn, without"),
+        ("norm", "last", "layer_norm", "has norm=layer_norm, without"),
+        ("data", "name", "imagenet", "does not read small pictures"),
+    ):
         network = trained(x5, CPU)
-        setattr(network.config.norm, key, value)
-        with pytest.raises(UserError, match=f"has norm={value}, without"):
+        setattr(getattr(network.config, section), key, value)
+        with pytest.raises(UserError, match=expected):
             swap.check(network)
-    network = trained(x5, CPU)
-    network.config.data.name = "imagenet"
-    with pytest.raises(UserError, match="not held in memory"):
-        swap.check(network)
-
-
-def test_the_door_says_what_it_takes(door):
-    done = door("swap_statistics.py")
-    assert done.returncode == 2 and "required: run" in done.stderr and "Traceback" not in done.stderr
