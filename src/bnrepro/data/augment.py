@@ -103,35 +103,19 @@ def centre_boxes(sizes: np.ndarray, share: float = CENTRE) -> np.ndarray:
     return np.column_stack([corner, side, side]).astype(np.int64)
 
 
-def _triangle(distance: Tensor) -> Tensor:
-    return (1 - distance).clamp(min=0)
-
-
-def _cubic(distance: Tensor) -> Tensor:
-    """Keys' cubic with a = -1/2, Pillow's and torchvision's (antialiased) bicubic."""
-    near = (1.5 * distance - 2.5) * distance**2 + 1
-    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
-
-
-KERNELS = {"bilinear": _triangle, "bicubic": _cubic}
-
-
-def resampling(
-    start: Tensor, length: Tensor, source: int, out: int, flips: Tensor | None = None, kernel: str = "bilinear"
-) -> Tensor:
+def resampling(start: Tensor, length: Tensor, source: int, out: int, flips: Tensor | None = None) -> Tensor:
     """Return matrices (n, out, source) that resize the pixels [start, start + length) of a row to ``out`` pixels.
 
-    They are antialiased in the way of Pillow and torchvision: the kernel is as wide as an output pixel, or as a source
-    pixel when it enlarges, it ends at the ends of the interval, and its weights sum to 1. A pixel is in the interval if
-    its centre is. ``flips`` (n,) says which rows to mirror.
+    They are bilinear and antialiased in the way of Pillow and torchvision: the kernel is as wide as an output pixel, or
+    as a source pixel when it enlarges, it ends at the ends of the interval, and its weights sum to 1. A pixel is in the
+    interval if its centre is. ``flips`` (n,) says which rows to mirror.
     """
     start, length = start.float()[:, None, None], length.float()[:, None, None]
     scale = length / out
     i = torch.arange(out, device=start.device, dtype=torch.float32)[None, :, None]
     j = torch.arange(source, device=start.device, dtype=torch.float32)[None, None, :]
     centre = start + (i + 0.5) * scale
-    weights = KERNELS[kernel](((j + 0.5 - centre) / scale.clamp(min=1)).abs())
+    weights = (1 - ((j + 0.5 - centre) / scale.clamp(min=1)).abs()).clamp(min=0)
     weights = weights * ((j + 0.5 >= start) & (j + 0.5 < start + length))
     weights = weights / weights.sum(2, keepdim=True)
     return weights if flips is None else torch.where(flips[:, None, None], weights.flip(1), weights)

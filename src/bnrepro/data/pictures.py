@@ -27,13 +27,11 @@ class Pictures:
         images: (M, 3, H, H) uint8, or encoded.
         labels: (M,) int64, or None if they are unknown.
         fingerprint: identifies the images; it is empty if no predictions are kept for them.
-        files: the files of the images, if they come from files.
     """
 
     images: np.ndarray | Encoded
     labels: np.ndarray | None
     fingerprint: str = ""
-    files: Encoded | None = None
 
     def __len__(self) -> int:
         return len(self.images.labels if isinstance(self.images, Encoded) else self.images)
@@ -41,10 +39,6 @@ class Pictures:
     def image(self, k: int) -> np.ndarray:
         """Return image k, (H, W, 3) uint8."""
         return _decoded(self.images, k) if isinstance(self.images, Encoded) else self.images[k].transpose(1, 2, 0)
-
-    def name(self, k: int) -> str:
-        """Return the name of image k."""
-        return str(self.files.path(k)) if self.files else f"image {k}"
 
 
 def _decoded(files: Encoded, k: int) -> np.ndarray:
@@ -78,19 +72,19 @@ def held_out(options: Data) -> Pictures:
     fingerprint = f"{load.fingerprint(options)}-{options.split}-{options.classes}-{options.images_per_class}"
     _, part = load.parts(options)
     if isinstance(part, Encoded):
-        return Pictures(part, part.labels, fingerprint, part)
+        return Pictures(part, part.labels, fingerprint)
     return Pictures(part.images, part.labels, fingerprint)
 
 
 def _of_encoded(files: Encoded, labels: np.ndarray | None, fingerprint: str, digits: bool) -> Pictures:
     """Return pictures of files. For a network of digits, decode them all, and say how many had to be inverted."""
     if not digits:
-        return Pictures(files, labels, fingerprint, files)
+        return Pictures(files, labels, fingerprint)
     images, inverted = zip(*(as_digit(_decoded(files, k)) for k in range(len(files.names))), strict=True)
     if any(inverted):
         count = f"{sum(inverted)} of {len(images)} pictures are dark on light, and were inverted"
         print(f"{count}: MNIST's digits are white on black", file=sys.stderr)
-    return Pictures(as_pictures(np.stack(images)), labels, fingerprint, files)
+    return Pictures(as_pictures(np.stack(images)), labels, fingerprint)
 
 
 def of_files(paths: list[Path], digits: bool = False) -> Pictures:
@@ -103,10 +97,8 @@ def of_files(paths: list[Path], digits: bool = False) -> Pictures:
 
 
 def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pictures:
-    """Return every image below ``root``.
+    """Return every image below ``root``, each in a folder that is named after its class, by identifier or by words.
 
-    The images have labels if each is in a folder that is named after its class, by identifier or by words. If none is,
-    they have none.
     ``classes`` are (identifier, words) in the order of the network's labels. ``digits`` turns each image into a digit.
     """
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -114,10 +106,10 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
         raise UserError(f"no images in {root} (looked for {', '.join(SUFFIXES)})")
     known = {name: k for k, pair in enumerate(classes) for name in pair}
     folders = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
-    unknown = sorted(set(folders) - known.keys())
-    labels = None if unknown else np.array([known[name] for name in folders])
-    if unknown and len(unknown) < len(set(folders)):
-        raise UserError(f"{root}: {unknown[0] or 'images outside class folders'}: not a class that the network knows")
+    if unknown := sorted(set(folders) - known.keys()):
+        what = unknown[0] or "images outside class folders"
+        raise UserError(f"{root}: {what}: not a class that the network knows; scripts/predict.py needs no classes")
+    labels = np.array([known[name] for name in folders])
     names = [os.fsencode(path.relative_to(root)) for path in paths]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     fingerprint = hashlib.sha256(repr((names, contents)).encode()).hexdigest()[:16]

@@ -75,7 +75,7 @@ def views(every: Crops, height: int, width: int) -> Views:
     return Views(boxes, rows[:, 5].astype(bool), counts / counts.sum())
 
 
-def cut(images: Tensor, parts: Views, out: int, interpolation: str = "bilinear") -> Tensor:
+def cut(images: Tensor, parts: Views, out: int) -> Tensor:
     """Return every view of images (n, C, H, W) of one size as floats (n, U, C, out, out) on the same scale.
 
     A view is resampled once, from the pixels of the original to those of the network.
@@ -85,8 +85,8 @@ def cut(images: Tensor, parts: Views, out: int, interpolation: str = "bilinear")
     mirrored = torch.from_numpy(parts.mirrored).to(images.device)
     # All images share the matrices of a view, and many views share the rows that they take.
     spans, span_of = boxes[:, ::2].unique(dim=0, return_inverse=True)
-    down = resampling(spans[:, 0], spans[:, 1], rows, out, kernel=interpolation)
-    across = resampling(boxes[:, 1], boxes[:, 3], columns, out, mirrored, kernel=interpolation)
+    down = resampling(spans[:, 0], spans[:, 1], rows, out)
+    across = resampling(boxes[:, 1], boxes[:, 3], columns, out, mirrored)
     low = down.reshape(-1, rows) @ images.float().permute(2, 0, 1, 3).reshape(rows, -1)
     low = low.view(len(spans), out, n * channels, columns).transpose(1, 2).reshape(len(spans), -1, columns)
     cropped = [low[span] @ matrix.mT for span, matrix in zip(span_of.tolist(), across, strict=True)]

@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.config.schema import Logger, one_of
+from bnrepro.config.schema import Logger
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
-from bnrepro.data.augment import KERNELS
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.records.named import named
@@ -28,7 +27,7 @@ from bnrepro.training import build
 from bnrepro.use import evaluation_files
 from bnrepro.use.crops import KINDS
 from bnrepro.use.multicrop import Predictions, predictions
-from bnrepro.use.trained import STATISTICS, Trained, check_together, trained
+from bnrepro.use.trained import Trained, check_together, trained
 
 
 @dataclass
@@ -38,10 +37,8 @@ class Evaluate:
     runs: list[str] | None = None  # runs by directory, name or pattern; null: Figure 4's six networks
     scale: Any = field(default_factory=dict)  # of those six; the config group
     crops: Any = field(default_factory=lambda: list(KINDS), metadata={"choices": KINDS})  # one of them, or a list
-    images: str | None = None  # a folder of images; null: the images that the runs are evaluated on while they train
+    images: str | None = None  # a folder with a folder per class; null: what the runs are evaluated on while they train
     root: str | None = None  # the folder of the runs' data set; null: the folder in their scale
-    statistics: str = one_of(*STATISTICS, default="population")  # of batch normalisation
-    interpolation: str = one_of(*KERNELS, default="bilinear")
     publish: bool = False  # copy the small files into results/figure4/<scale>
     out: str | None = None  # null: <runs_dir>/evaluations/<a name that follows from the runs>
     runs_dir: str = "runs"
@@ -57,23 +54,18 @@ def evaluate(composed: DictConfig, command: str) -> None:
     torch.set_num_threads(options.threads)
     directories = named(options.runs, Path(options.runs_dir)) if options.runs else _figure4_runs(options)
     device = build.usable(options.device)
-    networks = [trained(directory, device, options.statistics) for directory in directories]
+    networks = [trained(directory, device) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
     answers: dict[int, list[Predictions]] = {kind: [] for kind in _kinds(options, networks[0])}
     for kind, members in answers.items():
         for directory, network in zip(directories, networks, strict=True):
             with Console(stderr=True).status(f"{network.name}, {kind} crops"):
-                members.append(predictions(directory, network, pictures, kind, options.interpolation))
+                members.append(predictions(directory, network, pictures, kind))
     default_out = Path(options.runs_dir) / "evaluations" / _name(options, networks)
     out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
-    if pictures.labels is None:
-        path = evaluation_files.write_answers(out, networks[0].classes, pictures, answers)
-        print(f"{len(pictures)} images without labels; the answers are in {path}")
-        return
-    request = {"command": command, "statistics": options.statistics, "interpolation": options.interpolation}
-    info = evaluation_files.write(out, networks, pictures, answers, request)
+    info = evaluation_files.write(out, networks, pictures, answers, command)
     _print_table(info)
     files = [out / name for name in FIGURES["figure4"].files]
     mirrored.evaluation(options.logger, Path(options.runs_dir), default_out.name, files, info)

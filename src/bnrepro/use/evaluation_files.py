@@ -3,7 +3,6 @@
 evaluation.json   which runs, on which images, with which options, and where; calibration
 subsets.csv       how many images were right, for every number of crops, choice of networks and way to combine them
 images.npz        the rank of the label, (rows, M), and the crops, the way and the networks of each row
-answers.csv       for images without labels, in place of the other files: the best class of each
 """
 
 from pathlib import Path
@@ -19,24 +18,11 @@ from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, s
 from bnrepro.use.multicrop import Predictions
 from bnrepro.use.trained import Trained
 
-Answers = dict[int, list[Predictions]]  # the predictions of each network, by the number of crops
-
-
-def write_answers(out: Path, classes: list[list[str]], pictures: Pictures, answers: Answers) -> Path:
-    """Write the networks' common answers about images without labels as a table, and return its path."""
-    rows = []
-    for kind, members in answers.items():
-        mean = combine(members, "mean")
-        for k, best in enumerate(mean.argmax(1)):
-            rows.append([pictures.name(k), kind, *classes[best], f"{mean[k, best]:.4f}"])
-    _write_table(out / "answers.csv", ["image", "crops", "class", "name", "probability"], rows)
-    return out / "answers.csv"
-
 
 def write(
-    out: Path, networks: list[Trained], pictures: Pictures, answers: Answers, request: dict[str, str]
+    out: Path, networks: list[Trained], pictures: Pictures, answers: dict[int, list[Predictions]], command: str
 ) -> dict[str, Any]:
-    """Write the three files about images with labels; ``request`` is the command and its options, for the record.
+    """Write the three files; ``answers`` has the predictions of each network, by the number of crops.
 
     Returns:
         The contents of evaluation.json, and the rows of subsets.csv as ``rows``.
@@ -56,14 +42,18 @@ def write(
                     ranks[row] = rank.astype(np.uint16)
                     if method == "mean":
                         calibrated[row] = calibration(scores, pictures.labels)
-    _write_table(out / "subsets.csv", ["crops", "method", "networks", "size", "top1", "top5"], rows)
-    arrays = {"rows": np.array(list(ranks)), "rank": np.stack(list(ranks.values()))}
-    arrays["label"] = pictures.labels.astype(np.uint16)
+    table = pd.DataFrame(rows, columns=["crops", "method", "networks", "size", "top1", "top5"])
+    write_text(out / "subsets.csv", table.to_csv(index=False, lineterminator="\n"))
+    arrays = {
+        "rows": np.array(list(ranks)),
+        "rank": np.stack(list(ranks.values())),
+        "label": pictures.labels.astype(np.uint16),
+    }
     write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
     config = networks[0].config
     info = {
         **provenance(),
-        **request,
+        "command": command,
         "ended": now(),
         "runs": [network.name for network in networks],
         "experiments": [network.status["experiment"] for network in networks],
@@ -82,7 +72,3 @@ def write(
     }
     write_json(out / "evaluation.json", info)
     return info | {"rows": rows}
-
-
-def _write_table(path: Path, columns: list[str], rows: list[list[Any]]) -> None:
-    write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n"))

@@ -42,56 +42,38 @@ def _groups(pictures: Pictures, kind: int, pixels: int, together: int) -> Iterat
         yield np.stack(group), every
 
 
-def predict(
-    network: Callable[[Tensor], Tensor],
-    pictures: Pictures,
-    kind: int,
-    pixels: int,
-    interpolation: str = "bilinear",
-    tick: Callable[[int], None] = lambda done: None,
-) -> Predictions:
+def predict(network: Callable[[Tensor], Tensor], pictures: Pictures, kind: int, pixels: int) -> Predictions:
     """Return a network's predictions about images of any sizes, from 1, 10 or 144 crops.
 
-    ``network`` maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes). ``interpolation`` is ``bilinear``
-    or ``bicubic``, both antialiased. ``tick`` is called with the number of images that are done.
+    ``network`` maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes).
     """
     probabilities, logits = [], []
-    done, together = 0, max(1, PIXELS_TOGETHER // pixels**2)
+    together = max(1, PIXELS_TOGETHER // pixels**2)
     for group, every in _groups(pictures, kind, pixels, together):
         images = torch.from_numpy(group).permute(0, 3, 1, 2)
         mean_probabilities, mean_logits = 0.0, 0.0
         for start in range(0, len(every.weights), together):
             chunk = Views(*(values[start : start + together] for values in every))
-            cropped = cut(images, chunk, pixels, interpolation).clamp_(0, 255).div_(255)
+            cropped = cut(images, chunk, pixels).clamp_(0, 255).div_(255)
             answers = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(chunk.weights), -1).cpu()
             weights = torch.from_numpy(chunk.weights).float()[:, None]
             mean_probabilities = mean_probabilities + (answers.softmax(2) * weights).sum(1)
             mean_logits = mean_logits + (answers * weights).sum(1)
         probabilities.append(mean_probabilities)
         logits.append(mean_logits)
-        done += len(group)
-        tick(done)
     return Predictions(torch.cat(probabilities).numpy(), torch.cat(logits).numpy())
 
 
-def predictions(
-    directory: Path,
-    network: Trained,
-    pictures: Pictures,
-    kind: int,
-    interpolation: str,
-    tick: Callable[[int], None] = lambda done: None,
-) -> Predictions:
+def predictions(directory: Path, network: Trained, pictures: Pictures, kind: int) -> Predictions:
     """Return the predictions of a run's network, and keep them in ``predictions/`` of the run's directory.
 
     There is one file for each set of images, number of crops and state of the network, so each is computed once.
     """
-    name = f"{pictures.fingerprint}-{kind}-{interpolation}-{network.digest[:16]}.npz"
-    path = directory / "predictions" / name
+    path = directory / "predictions" / f"{pictures.fingerprint}-{kind}-{network.digest[:16]}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as kept:
             return Predictions(kept["probabilities"], kept["logits"])
-    answers = predict(network.predictor(), pictures, kind, network.config.data.pixels, interpolation, tick)
+    answers = predict(network.predictor(), pictures, kind, network.config.data.pixels)
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, lambda file: np.savez(file, **answers._asdict()))
     return answers

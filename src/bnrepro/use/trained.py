@@ -16,10 +16,7 @@ from bnrepro.models.folded import folded
 from bnrepro.models.trunk import Trunk
 from bnrepro.records.run import RunDirectory
 from bnrepro.training import build, checkpoint
-from bnrepro.training.population import moving_average
 from bnrepro.training.validation import typed
-
-STATISTICS = ("population", "moving_average")
 
 
 @dataclass(frozen=True)
@@ -63,8 +60,8 @@ class Predictor:
             return self.network(images).float()
 
 
-def trained(directory: Path, device: torch.device, statistics: str = "population") -> Trained:
-    """Load the network of a finished run, with the ``population`` statistics of Alg. 2 or the ``moving_average``."""
+def trained(directory: Path, device: torch.device) -> Trained:
+    """Load the network of a finished run, with the population statistics of Alg. 2."""
     run = RunDirectory(directory)
     status = run.status()
     if not status:
@@ -85,12 +82,7 @@ def trained(directory: Path, device: torch.device, statistics: str = "population
         raise UserError(f"the checkpoint of {run.name} is of an older version; move it away, and {again}")
     network = build.network(config, [status["seed"]], device, len(state["classes"]))
     network.load_state_dict(state["model"])
-    if statistics == "population":
-        buffers = state["statistics"]
-    else:
-        with moving_average(network):
-            buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    network.load_state_dict(buffers, strict=False)
+    network.load_state_dict(state["statistics"], strict=False)
     digest = checkpoint.digest(network.state_dict())
     if build.of_digits(config):
         network = DigitReader(network, config.data.binarize_above)
