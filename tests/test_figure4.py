@@ -213,13 +213,13 @@ def test_any_folder_of_pictures(runs, pictures, tmp_path):
 def test_predict_prints_five_names_and_probabilities(runs, pictures, capsys):
     one, two = sorted(runs.glob("member*"))[:2]
     seen = [str(pictures / name) for name in ("3/b.jpg", "5/c.png")]
-    assert predict.main(["--run", str(one), "--run", str(two), *seen]) == 0
+    assert predict.main([str(one), str(two), *seen]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[0].isdigit()]
     assert len(rows) == 10
     for answers in (rows[:5], rows[5:]):
         probabilities = [float(p) for _, p in answers]
         assert probabilities == sorted(probabilities, reverse=True) and 0.5 < sum(probabilities) <= 1.0001
-    assert predict.main(["--run", str(one), "nothing.jpg"]) == 2
+    assert predict.main([str(one), "nothing.jpg"]) == 2
     assert "no image nothing.jpg" in capsys.readouterr().err
 
 

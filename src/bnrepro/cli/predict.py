@@ -38,29 +38,20 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
     return [[(names[k], float(row[k])) for k in order] for row, order in zip(mean, best, strict=True)]
 
 
-def runs_and_images(words: list[str], runs: list[str]) -> tuple[list[Path], list[Path]]:
-    """Separate the words of a command into runs, after those of ``--run``, and images.
-
-    If no run is named, it is the run whose network is in the repository.
-    """
-    images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
-    networks = named([*runs, *(word for word in words if Path(word) not in images)]) or [SHIPPED]
-    if not images:
-        raise UserError(f"which pictures? name them after the run ({', '.join(pictures.SUFFIXES)})")
-    return networks, images
-
-
 def main(words: list[str] | None = None) -> int:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
     parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help="finished runs, several: their mean; and pictures")
-    parser.add_argument("--run", action="append", default=[], help="a finished run; may be repeated")
     parser.add_argument("--crops", type=int, choices=KINDS, default=1)
-    options = parser.parse_intermixed_args(words)
-    return exit_status(lambda: _print_answers(*runs_and_images(options.word, options.run), options.crops))
+    options = parser.parse_args(words)
+    return exit_status(lambda: _print_answers(options.word, options.crops))
 
 
-def _print_answers(runs: list[Path], images: list[Path], crops: int) -> None:
+def _print_answers(words: list[str], crops: int) -> None:
+    images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
+    if not images:
+        raise UserError(f"which pictures? name them after the run ({', '.join(pictures.SUFFIXES)})")
+    runs = named(word for word in words if Path(word) not in images) or [SHIPPED]
     console = Console(width=None if sys.stdout.isatty() else 120)
     for image, best in zip(images, answers(runs, images, crops), strict=True):
         table = Table(str(image), "probability", box=None, header_style="bold")

@@ -13,11 +13,11 @@ from bnrepro.analysis.figures import beside, figure1_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Source
 from bnrepro.cli.mistakes import exit_status
-from bnrepro.config.folders import CLAIMS
 from bnrepro.errors import UserError, suggest
-from bnrepro.records.named import is_run, named, runs_folder
+from bnrepro.records.named import runs_folder
+from bnrepro.tracking.wandb_source import is_wandb
 
-REPORTS = (*FIGURES, "claims")
+REPORTS, SITE = (*FIGURES, "claims"), "site"
 OPEN = [name for name, figure in FIGURES.items() if figure.with_own]  # these can show a user's own variants
 RUNS = runs_folder()
 
@@ -45,43 +45,14 @@ def rebuild(
     return write.report(out, results)
 
 
-def _compared(options: argparse.Namespace) -> Table:
-    """Return the numbers of Figure 1 from two sets of records, side by side."""
-    trained, committed = (
-        figure1_table.quantities(FIGURES["figure1"].arms(source, options.scale, options.results))
-        for source in (options.records or options.results, options.results)
-    )
-    table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
-    for name, value in trained.items():
-        table.add_row(name, value, committed.get(name, ""))
-    return table
-
-
-def _parsed(words: list[str]) -> tuple[list[str], Source | None]:
-    """Return the reports that the words name, and the records: a runs directory, or single runs."""
-    reports = [word for word in words if word in REPORTS or word == "site"]
-    paths = named(word for word in words if word not in reports)
-    for path in paths:
-        if path.is_dir() and (is_run(path) or len(paths) == 1):
-            continue
-        if str(path) == "figure3":
-            raise UserError("figure3 is the table of figure2; run python scripts/report.py figure2")
-        if re.fullmatch(r"[CS]\d+", str(path), re.IGNORECASE):
-            known = (CLAIMS / f"{str(path).upper()}.yaml").is_file()
-            place = f"it is in results/claims.md#{str(path).lower()}" if known else "and there is no such claim"
-            raise UserError(f"{path}: claims are judged together, by python scripts/report.py claims; {place}")
-        raise UserError(f"no report and no run {path}; {suggest(str(path), [*REPORTS, 'site'])}")
-    return reports, paths[0] if len(paths) == 1 and not is_run(paths[0]) else paths or None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records (default: all of results/).")
+def main(arguments: list[str] | None = None) -> int:
+    """Rebuild what the arguments name; return the exit status."""
+    parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records.")
     parser.add_argument(
-        "words",
+        "reports",
         nargs="*",
-        metavar="REPORT|RUN",
-        help=f"reports: {', '.join([*REPORTS, 'site'])} (the results page, site/index.html); default: all whose "
-        "records suffice. Runs: read these, or those of a runs directory, as --records does",
+        metavar="REPORT",
+        help=f"of {', '.join([*REPORTS, SITE])}; {SITE} is the results page (default: all whose records suffice)",
     )
     parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
@@ -98,16 +69,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, help="write here instead of beside the committed records; with --beside, in the runs folder"
     )
-    parser.add_argument("--repository", default="", help="site: link to this address of the repository's files")
-    return parser
+    parser.add_argument("--repository", default="", help=f"{SITE}: link to this address of the repository's files")
+    options = parser.parse_args(arguments)
+    if options.beside and not (options.reports and set(options.reports) <= set(OPEN)):
+        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
+    return exit_status(lambda: _rebuild_all(options))
+
+
+def _rebuild_all(options: argparse.Namespace) -> None:
+    if options.results.exists() and not options.results.is_dir():
+        raise UserError(f"{options.results} is not a folder")
+    if options.records and not is_wandb(options.records) and not options.records.is_dir():
+        raise UserError(f"{options.records} is not a folder")
+    if options.records and not (options.out or options.beside):
+        raise UserError("--records needs --out: the committed figures follow from the committed records alone")
+    for name in options.reports:
+        _check(name)
+    for name in options.reports or recorded(options.results, options.scale):
+        print(*_written(name, options), sep="\n")
+    if options.compare:
+        Console(width=None if sys.stdout.isatty() else 160).print(_compared(options))
+
+
+def _check(name: str) -> None:
+    """Raise a `UserError` unless there is a report of this name."""
+    if name == "figure3":
+        raise UserError("figure3 is the table of figure2; run python scripts/report.py figure2")
+    if re.fullmatch(r"[CS]\d+", name, re.IGNORECASE):
+        raise UserError(f"{name}: all claims are judged by python scripts/report.py claims; see results/claims.md")
+    if name not in (*REPORTS, SITE):
+        raise UserError(f"no report {name}; {suggest(name, [*REPORTS, SITE])}")
 
 
 def _written(name: str, options: argparse.Namespace) -> list[Path]:
     """Write one report as the options say, and return its paths."""
-    if name == "site":
+    if name == SITE:
         from bnrepro.site import page  # it imports plotly, which no other report needs
 
-        return [page.write(options.results, options.out or Path("site"), options.repository)]
+        return [page.write(options.results, options.out or Path(SITE), options.repository)]
     if options.beside:
         figure, source, out = FIGURES[name], options.records or RUNS, options.out or RUNS / name
         scale = options.scale or figure.scale
@@ -117,25 +116,13 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
     return rebuild(name, options.results, options.out, options.records, options.scale)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Rebuild what the arguments name; return the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    return exit_status(lambda: _rebuild_all(parser, options))
-
-
-def _rebuild_all(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.results.exists() and not options.results.is_dir():
-        raise UserError(f"{options.results} is not a folder")
-    if options.records and not str(options.records).startswith("wandb:") and not options.records.is_dir():
-        raise UserError(f"{options.records} is not a folder")
-    reports, runs = _parsed(options.words)
-    options.records = options.records or runs
-    if options.beside and not (reports and set(reports) <= set(OPEN)):
-        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
-    if options.records and not (options.out or options.beside):
-        parser.error("--records needs --out: the committed figures follow from the committed records alone")
-    for name in reports or recorded(options.results, options.scale):
-        print(*_written(name, options), sep="\n")
-    if options.compare:
-        Console(width=None if sys.stdout.isatty() else 160).print(_compared(options))
+def _compared(options: argparse.Namespace) -> Table:
+    """Return the numbers of Figure 1 from two sets of records, side by side."""
+    trained, committed = (
+        figure1_table.quantities(FIGURES["figure1"].arms(source, options.scale, options.results))
+        for source in (options.records or options.results, options.results)
+    )
+    table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
+    for name, value in trained.items():
+        table.add_row(name, value, committed.get(name, ""))
+    return table
