@@ -1,4 +1,4 @@
-"""The claims that are exact identities, measured: ``python scripts/identities.py`` or ``... --only C03 C06``."""
+"""The claims that are exact identities, measured: ``python scripts/identities.py``."""
 
 import sys
 

@@ -10,9 +10,7 @@ import torch
 
 from bnrepro.analysis.reading.statistics import geometric
 from bnrepro.cli import identities
-from bnrepro.errors import UserError
 from bnrepro.identities import convolution, record, scaling, statistics, toys, whitening
-from bnrepro.identities.common import difference, generator, randn
 from bnrepro.identities.record import PROGRAMS
 from conftest import ROOT
 
@@ -42,7 +40,7 @@ def test_a_program_gives_the_same_bits_again(claim):
 def test_c03_an_upper_network_learns_as_if_alone():
     found = numbers("C03")
     assert found["gradient_difference"] < EXACT
-    assert found["parameter_difference"] < EXACT and found["output_difference"] < EXACT
+    assert found["parameter_difference"] < EXACT
     assert found["stale_relative_difference"] > 1e-4
 
 
@@ -54,7 +52,7 @@ def test_c06_the_bias_runs_away_at_constant_loss():
 
 
 def test_c06_the_loss_is_one_that_no_bias_can_lower():
-    biases, _, losses = toys.centre_only(differentiated=False)
+    biases, losses = toys.centre_only(differentiated=False)
     assert biases[0] == 0 and losses[0] == pytest.approx(0.5) and losses[-1] == pytest.approx(0.5)
 
 
@@ -63,28 +61,28 @@ def test_c07_so_does_the_scale():
     scales = [found[f"scale_at_{step}"] for step in (250, 500, 750, 1000)]
     assert scales == pytest.approx([(1 + 0.2 * step) ** 0.5 for step in (250, 500, 750, 1000)], rel=0.01)
     assert found["loss_relative_change"] < EXACT and found["differentiated_scale_change"] < EXACT
-    assert found["shrunk_gradient_growth"] > 3
 
 
 def test_c08_whitening_is_singular_and_has_no_gradient_where_eigenvalues_meet():
     found = whitening.rank() | whitening.differentiability()
-    assert found["rank_less_m_minus_1"] == 0 and found["singular_smallest_eigenvalue"] < 1e-12
+    assert found["rank_less_m_minus_1"] == 0
     assert found["pca_gradient_growth_gap_1e_3"] > 50
     assert 500 < found["pca_gradient_growth_gap_1e_6"] / found["pca_gradient_growth_gap_1e_3"] < 2000  # as 1 / gap
     assert found["zca_gradient_growth_gap_1e_6"] == pytest.approx(found["zca_gradient_growth_gap_1e_3"], rel=0.01)
     assert found["pca_nonfinite_share"] > 0 and found["zca_nonfinite_share"] > 0
 
 
-def test_c08_times_are_ratios_by_width():
-    found = whitening.time_ratios((8, 16), repetitions=3, passes=2)
-    assert set(found) == {"time_ratio_8", "time_ratio_16"}
-    assert all(len(ratios) == 3 and min(ratios) > 0 for ratios in found.values())
+def test_c08_times_are_ratios(monkeypatch):
+    for name, value in (("WIDTH", 16), ("REPETITIONS", 3), ("PASSES", 2)):
+        monkeypatch.setattr(whitening, name, value)
+    ((name, ratios),) = whitening.time_ratio().items()
+    assert name == "time_ratio_16" and len(ratios) == 3 and min(ratios) > 0
 
 
 def test_c09_statistics_of_one_example_lose_its_scale():
     found = numbers("C09")
     assert found["layer_norm_change"] < EXACT and found["location_norm_change"] < EXACT
-    assert found["batch_norm_change"] > 0.5 and found["batch_norm_maps_change"] > 0.5
+    assert found["batch_norm_change"] > 0.5
 
 
 @pytest.mark.parametrize("claim", ["C11", "S7"])
@@ -99,7 +97,7 @@ def test_c11_gamma_and_beta_restore_the_identity(claim):
 def test_c12_moments_of_normalised_values():
     found = numbers("C12")
     assert found["mean"] < EXACT and found["mean_square_error"] < EXACT
-    assert found["largest_mean_square"] == pytest.approx(1, abs=1e-6) and found["smallest_mean_square"] < 0.01
+    assert found["smallest_mean_square"] < 0.01
 
 
 def test_c14_batch_mates_matter_in_training_only():
@@ -110,12 +108,9 @@ def test_c14_batch_mates_matter_in_training_only():
 
 def test_c16_inference_is_deterministic_unbiased_and_foldable():
     found = numbers("C16")
-    assert found["folding_inception"] < EXACT and found["folding_mlp"] < EXACT
-    assert found["folding_inception_float32"] < 1e-4
-    assert found["folded_normalisers"] == 69 and found["repetition"] == 0
-    assert found["running_variance_error"] < EXACT
-    assert found["population_variance_error"] < EXACT and found["population_mean_error"] < EXACT
-    assert found["biased_variance_error"] > 1e-3
+    assert found["folding_inception"] < EXACT and found["folding_inception_float32"] < 1e-4
+    assert found["repetition"] == 0
+    assert found["running_variance_error"] < EXACT and found["biased_variance_error"] > 1e-3
 
 
 def test_c17_a_bias_before_the_normaliser_is_useless():
@@ -127,7 +122,7 @@ def test_c17_a_bias_before_the_normaliser_is_useless():
 @pytest.mark.parametrize("claim", ["C20", "S9"])
 def test_c20_maps_are_activations_over_positions(claim):
     found = numbers(claim)
-    exact = ("output_difference", "gradient_difference", "statistics_difference", "shift_error")
+    exact = ("output_difference", "gradient_difference", "shift_error")
     assert all(found[name] < EXACT for name in exact)
     assert found["gammas_per_map"] == found["betas_per_map"] == 1
     assert found["per_activation_shift_error"] > 0.1
@@ -135,8 +130,8 @@ def test_c20_maps_are_activations_over_positions(claim):
 
 def test_s9_effective_batch_and_place():
     found = numbers("S9")
-    assert found["effective_batch"] == pytest.approx(4 * 5 * 6) and found["effective_batch_error"] < 1e-6
-    assert found["units"] == 69 and found["units_otherwise"] == 0
+    assert found["effective_batch_error"] < 1e-6 and found["units_otherwise"] == 0
+    assert convolution.data_flow() == (69, 69)
 
 
 def test_s9_another_order_is_noticed(monkeypatch):
@@ -159,41 +154,28 @@ def test_c22_scale_invariance_of_outputs():
 
 def test_c23_scale_invariance_of_jacobians():
     found = numbers("C23")
-    assert max(found[name] for name in (*scaling.SCALES, "negative_a_flip_error")) < EXACT
-    assert found["a_0_1_eps_1e_3"] > 0.01 and found["without_norm_a_4"] == pytest.approx(3)
+    assert max(found[name] for name in scaling.SCALES) < EXACT
+    assert found["a_0_1_eps_1e_3"] > 0.01
 
 
 def test_c24_larger_weights_get_smaller_gradients():
     found = numbers("C24")
     assert max(found[name] for name in scaling.SCALES) < EXACT
-    assert found["norm_rise_error"] < 1e-6 and found["smallest_norm_rise"] > 0 and found["norm_growth"] > 1
-    assert found["norm_rise_error_eps_1e_3"] > 1e-3
-    assert found["rescaled_run_difference"] < EXACT
-
-
-def test_c24_an_unscaled_rate_gives_another_run():
-    w = randn(generator(), scaling.OUTPUTS, scaling.INPUTS)
-    shown, rescaled = (scaling.descent(a * w, 0.5, scaling.NO_EPS)[2][-1] for a in (1, 10))
-    assert difference(shown, rescaled) > 1e-3
+    assert found["norm_rise_error"] < 1e-6 and found["norm_rise_error_eps_1e_3"] > 1e-3
 
 
 def test_c30_two_parameters_a_map_or_activation():
     found = numbers("C30")
-    assert (found["extra"], found["maps"]) == (19_904, 9_952)
+    assert found["extra"] == 19_904
     assert found["extra_per_map"] == found["mlp_extra_per_activation"] == 2 and found["net_per_map"] == 1
     assert found["share"] == pytest.approx(0.0018, abs=1e-4)
 
 
 def test_c44_what_the_appendix_says_of_parameters_and_cost():
     found = numbers("C44")
-    assert found["inception_parameters"] == 11_188_288 and found["inception_parameters_with_head"] == 13_605_672
-    assert found["googlenet_weights"] == pytest.approx(6.98e6, abs=5e3)
+    assert found["inception_parameters_with_head"] == 13_605_672
     assert found["multiply_add_increase"] == pytest.approx(0.29, abs=0.01)
     assert found["weight_increase"] == pytest.approx(0.60, abs=0.01)  # and not the printed 25 %
-    assert found["swap_weight_increase"] == pytest.approx(0.041, abs=0.001)
-    assert (found["inception_weight_layers"], found["googlenet_weight_layers"]) == (34, 22)
-    assert found["weight_layers_added_by_shared_modules"] == 9 and found["weight_layers_added_by_3c"] == 3
-    assert (found["modules_28"], found["googlenet_modules_28"]) == (3, 2)
     assert found["separable_conv1_multiply_adds_ratio"] == pytest.approx(2_712 / 9_408)
     assert found["separable_conv1_values_ratio"] == pytest.approx((64 + 24) / 64)
 
@@ -207,15 +189,12 @@ def test_s4_equal_moments_are_not_an_equal_distribution():
 
 def test_s6_small_activations_are_enlarged_until_eps_matters():
     found = numbers("S6")
-    assert found["plain_last_over_first"] < 0.01 < 0.9 < found["eps_1e_5_last_over_first"]
-    assert found["eps_1e_3_last_over_first"] < 0.6
-    assert found["eps_1e_5_prediction_error"] < EXACT and found["eps_1e_3_prediction_error"] < EXACT
+    assert found["eps_1e_3_std_3"] < 0.6 < 0.9 < found["eps_1e_5_std_3"]
     assert min(found["eps_1e_5_least_gain"], found["eps_1e_3_least_gain"]) > 100
 
 
 def test_s6_large_weights_need_no_enlarging():
-    before, after = statistics.nonlinearity_inputs(eps=None, seeds=1, std=1.0)
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) and after[-1].mean() > 1
+    assert statistics.third_layer_std(eps=None, seeds=1, std=1.0).mean() > 1
 
 
 def test_s10_whitening_removes_correlations_and_bn_does_not():
@@ -224,61 +203,22 @@ def test_s10_whitening_removes_correlations_and_bn_does_not():
     assert found["batch_norm_largest_correlation"] > 0.1
 
 
-def test_the_record_keeps_what_is_not_measured_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "PROGRAMS", {"C01": lambda: {"a": 1.0, "b": math.inf}, "C02": lambda: {"c": math.nan}})
-    out = tmp_path / "claims" / "identities.json"
-    record.run(out, "first")
-    first = json.loads(out.read_text())
-    assert first["numbers"] == {"C01": {"a": 1.0, "b": "inf"}, "C02": {"c": "nan"}} and first["earlier"] == {}
-    assert {"command", "measured", "commit", "packages", "processor"} <= first.keys()
-    monkeypatch.setitem(record.PROGRAMS, "C02", lambda: {"c": 2.0})
-    monkeypatch.setitem(record.PROGRAMS, "C01", pytest.fail)
-    record.run(out, "second", ["C02"])
-    second = json.loads(out.read_text())
-    assert second["numbers"] == first["numbers"] | {"C02": {"c": 2.0}} and second["command"] == "second"
-    assert second["earlier"] == {"C01": {name: first[name] for name in record.ORIGIN}}
-
-
-def test_a_time_has_its_repetitions_an_interval_and_the_machine(tmp_path, monkeypatch):
+def test_the_record_has_numbers_and_of_times_the_repetitions_an_interval_and_the_machine(tmp_path, monkeypatch, capsys):
     ratios = [1.0, 2.0, 4.0]
-    monkeypatch.setattr(record, "PROGRAMS", {"C01": lambda: {"time": ratios, "rank": 3.0}, "C02": lambda: {"c": 1.0}})
-    out = tmp_path / "identities.json"
-    record.run(out, "first")
+    programs = {"C01": lambda: {"time": ratios, "rank": 3.0}, "C02": lambda: {"a": math.inf, "b": math.nan}}
+    monkeypatch.setattr(record, "PROGRAMS", programs)
+    out = tmp_path / "new" / "identities.json"
+    assert identities.main(["--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert found["numbers"]["C01"] == {"rank": 3.0, "time": pytest.approx(2.0)} and set(found["intervals"]) == {"C01"}
+    assert found["numbers"]["C02"] == {"a": "inf", "b": "nan"}
+    assert {"command", "measured", "commit", "packages", "processor"} <= found.keys()
     (timed,) = found["intervals"]["C01"].values()
     low, high = geometric(np.array(ratios)).low, geometric(np.array(ratios)).high
     assert (timed["n"], timed["low"], timed["high"], timed["values"]) == (3, low, high, ratios) and low < 2 < high
     assert timed["processor"] and timed["threads"] and timed["cores"]
-    record.run(out, "second", ["C02"])
-    assert json.loads(out.read_text())["intervals"] == found["intervals"]
-
-
-def test_the_record_says_what_is_wrong(tmp_path):
-    out = tmp_path / "identities.json"
-    with pytest.raises(UserError, match="no program for C3; did you mean"):
-        record.run(out, "", ["C3"])
-    for text in ("{", "[]", "{}"):
-        out.write_text(text)
-        with pytest.raises(UserError, match="give another --out"):
-            record.run(out, "", ["C03"])
-        assert out.read_text() == text
 
 
 def test_the_programs_need_no_benchmark():
     sources = (ROOT / "src" / "bnrepro" / "identities").glob("*.py")
     assert not [source.name for source in sources if "bnrepro.benchmarks" in source.read_text()]
-
-
-def test_the_door(tmp_path, capsys):
-    out = tmp_path / "new" / "identities.json"
-
-    def typed(*words: str) -> tuple[int, str]:
-        return identities.main(list(words)), capsys.readouterr().err
-
-    assert typed("--only", "C17", "C22", "--out", str(out)) == (0, "")
-    found = json.loads(out.read_text())
-    assert set(found["numbers"]) == {"C17", "C22"} and found["command"] == "python scripts/identities.py --only C17 C22"
-    assert typed("--only", "C99", "--out", str(out)) == (2, "error: no program for C99; did you mean C09?\n")
-    status, message = typed("--only", "C17", "--out", str(tmp_path))
-    assert status == 2 and message.startswith(f"error: {tmp_path}: Is a directory; ") and message.count("\n") == 1

@@ -44,7 +44,7 @@ def one_line(text: str) -> str:
         (report, "claims --out {}/out"),
         (report, "site --out {}/out"),
         (benchmark, "mnist --out {}/out.json"),
-        (identities, "--only C44 --out {}/out.json"),
+        (identities, "--out {}/out.json"),
         (export, f"{predict.SHIPPED} --out {{}}/out"),
         (export, f"{predict.SHIPPED} --out {{}}"),
         (prepare_data, f"mnist --source {ROOT / 'data' / 'mnist'} --root {{}}/mnist"),

@@ -42,9 +42,6 @@ def maps() -> Numbers:
     return {
         "output_difference": difference(_rows(y), y_rows),
         "gradient_difference": max(map(difference, (_rows(dx), *gradients), gradients_of_rows)),  # x, gamma, beta
-        "statistics_difference": max(  # of the running statistics
-            difference(of_maps.running_mean, of_rows.running_mean), difference(of_maps.running_var, of_rows.running_var)
-        ),
         "shift_error": difference(of_maps(_shift(x)), _shift(y)),
         "per_activation_shift_error": difference(per_activation(_shift(x)), _shift(per_activation(x))),
         "gammas_per_map": of_maps.weight.numel() / CHANNELS,
@@ -88,10 +85,7 @@ def data_flow() -> tuple[int, int]:
 def maps_and_place() -> Numbers:
     """`maps`, the size of the effective mini-batch, and the place of BN (Sec. 3.2)."""
     units, in_order = data_flow()
-    effective = effective_batch()
     return maps() | {
-        "effective_batch": effective,
-        "effective_batch_error": abs(effective - M * P * Q),
-        "units": float(units),
+        "effective_batch_error": abs(effective_batch() - M * P * Q),
         "units_otherwise": float(units - in_order),  # BN is not between the convolution and the ReLU
     }

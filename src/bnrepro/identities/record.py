@@ -1,8 +1,7 @@
 """Run the programs of the exact claims, and record their numbers."""
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bnrepro.analysis.reading.statistics import geometric
-from bnrepro.errors import UserError, suggest
 from bnrepro.identities import convolution, counts, gradients, inference, scaling, statistics, toys, whitening
 from bnrepro.identities.common import Numbers
-from bnrepro.records.files import write_json
+from bnrepro.records.files import make_writable, write_json
 from bnrepro.records.provenance import now, provenance
 
 PROGRAMS: dict[str, Callable[[], Numbers]] = {  # by claim
@@ -41,7 +39,6 @@ PROGRAMS: dict[str, Callable[[], Numbers]] = {  # by claim
     "S9": convolution.maps_and_place,
     "S10": whitening.whitening,
 }
-ORIGIN = ("measured", "commit", "commit_dirty")
 
 
 def plain(value: float | list[float]) -> float | str:
@@ -65,46 +62,25 @@ def interval(values: list[float]) -> dict[str, Any]:
     }
 
 
-def _existing(path: Path) -> dict[str, Any]:
-    """Return the record at ``path``, or a record without numbers if there is no file."""
-    if not path.exists():
-        return {"numbers": {}}
-    try:
-        record = json.loads(path.read_text())
-        record["numbers"].items()
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise UserError(f"{path} is not a record of identities; give another --out, or run without --only") from None
-    return record
-
-
-def run(out: Path, command: str, only: Sequence[str] = ()) -> None:
-    """Run the programs, print their numbers and record them.
+def run(out: Path, command: str) -> None:
+    """Run all programs, print their numbers and record them.
 
     Args:
         out: the record, as JSON. ``numbers`` are by claim and name. ``intervals`` are those of ratios of times.
-            ``earlier`` says when and at which commit the kept numbers were measured. The rest says the same of this
-            run.
         command: the command as it was typed.
-        only: the claims to measure; the record keeps the numbers of all other claims. Without any, measure all.
     """
-    if unknown := [claim for claim in only if claim not in PROGRAMS]:
-        raise UserError(f"no program for {unknown[0]}; {suggest(unknown[0], PROGRAMS)}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    old = _existing(out) if only else {"numbers": {}}
+    make_writable(out.parent)
     table = Table("claim", "number", "value", box=None, header_style="bold")
-    measured = only or PROGRAMS
-    numbers = dict(old["numbers"])
-    intervals = {claim: times for claim, times in old.get("intervals", {}).items() if claim not in measured}
-    for claim in measured:
-        values = PROGRAMS[claim]()
+    numbers: dict[str, dict[str, float | str]] = {}
+    intervals: dict[str, dict[str, Any]] = {}
+    for claim, program in PROGRAMS.items():
+        values = program()
         numbers[claim] = {name: plain(value) for name, value in values.items()}
         if times := {name: interval(value) for name, value in values.items() if isinstance(value, list)}:
             intervals[claim] = times
         for name, value in numbers[claim].items():
             table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
-    origin = {name: old.get(name) for name in ORIGIN}
-    earlier = {claim: old.get("earlier", {}).get(claim, origin) for claim in old["numbers"] if claim not in measured}
     header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
-    write_json(out, header | {"numbers": numbers, "intervals": intervals, "earlier": earlier})
+    write_json(out, header | {"numbers": numbers, "intervals": intervals})
     Console(width=140).print(table)
     print(out)

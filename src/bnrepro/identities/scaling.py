@@ -49,66 +49,41 @@ def jacobians() -> Numbers:
     expected = _jacobian(u, w)
     return {
         **{name: relative_error(_jacobian(u, a * w), expected) for name, a in SCALES.items()},
-        "negative_a_flip_error": relative_error(_jacobian(u, -w), -expected),
         "a_0_1_eps_1e_3": relative_error(_jacobian(u, 0.1 * w, LARGE_EPS), _jacobian(u, w, LARGE_EPS)),
-        "without_norm_a_4": relative_error(4 * w, w),  # the Jacobian of Wu itself; a - 1 = 3
     }
 
 
-def descent(w: Tensor, rate: float, eps: float, steps: int = 100) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Train W by plain SGD without L2, with cross-entropy over BN(Wu) on one batch with random labels.
+def norm_rise_error(w: Tensor, eps: float) -> float:
+    """The largest relative deviation of the rise of |W|^2 from rate^2 |gradient|^2 over 100 steps of plain SGD.
 
-    Args:
-        w: the first weights, (4, 8).
-        rate: the learning rate.
-        eps: BN's epsilon.
-        steps: the number of steps.
-
-    Returns:
-        |W|^2 before the first step and after each step, (steps + 1,); |gradient|^2 at each step, (steps,); BN(Wu) at
-        each step, (60, 4).
+    W (4, 8) is trained without L2, with cross-entropy over BN(Wu) on one batch with random labels.
     """
-    rng = generator(1)
+    rng, rate, errors = generator(1), 0.5, []
     u, labels = randn(rng, M, INPUTS), torch.randint(OUTPUTS, (M,), generator=rng)
     norm = batch_norm(OUTPUTS, eps)
     w = w.clone().requires_grad_()
-    lengths, gradients, outputs = [w.detach().square().sum()], [], []
-    for _ in range(steps):
-        y = norm(u @ w.T)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(y, labels), w)
+    for _ in range(100):
+        (gradient,) = torch.autograd.grad(F.cross_entropy(norm(u @ w.T), labels), w)
+        before = w.detach().square().sum()
         w.data -= rate * gradient
-        lengths.append(w.detach().square().sum())
-        gradients.append(gradient.square().sum())
-        outputs.append(y.detach())
-    return torch.stack(lengths), torch.stack(gradients), outputs
-
-
-def _rises(w: Tensor, rate: float, eps: float) -> tuple[Tensor, Tensor]:
-    """The rise of |W|^2 at each step, and its relative deviation from rate^2 |gradient|^2."""
-    lengths, gradients, _ = descent(w, rate, eps)
-    rises = lengths.diff()
-    return rises, (rises / (rate**2 * gradients) - 1).abs()
+        rise = w.detach().square().sum() - before
+        errors.append((rise / (rate**2 * gradient.square().sum()) - 1).abs().item())
+    return max(errors)
 
 
 def weight_gradients() -> Numbers:
-    """dBN((aW)u)/d(aW) = (1/a) dBN(Wu)/dW, and what follows for |W| in 100 steps of plain SGD."""
+    """dBN((aW)u)/d(aW) = (1/a) dBN(Wu)/dW, and the `norm_rise_error` that follows from it."""
     rng = generator()
     u, w = _layer(rng)
-    dy, norm, rate = randn(rng, M, OUTPUTS), batch_norm(OUTPUTS), 0.5
+    dy, norm = randn(rng, M, OUTPUTS), batch_norm(OUTPUTS)
 
     def gradient(a: float) -> Tensor:
         weights = (a * w).requires_grad_()
         return torch.autograd.grad(norm(u @ weights.T), weights, dy)[0]
 
     expected = gradient(1.0)
-    rises, errors = _rises(w, rate, NO_EPS)
-    _, errors_with_eps = _rises(w, rate, LARGE_EPS)
-    normalised, rescaled = (descent(a * w, a**2 * rate, NO_EPS)[2] for a in (1, 10))
     return {
         **{name: relative_error(a * gradient(a), expected) for name, a in SCALES.items()},
-        "norm_rise_error": errors.max().item(),
-        "smallest_norm_rise": rises.min().item(),
-        "norm_growth": (1 + rises.sum() / w.square().sum()).item(),  # |W|^2 at the end over |W|^2 at the beginning
-        "norm_rise_error_eps_1e_3": errors_with_eps.max().item(),
-        "rescaled_run_difference": max(map(difference, rescaled, normalised)),  # 10 times the weights, 100 the rate
+        "norm_rise_error": norm_rise_error(w, NO_EPS),
+        "norm_rise_error_eps_1e_3": norm_rise_error(w, LARGE_EPS),
     }

@@ -9,12 +9,12 @@ from bnrepro.identities.common import Numbers, generator, randn
 
 STEPS, LOOKS = 1000, (250, 500, 750, 1000)
 RATE = 0.1
-Trajectory = tuple[list[float], list[float], list[float]]  # the parameter, its gradient and the loss at each step
+Trajectory = tuple[list[float], list[float]]  # the parameter and the loss at each step
 
 
-def _inputs(m: int = 60) -> Tensor:
-    """Inputs u (m,) with mean 0 and variance 1."""
-    u = randn(generator(), m)
+def _inputs() -> Tensor:
+    """Inputs u (60,) with mean 0 and variance 1."""
+    u = randn(generator(), 60)
     u = u - u.mean()
     return u / u.square().mean().sqrt()
 
@@ -22,15 +22,14 @@ def _inputs(m: int = 60) -> Tensor:
 def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> Trajectory:
     """Gradient descent on one parameter, recorded from step 0 to `STEPS`."""
     parameter = torch.tensor(start, dtype=torch.float64, requires_grad=True)
-    values, gradients, losses = [], [], []
+    values, losses = [], []
     for _ in range(STEPS + 1):
         loss = loss_of(parameter)
         (gradient,) = torch.autograd.grad(loss, parameter)
         values.append(parameter.item())
-        gradients.append(gradient.item())
         losses.append(loss.item())
         parameter.data -= RATE * gradient
-    return values, gradients, losses
+    return values, losses
 
 
 def _relative_change(losses: list[float]) -> float:
@@ -55,8 +54,8 @@ def centre_only(differentiated: bool) -> Trajectory:
 
 def bias_growth() -> Numbers:
     """The bias of `centre_only` grows without end while the loss stays the same."""
-    biases, _, losses = centre_only(differentiated=False)
-    differentiated, _, _ = centre_only(differentiated=True)
+    biases, losses = centre_only(differentiated=False)
+    differentiated, _ = centre_only(differentiated=True)
     return {
         **{f"bias_at_{step}": biases[step] for step in LOOKS},
         "linearity_error": max(abs(b / (step * biases[1]) - 1) for step, b in enumerate(biases) if step),
@@ -65,30 +64,28 @@ def bias_growth() -> Numbers:
     }
 
 
-def standardise(differentiated: bool, target: float) -> Trajectory:
+def standardise(differentiated: bool) -> Trajectory:
     """Learn a, from 1, in x_hat = x / sqrt(Var[x]) with x = a u.
 
-    The loss is mean (x_hat - target u)^2 / 2, which no a can lower. With ``differentiated`` the gradient passes
-    through Var[x]. A gradient that ignores Var[x] makes a grow if ``target`` is above 1, and shrink if it is below.
+    The loss is mean (x_hat - 2u)^2 / 2, which no a can lower. With ``differentiated`` the gradient passes through
+    Var[x].
     """
     u = _inputs()
 
     def loss(a: Tensor) -> Tensor:
         x = a * u
         std = x.square().mean().sqrt()
-        return (x / (std if differentiated else std.detach()) - target * u).square().mean() / 2
+        return (x / (std if differentiated else std.detach()) - 2.0 * u).square().mean() / 2
 
     return _descend(1.0, loss)
 
 
 def scale_growth() -> Numbers:
     """The scale of `standardise` grows while the loss stays the same."""
-    scales, _, losses = standardise(differentiated=False, target=2.0)
-    differentiated, _, _ = standardise(differentiated=True, target=2.0)
-    _, shrinking, _ = standardise(differentiated=False, target=0.5)
+    scales, losses = standardise(differentiated=False)
+    differentiated, _ = standardise(differentiated=True)
     return {
         **{f"scale_at_{step}": scales[step] for step in LOOKS},
         "loss_relative_change": _relative_change(losses),
         "differentiated_scale_change": max(abs(a - 1) for a in differentiated),
-        "shrunk_gradient_growth": max(map(abs, shrinking)) / abs(shrinking[0]),  # a shrinks: the gradient goes as 1 / a
     }
