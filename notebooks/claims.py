@@ -11,20 +11,19 @@
 # %% [markdown]
 # # Ten questions about batch normalisation, answered from inside the network
 #
-# The paper does not only report that batch normalisation (BN) works. It also explains why: sigmoids saturate, small changes
-# amplify with depth, gradients keep their size, the growth of weights slows itself down. It measures few of these explanations. This
-# repository gives each of them a rule, in most cases before the runs, and the ledger (`results/claims.md`) has the verdicts. This
-# notebook takes ten questions from the ledger. Each has a picture from inside the networks and an answer.
+# The paper reports that batch normalisation (BN) works, and it explains why. It measures few of its explanations. This repository
+# gives each of them a rule, in most cases before the runs, and the ledger (`results/claims.md`) has the verdicts. This notebook takes
+# ten questions from the ledger. Each question has a picture and an answer.
 #
-# The networks are small. The *network of Fig. 1* has three layers of 100 sigmoids and learns binary MNIST digits for 5,000 steps. The
-# *deep* networks have two to eight such layers, with sigmoids or ReLUs, and train for 2,000 steps. *Inception* is the network of
-# Figs. 2 and 3 at a quarter of its width; it learns 20 classes of Tiny-ImageNet at 32 px for 700 steps, with the settings of BN-x5.
-# Arms with the same seed start from the same draws and see the same images in the same order. A verdict holds for this scale only.
+# The networks are small. The *network of Fig. 1* has three layers of 100 sigmoids, and learns binary MNIST digits for 5,000 steps. The
+# *deep networks* have two to eight such layers, of sigmoids or ReLUs, and train for 2,000 steps. *Inception* is the network of
+# Figs. 2 and 3 at a quarter of its width. It learns 20 classes of Tiny-ImageNet at 32 px for 700 steps, with the settings of BN-x5.
+# Two networks with the same seed start from the same draws, and see the same images in the same order.
 #
-# Lines are means over seeds, and bands show the whole range of the seeds. A claim *holds* or *fails* if a whole 95 % interval over
-# seeds lies on one side of the edge that the rule names, after a correction for the number of such tests. Otherwise it is
-# *inconclusive*. It is *contested* if two readings of it, or the literature, contradict each other. The notebook computes the verdicts
-# from the records when it runs, and says "not measured yet" where it finds no record. Set `source` and `scale` to see your own runs.
+# Lines are means over seeds, and bands are the whole range of the seeds. A claim *holds* or *fails* if a 95 % interval over seeds
+# lies on one side of the edge that the rule names, after a correction for the number of tests. Otherwise it is *inconclusive*. It is
+# *contested* if two readings of it contradict each other, or if the literature contradicts it. The verdicts are computed
+# when the notebook runs. Set `source` and `scale` to see your own runs.
 
 # %% tags=["parameters"]
 source = "results"  # what is committed; or your own runs: a folder, "runs", or W&B, "wandb:ENTITY/bnrepro"
@@ -33,101 +32,63 @@ scale = "mini"
 # %%
 # %config InlineBackend.figure_formats = ["png"]
 # %matplotlib inline
-import math
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from bnrepro.analysis.claims import ledger, table
-from bnrepro.analysis.claims.arms import Records
-from bnrepro.analysis.claims.definitions import load_experiments
-from bnrepro.analysis.claims.drawings import ABSENT, effects, layer_lines, panel, panels
-from bnrepro.analysis.claims.series import FINAL, FIRST, LAST, Arm, by_layer, differences, ladder
-from bnrepro.analysis.reading.curves import accuracies
-from bnrepro.analysis.render.style import POOLED, WITH, WITHOUT, X30
-from bnrepro.analysis.render.table import Table
+from bnrepro.analysis.claims.drawings import effects, layer_lines, panel, panels
+from bnrepro.analysis.claims.reader import BN, NONE, Reader, accuracy, by, growth_of_gradients, in_points
+from bnrepro.analysis.claims.series import FIRST, LAST, by_layer
+from bnrepro.analysis.render.style import POOLED, WITH, WITHOUT
 from bnrepro.cli.notebooks import at_root
-from bnrepro.records.files import read_json
 
 at_root()
-RESULTS, DEFINITIONS = Path("results"), Path("configs/claims")
-rows = {row["id"]: row for row in ledger.build(RESULTS, DEFINITIONS, source, scale).rows}
-records = Records(source, load_experiments(DEFINITIONS, scale))
-exact = read_json(RESULTS / ledger.IDENTITIES)["numbers"]
-
-NONE, BN, RELU = {"norm.name": "none"}, {"norm.name": "bn"}, {"model.nonlinearity": "relu"}
-RATE, STD, GAIN = "optimizer.base_lr", "init.std", "init.gain"
-
-
-def arm(label: str, colour: str, experiment: str, keys: dict | None = None, varied: str = "", line: str = "-") -> Arm:
-    """The records of an experiment whose configurations have these values, and how they are drawn."""
-    return Arm(label, records.arm(experiment, keys or {}, varied), colour, line)
-
-
-def pair(experiment: str, keys: dict | None = None, varied: str = "") -> list[Arm]:
-    """Two arms, with BN and without it."""
-    with_bn = arm("with BN", WITH, experiment, (keys or {}) | BN, varied)
-    return [with_bn, arm("without BN", WITHOUT, experiment, (keys or {}) | NONE, varied)]
-
-
-def by(key: str, arms: list[Arm], measure: dict = FINAL) -> list:
-    """A line for each arm: a measure, usually the final accuracy, over the values of a key."""
-    return [(arm, ladder(arm.records, key, measure)) for arm in arms]
-
-
-def accuracy(axes, network: str, arms: list[Arm]) -> None:
-    """Draw accuracy over the steps, with a line for each arm."""
-    panel(axes, f"{network}: accuracy", [(arm, accuracies(arm.records)) for arm in arms], "steps", ylim=(0, None))
-
-
-def answer(*claims: str) -> None:
-    """Show what the ledger says of these claims."""
-    display(Markdown(str(Table(table.HEAD, [table.cells(rows[claim]) for claim in claims]))))
-
+ledger = Reader(source, scale)
+arm, pair, gain = ledger.arm, ledger.pair, ledger.gain
+RELU = {"model.nonlinearity": "relu"}
+RATE, STD, GAIN, TIMES = "optimizer.base_lr", "init.std", "init.gain", "optimizer.lr_multiplier"
 
 # %% [markdown]
 # ## 1 Do sigmoids saturate, and does BN prevent it?
 #
-# The paper (Sec. 2) says that training moves the inputs of sigmoids into the flat ends of the function, where no gradient passes,
-# and more so in deeper networks. With BN this should happen less, so that networks of sigmoids become trainable. An input counts
-# as saturated here if the derivative of the sigmoid is below 0.05, a fifth of its maximum.
+# The paper (Sec. 2) says that training moves the inputs of sigmoids to where the function is flat and no gradient passes, and that
+# this is worse in deeper networks. With BN fewer inputs should be there. An input counts as saturated if the derivative of
+# the sigmoid is below 0.05, a fifth of its maximum.
 
 # %%
-bn, plain = pair("inside")
+bn, plain = pair("inside", {})
 figure, ((left, middle, right),) = panels(1, 3)
 for axes, one in ((left, plain), (middle, bn)):
     panel(axes, one.label, layer_lines(one, "saturation/share"), "log steps", ylim=(0, 1.02))
 left.set_ylabel("saturated share of inputs")
-deep = by("model.hidden", pair("depth", varied="model.hidden"))
+deep = by("model.hidden", pair("depth", {}, varied="model.hidden"))
 panel(right, "trainable?", deep, xlabel="hidden layers of sigmoids", ylabel="final accuracy", ylim=(0, 1))
 display(figure)
-answer("C04", "C27")
+Markdown(ledger.verdicts("C04", "C27"))
 
 # %% [markdown]
-# **Answer.** Training saturates the sigmoids, and BN limits this. But saturation is not what stops learning: the network without BN
-# learns well while half of its sigmoids' inputs are saturated. The last layer saturates first and then recovers, as Glorot and Bengio (2010)
-# saw, so that at the end the order of the layers is not the one that the rule asks for. The deep network without BN does not fail by
-# saturation either; question 6 shows how it fails.
+# **Answer.** Training saturates the sigmoids, and BN limits this. But saturation does not stop learning: the network without BN learns
+# well while half of its sigmoids' inputs are saturated. The last layer saturates first and then recovers, as Glorot and Bengio
+# (2010) saw, so that in the end the layers are not in the order that the rule asks for. The deep network without BN does not fail by
+# saturation either. Question 6 shows how it fails.
 
 # %% [markdown]
 # ## 2 What happens if the gradient ignores the normalisation?
 #
-# The paper (Sec. 2) warns: if the gradient treats the statistics as constants, it pushes a parameter for ever, because normalisation
-# undoes each change and the loss stays the same. The toy is the paper's example, one bias or one scale. Two real networks are trained with BN and
-# with BN whose mean and variance are constants to the gradient.
+# The paper (Sec. 2) warns of a gradient that takes the mean and the variance for constants. It pushes a parameter for ever, because
+# normalisation undoes each change and the loss stays the same. The toy is the paper's example: it learns one bias or one scale. Two
+# real networks are trained with BN, and with BN whose statistics are constants to the gradient.
 
 # %%
 STOP = {"norm.name": "bn_stop_gradient"}
 control, inception = (
-    [arm("BN", WITH, experiment), arm("BN, a constant to the gradient", WITHOUT, experiment, STOP)]
+    [arm("BN", WITH, experiment, {}), arm("BN, a constant to the gradient", WITHOUT, experiment, STOP)]
     for experiment in ("control", "x5")
 )
 figure, ((toy, norms), (small, large)) = panels(2, 2, width=8)
 steps = (250, 500, 750, 1000)
 for name, claim, start, line in (("bias", "C06", 0, "--"), ("scale", "C07", 1, "-")):
-    values = [start, *(exact[claim][f"{name}_at_{step}"] for step in steps)]
+    values = [start, *(ledger.exact[claim][f"{name}_at_{step}"] for step in steps)]
     toy.plot((0, *steps), values, f"o{line}", ms=3, color=WITHOUT, label=f"{name}, its statistic a constant")
     toy.plot((0, *steps), [start] * 5, line, color=WITH, label=f"{name}, its statistic in the gradient")
 toy.set(title="toy", xlabel="steps", ylabel="learnt value", yscale="symlog", ylim=(-0.05, 1e5))
@@ -137,19 +98,19 @@ panel(norms, "network of Fig. 1: norm of each layer's weights", layers, "steps",
 accuracy(small, "network of Fig. 1", control)
 accuracy(large, "Inception", inception)
 display(figure)
-answer("C06", "C07")
+Markdown(ledger.verdicts("C06", "C07"))
 
 # %% [markdown]
 # **Answer.** In the toy the bias grows in proportion to the steps. The scale grows as their square root, because its gradient shrinks
-# as it grows. In a network the gradient need not keep its direction, so whether weights run away depends on the network, the rate and
-# the time. Accuracy suffers in any case: the gradient points where the normalised network cannot go.
+# as it grows. In a network the gradient need not keep its direction, so it depends on the network, the rate and the time whether the
+# weights run away. Accuracy suffers in any case, because the gradient points where the normalised network cannot go.
 
 # %% [markdown]
 # ## 3 What are gamma and beta for?
 #
-# The paper (Sec. 3) says that a sigmoid whose inputs have mean 0 and variance 1 is used where it is almost straight. So each unit gets
-# a scale gamma and a shift beta, with which it can leave this range. Below the sigmoid, each line is one unit of the last hidden
-# layer after training, from the 15th to the 85th percentile of its inputs. The grey range is within 2 of zero.
+# The paper (Sec. 3) says that a sigmoid is nearly straight where its normalised inputs lie. Each unit therefore has a scale gamma and
+# a shift beta, with which it can leave this range. In the picture, each line below the sigmoid is one unit of the last hidden layer
+# after training, from the 15th to the 85th percentile of its inputs. The grey range is within 2 of zero.
 
 # %%
 bare = arm("BN without gamma, beta", WITHOUT, "inside", BN | {"norm.affine": False})
@@ -166,23 +127,23 @@ for axes, one in zip(both, (bare, bn), strict=True):
         axes.hlines(np.linspace(-1.25, -0.1, len(low)), low[by_width], high[by_width], color=one.colour, lw=0.6)
 both[0].set_ylabel("units by width, and the sigmoid")
 display(figure)
-answer("C10")
+Markdown(ledger.verdicts("C10"))
 
 # %% [markdown]
 # **Answer.** Without gamma and beta all inputs stay where the sigmoid is nearly straight. With them many units leave this range.
-# Whether this confinement costs accuracy is another question, which the claim does not ask.
+# The claim does not ask whether staying there costs accuracy.
 
 # %% [markdown]
 # ## 4 How much does an image depend on its mini-batch?
 #
-# In training, what BN makes of an image depends on the other images of the mini-batch (Sec. 3.1), and the paper says that any
+# In training, BN makes of an image something that depends on the other images of its mini-batch (Sec. 3.1). The paper says that any
 # mini-batch of more than one image will do. The network of Fig. 1 is trained with mini-batches of 2 to 128 images at one rate. The
-# noise is the variance of an image's logits over 20 mini-batches, divided by the variance between images. On the right, Inception's
-# validation images have half the contrast and are brighter ("shifted"), and BN takes its statistics from them anew ("adapted").
+# *noise* is the variance of an image's logits over 20 mini-batches, divided by the variance between images. In the panel on the right,
+# Inception sees validation images that are *shifted* (brighter, with half the contrast); *adapted* BN takes its statistics from them.
 
 # %%
 SIZE = "training.batch_size"
-sizes, adapted = pair("batch_size", varied=SIZE), arm("Inception with BN", WITH, "x5")
+sizes, adapted = pair("batch_size", {}, varied=SIZE), arm("Inception with BN", WITH, "x5", {})
 figure, ((left, middle, right),) = panels(1, 3)
 axis = {"xscale": "log", "xlabel": "images in a mini-batch"}
 panel(left, "final accuracy", by(SIZE, sizes), **axis)
@@ -193,19 +154,19 @@ finals = {r.seed: [r.status["final"].get(f"statistics/{name}") for name in names
 statistics = pd.DataFrame(finals, list(names.values()), dtype=float).dropna(axis=1)
 panel(right, "accuracy by statistics", [(adapted, statistics)], ylim=(0, None))
 display(figure)
-answer("C14", "C15", "C48")
+Markdown(ledger.verdicts("C14", "C15", "C48"))
 
 # %% [markdown]
-# **Answer.** The statistics of a mini-batch are estimates, and the noise falls with its size. With two images BN fails: two values that are
-# centred and divided by their own deviation are +1 and -1, whatever they were. Group normalisation and Batch Renormalization exist
+# **Answer.** The statistics of a mini-batch are estimates, and the noise falls with its size. With two images BN fails: two values that
+# are centred and divided by their own deviation are +1 and -1, whatever they were. Group normalisation and Batch Renormalization exist
 # for this reason. On the other hand, statistics need no labels, so a network can adapt them to new images.
 
 # %% [markdown]
 # ## 5 Should BN come before or after the nonlinearity?
 #
-# The paper (Sec. 3.2) puts BN before the nonlinearity, on W u + b, because a sum of many terms is "more Gaussian" than the layer's
-# input u. Negentropy is zero only for a Gaussian. It is measured in networks without BN, so that BN did not make the shape. The last panel
-# compares the accuracy of networks with BN before and after.
+# The paper (Sec. 3.2) puts BN before the nonlinearity, on W u + b. Its reason is that a sum of many terms is "more Gaussian" than the
+# layer's input u. Negentropy measures this: it is zero only for a Gaussian. The networks of the first panels have no BN, which could
+# make the shape itself. The last panel compares the accuracy of networks with BN before and after.
 
 # %%
 shapes = {
@@ -214,10 +175,7 @@ shapes = {
     "Inception": arm("without BN", WITHOUT, "x5_inside", NONE),
 }
 AFTER = {"norm.placement": "after"}
-placed = {
-    name: differences(records.arm(experiment, {}), records.arm(experiment, AFTER), FINAL)
-    for name, experiment in (("network of Fig. 1", "control"), ("Inception", "x5"))
-}
+placed = {"network of Fig. 1": gain("control", {}, over=AFTER), "Inception": gain("x5", {}, over=AFTER)}
 figure, places = panels(2, 2, width=8)
 for axes, (name, one) in zip(places.flat, shapes.items(), strict=False):
     inputs, affine = one._replace(label="u, the layer's input", colour=POOLED), one._replace(label="W u")
@@ -227,23 +185,23 @@ for axes, (name, one) in zip(places.flat, shapes.items(), strict=False):
 effects(places[1, 1], placed)
 places[1, 1].set(title="final accuracy, before minus after", xlabel="points")
 display(figure)
-answer("C18")
+Markdown(ledger.verdicts("C18"))
 
 # %% [markdown]
-# **Answer.** W u is closer to a Gaussian in almost every layer, as the central limit theorem suggests. Whether BN therefore belongs
-# there is a separate question, which only training can answer. Mishkin et al. (2017) found the place after the ReLUs better in one
-# network and the place before them in another.
+# **Answer.** W u is closer to a Gaussian in almost every layer, as the central limit theorem suggests. Only training can tell
+# whether BN therefore belongs there. Mishkin et al. (2017) found the place after the ReLUs better in one network and the place before
+# them in another.
 
 # %% [markdown]
 # ## 6 What happens to gradients and to small changes in a deep network?
 #
 # The paper (Sec. 1 and 3.3) says that small changes of the parameters amplify on their way up, and that BN stops this. It conjectures
-# that with BN gradients keep their size on their way down. The deep networks have eight layers of 100 and initial weights after
-# He et al., which suit ReLUs. *Gradient* is the root mean square at the input of each layer's nonlinearity. *Movement* is how far that input moves
-# if every weight matrix takes a step of 1 % of its norm; amplification is the rise from the first layer to the last.
+# that with BN gradients keep their size on their way down. The deep networks have eight layers of 100 and the initial weights of
+# He et al., which suit ReLUs. The *gradient* is the root mean square at the input of each layer's nonlinearity. The *movement* is how
+# far that input moves if every weight matrix takes a step of 1 % of its norm.
 
 # %%
-networks = {"sigmoid": pair("depth"), "ReLU": pair("depth", RELU), "Inception": pair("x5_inside")}
+networks = {"sigmoid": pair("depth", {}), "ReLU": pair("depth", RELU), "Inception": pair("x5_inside", {})}
 columns = (
     ("gradient, first step", "over the last layer's", "gradients/input_rms", FIRST),
     ("gradient, trained", "over the last layer's", "gradients/input_rms", LAST),
@@ -258,39 +216,21 @@ for row, (name, arms) in zip(grid, networks.items(), strict=True):
         drawn = list(zip(arms, frames, strict=True))
         panel(axes, f"{name}: {title}", drawn, "layers", log_y=True, legend="best" * (axes is row[0]), ylabel=label)
 display(figure)
-answer("C02", "C25", "S5")
+Markdown(ledger.verdicts("C02", "C25", "S5"))
 
 # %% [markdown]
-# With BN, gradients *grow* on their way down, and one can compute by how much. Take wide layers at the first step, so that normalised inputs x are
-# Gaussian. A layer multiplies the mean square of the gradient by E[g'(x)²], and BN divides it by Var[g(x)]. Poincaré's inequality says that
-# Var[g] ≤ E[g'²], with equality for straight lines only (Yang et al. 2019 work this out). The factor per layer is therefore at least 1.
+# With BN, gradients *grow* on their way down, and one can compute by how much. Take wide layers at the first step, so that normalised
+# inputs x are Gaussian. A layer multiplies the mean square of the gradient by E[g'(x)²], and BN divides it by Var[g(x)]. Poincaré's
+# inequality says that Var[g] ≤ E[g'²], with equality for straight lines only (Yang et al. 2019 work this out). The factor per layer is
+# therefore at least 1.
 
 # %%
-points, weights = np.polynomial.hermite_e.hermegauss(80)
-weights = weights / weights.sum()  # E[f(x)] of a standard normal x is weights @ f(points)
-sigmoid = 1 / (1 + np.exp(-points))
-variance = weights @ sigmoid**2 - (weights @ sigmoid) ** 2
-slope = weights @ (sigmoid * (1 - sigmoid)) ** 2
-predicted = {"sigmoid": math.sqrt(slope / variance), "ReLU": math.sqrt(math.pi / (math.pi - 1))}
-
-
-def factor(arm: Arm) -> str:
-    """The factor by which gradients change per layer on their way down, at the first step."""
-    sizes = by_layer(arm.records, "gradients/input_rms", FIRST)
-    if sizes.empty:
-        return ABSENT
-    return f"{((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean():.3f}"
-
-
-head = ["factor of the gradient per layer, first step", "with BN", "without BN", "with BN, predicted"]
-lines = [[name, *map(factor, networks[name]), f"{predicted[name]:.3f}"] for name in predicted]
-Markdown(str(Table(head, lines)))
+Markdown(growth_of_gradients(networks))
 
 # %% [markdown]
 # **Answer.** BN prevents vanishing gradients where they occur, in sigmoids with too small weights. But its division makes gradients
-# grow where the nonlinearity is bent, so that the conjecture holds only for nearly straight layers. Small changes do amplify on
-# their way up without BN, in eight layers of ReLUs and far more in Inception. With BN the last layer of the ReLU network moves
-# less. In Inception it seems to, but three seeds do not settle it. Networks that do not learn are left out of this rule.
+# grow where the nonlinearity is bent, so the conjecture holds only for nearly straight layers. Without BN small changes amplify on
+# their way up, in eight layers of ReLUs and far more in Inception.
 
 # %% [markdown]
 # ## 7 Which rates and which initial weights can a network stand?
@@ -300,17 +240,16 @@ Markdown(str(Table(head, lines)))
 # initial weights it counts the rungs at which a network reaches that, and averages the final accuracy over all rungs.
 
 # %%
-TIMES = "optimizer.lr_multiplier"
 rates = {
     f"network of Fig. 1, weights of std {std:g}": (pair("rate", {STD: std}, RATE), RATE, "rate", "tune/top1")
     for std in (0.1, 0.01)
 }
-rates["Inception"] = (pair("x5", varied=TIMES), TIMES, "rate, times 0.0015", "val/top1")
+rates["Inception"] = (pair("x5", {}, TIMES), TIMES, "rate, times 0.0015", "val/top1")
 initial = {
     f"network of Fig. 1, rate {rate:g}": (pair("init", {RATE: rate}, STD), STD, "std of initial weights", "val/top1")
     for rate in (0.1, 3.0)
 }
-initial["Inception"] = (pair("x5", varied=GAIN), GAIN, "times the usual weights", "val/top1")
+initial["Inception"] = (pair("x5", {}, GAIN), GAIN, "times the usual weights", "val/top1")
 for climbs in (rates, initial):
     figure, (row,) = panels(1, 3)
     for axes, (title, (arms, key, label, column)) in zip(row, climbs.items(), strict=True):
@@ -320,30 +259,26 @@ for climbs in (rates, initial):
             if len(frame):
                 axes.axhline(frame.mean(axis=1).max() / 2, color=one.colour, lw=0.8, ls=":")
     display(figure)
-answer("C21", "C26")
+Markdown(ledger.verdicts("C21", "C26"))
 
 # %% [markdown]
-# **Answer.** On MNIST the largest good rate is several times higher with BN. On Inception it is higher, too, but the rungs of
-# the ladder lie too far apart for a verdict. Averaged over initial weights, accuracy is higher with BN in all three networks. The
-# number of rungs is larger with BN on MNIST at rate 0.1 and the same at rate 3, where both networks learn at every rung. In
-# Inception it differs from seed to seed. There the smallest weights fail with BN, because ε = 0.001 then outweighs the variances.
-# The next cell tests this with a smaller ε.
+# **Answer.** The largest good rate is higher with BN, several times so on MNIST. The rungs of the ladder of Inception lie too far
+# apart for a verdict. Averaged over initial weights, accuracy is higher with BN in all three networks. The number of good rungs is
+# larger with BN on MNIST at rate 0.1. It is the same at rate 3, where both networks learn at every rung, and in Inception it
+# differs from seed to seed. There the smallest weights fail with BN, because ε = 0.001 outweighs their variances. The next cell
+# says what a smaller ε adds.
 
 # %%
 smallest = {GAIN: 0.01}
-usual, small_eps = (records.arm("x5", smallest | keys) for keys in ({}, {"norm.eps": 1e-12}))
-values, gain = differences(small_eps, usual, FINAL)
-text = f"{100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}] points (n = {len(values)})"
-Markdown(
-    f"What ε = 10⁻¹² adds to the accuracy at a hundredth of the initial weights: {text if len(values) else ABSENT}."
-)
+print("Inception at a hundredth of the usual weights, gain of eps = 1e-12 over 1e-3:")
+print(in_points(gain("x5", smallest | {"norm.eps": 1e-12}, over=smallest)))
 
 # %% [markdown]
 # ## 8 Does BN stabilise the growth of weights?
 #
 # The paper (Sec. 3.3) notes that BN(Wu) = BN((aW)u), and that the gradient to aW is 1/a of that to W. Larger weights thus get smaller
-# gradients. The network of Fig. 1 trains at a constant rate without L2. Since a step turns W by an angle in proportion to
-# rate / |W|², this ratio is the *effective rate*.
+# gradients. The network of Fig. 1 trains at a constant rate without L2. A step turns W by an angle in proportion to rate / |W|²,
+# which is therefore called the *effective rate*.
 
 # %%
 figure, ((left, middle, right),) = panels(1, 3)
@@ -353,7 +288,7 @@ for axes, one in ((left, bn), (middle, plain)):
 rate = layer_lines(bn, "weights/norm", lambda norms: (norms / norms.iloc[0]) ** -2)
 panel(right, f"{bn.label}: effective rate", rate, "steps", ylabel="rate / |W|², over the first", ylim=(0, 1.05))
 display(figure)
-answer("C24")
+Markdown(ledger.verdicts("C24"))
 
 # %% [markdown]
 # **Answer.** With BN the gradient is orthogonal to W, so each step makes W longer. What shrinks is the effect of the growth:
@@ -364,20 +299,14 @@ answer("C24")
 # ## 9 Does BN help because the moments of layers' inputs stay fixed?
 #
 # This is the paper's main explanation (Sec. 1 and 3). Santurkar et al. (2018) tested it with noise after BN, whose mean and variance
-# are drawn anew at every step. If BN with this noise still learns as fast, fixed moments cannot be the reason. Inference
-# has no noise, so a deep network meets inputs that it was not trained on. Inception is therefore judged by its training loss, too.
-
+# are drawn anew at every step. If BN with this noise still learns as fast, fixed moments cannot be the reason. In inference
+# there is no noise, so a deep network meets inputs that it was not trained on. Inception is therefore judged by its training loss, too.
 
 # %%
-def noisy(experiment: str, keys: dict) -> list[Arm]:
-    """Three arms: BN, no normaliser, and BN with noise."""
-    return [*pair(experiment, keys), arm("noisy BN", X30, experiment, keys | {"norm.name": "noisy_bn"}, line="--")]
-
-
 runs = {
-    "rate 0.1, std 0.01": noisy("control", {}),
-    "rate 0.3, std 0.1": noisy("control", {STD: 0.1, RATE: 0.3}),
-    "Inception": noisy("x5", {}),
+    "rate 0.1, std 0.01": ledger.with_noise("control", {}),
+    "rate 0.3, std 0.1": ledger.with_noise("control", {STD: 0.1, RATE: 0.3}),
+    "Inception": ledger.with_noise("x5", {}),
 }
 figure, places = panels(2, 2, width=8)
 for axes, (title, arms) in zip(places.flat, runs.items(), strict=False):
@@ -388,45 +317,42 @@ losses = [
 ]
 panel(places[1, 1], "Inception: training loss", losses, "steps", legend="")
 display(figure)
-answer("C13")
+Markdown(ledger.verdicts("C13"))
 
 # %% [markdown]
 # **Answer.** In the network of Fig. 1 the noise takes little from BN, so fixed moments are not what helps. In Inception it takes much.
-# There fixed moments may matter, or the noise may simply be too strong: a control that hurts by itself does not show
-# what it takes away.
+# Fixed moments may matter there, or the noise may simply be too strong: a control that hurts by itself does not show what it
+# takes away.
 
 # %% [markdown]
 # ## 10 Which of BN-x5's changes help?
 #
-# BN-x5 differs from Inception not only by BN (Sec. 4.2.1). It also has a higher rate, no dropout, less L2, no local response
-# normalisation (LRN), better shuffling and weaker distortions. Each row undoes one change of BN-x5 and leaves the others. Our BN-x5 of equal
-# length leaves the faster decay out, so its row makes that change.
+# BN-x5 differs from Inception by more than BN (Sec. 4.2.1). It has a higher rate, no dropout, less L2, no local response
+# normalisation (LRN), better shuffling and weaker distortions. Each row undoes one change of BN-x5 and leaves the others. Our BN-x5
+# of equal length leaves out the faster decay, so that row makes the change.
 
 # %%
-base, alone = records.arm("x5", {}), records.arm("x5", NONE)
 undone = {
     "batch normalisation, or none": NONE,
-    "five times the rate, or once": {"optimizer.lr_multiplier": 1.0},
+    "five times the rate, or once": {TIMES: 1.0},
     "no dropout, or 40 %": {"model.dropout": 0.4},
     "a fifth of the L2, or all": {"optimizer.l2_multiplier": 1.0},
     "no LRN, or LRN": {"model.lrn": True, "model.lrn_alpha": 0.5},
     "reshuffled, or fixed mini-batches": {"data.shuffle": "shards"},
     "half the distortions, or all": {"augment.colour": 1.0},
 }
-changes = {name: differences(base, records.arm("x5", keys), FINAL) for name, keys in undone.items()}
-decayed = records.arm("x5", {"schedule.decay_multiplier": 6.0})
-changes["decay six times faster, or not"] = differences(decayed, base, FINAL)
-name = "no dropout, or 40 %"
-changes[f"without BN: {name}"] = differences(alone, records.arm("x5", NONE | undone[name]), FINAL)
+changes = {name: gain("x5", {}, over=keys) for name, keys in undone.items()}
+changes["decay six times faster, or not"] = gain("x5", {"schedule.decay_multiplier": 6.0}, over={})
+changes["without BN: no dropout, or 40 %"] = gain("x5", NONE, over=NONE | {"model.dropout": 0.4})
 figure, ((axes,),) = panels(1, 1, 3.6, width=8)
 effects(axes, changes)
 axes.set_xlabel("final accuracy, change made minus not made, points")
 display(figure)
-answer("C29", "C39", "C40", "C41", "C42", "C43")
+Markdown(ledger.verdicts("C29", "C39", "C40", "C41", "C42", "C43"))
 
 # %% [markdown]
-# **Answer.** Blue rows help, red rows harm, and grey rows are smaller than five seeds can show. After 700 steps nothing overfits, so dropout, L2
-# and distortions can only cost here: these rows show that a change does no harm early, not what it brings in the
+# **Answer.** Blue rows help, red rows harm, and grey rows are smaller than five seeds can show. After 700 steps nothing overfits, so
+# dropout, L2 and distortions can only cost here. These rows show that a change does no harm early, and not what it brings in the
 # end. The rows do not add up, because each is measured with all other changes in place.
 
 # %% [markdown]
@@ -434,8 +360,7 @@ answer("C29", "C39", "C40", "C41", "C42", "C43")
 #
 # - What the paper says about *geometry and algebra* holds: normalised inputs lie in the middle of a sigmoid, the scale of weights drops
 #   out, and a gradient that ignores the statistics misleads.
-# - What it says about *training* is of two kinds. Some claims are about ranges of rates and of initial weights, and ranges can be
-#   seen. The claim that BN works *because* inputs drift less is an explanation. To test it one needs a control that changes the
-#   cause and nothing else, which is hard to build.
-# - Two quantities that sound alike can disagree: saturation and trainability, a gradient that does not vanish and one that keeps
+# - What it says about *ranges* of rates and of initial weights can be seen. That BN works *because* inputs drift less is an
+#   explanation. To test it one needs a control that changes the cause and nothing else, which is hard to build.
+# - Two quantities that sound alike can disagree: saturation and trainability, or a gradient that does not vanish and one that keeps
 #   its size. A claim is as good as the number that it is given.

@@ -127,12 +127,12 @@ def test_a_notebook_shows_the_same_of_wandb_as_of_the_committed_records(project,
 def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
     project += [FakeRun(path) for path in sorted(RESULTS.glob("claims/inside/mini/runs/*"))]
     left = run_notebook("claims", 4, source="wandb:me/bnrepro")
-    assert len(left["records"].of("inside")) == len(project) and not left["records"].of("depth")
+    assert len(left["ledger"].records.of("inside")) == len(project) and not left["ledger"].records.of("depth")
     committed = {row["id"]: row["ours"] for row in read_json(RESULTS / "claims.json")}
     for claim in ("C04", "C10"):  # on these records alone
-        mine = left["rows"][claim]["ours"]
+        mine = left["ledger"].rows[claim]["ours"]
         assert mine and [part["values"] for part in mine] == [part["values"] for part in committed[claim]]
-    assert told and left["rows"]["C25"]["verdict"] == "untested"
+    assert told and left["ledger"].rows["C25"]["verdict"] == "untested"
 
 
 def test_runs_that_have_not_ended_and_evaluations_are_left_out(project):
