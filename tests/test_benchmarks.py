@@ -1,4 +1,4 @@
-"""What ``benchmark.py train`` measures, with sizes that take seconds, and the record that it writes."""
+"""What ``benchmark.py train`` and ``gpu`` measure, with sizes that take seconds, and the records that they write."""
 
 import json
 
@@ -39,3 +39,23 @@ def test_a_timed_step_is_the_loops_and_leaves_the_weights():
     training.our_step(config, task)()
     assert all(torch.equal(before[name], tensor) for name, tensor in task.model.named_parameters())
     assert task.model.stem.conv2.norm.running_mean.abs().sum() > 0 and task.model.training
+
+
+def test_a_gpu_is_measured_in_every_setting_and_a_setting_that_fails_is_recorded(monkeypatch, tmp_path, capsys):
+    def measure(config, count):
+        assert config.device == "cuda" and config.scale["name"] == "tiny64"
+        if config.training.batch_size == 256:
+            raise torch.cuda.OutOfMemoryError("out of memory\nand more")
+        return "timm's step", {"ours": [3.0, 4.0, 5.0], "timm's step": [2.0, 2.0, 2.0]}
+
+    out = tmp_path / "gpu.json"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert benchmark.main(["gpu", "--out", str(out)]) == 2
+    assert "needs an NVIDIA GPU" in capsys.readouterr().err and not out.exists()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(training, "measure", measure)
+    assert benchmark.main(["gpu", "--out", str(out)]) == 0
+    record = json.loads(out.read_text())
+    assert len(record["rows"]) == 12 and all(row["ratio"] == 2.0 and row["met"] for row in record["rows"])
+    assert len(record["raw"]["not measured"]) == 6 and set(record["raw"]["not measured"].values()) == {"out of memory"}

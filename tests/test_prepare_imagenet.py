@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+from bnrepro.benchmarks import input as input_speed
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data import prepare_imagenet
 from bnrepro.data.augment import resized
@@ -141,3 +142,5 @@ def test_the_doors_say_what_they_need(tmp_path, monkeypatch, capsys):
         runpy.run_path(str(ROOT / "scripts" / "prepare_data.py"), run_name="__main__")
     said = capsys.readouterr().err
     assert ended.value.code == 2 and said.count("\n") == 1 and "account at image-net.org" in said
+    with pytest.raises(UserError, match="it should hold class folders of full-size JPEGs"):
+        input_speed.measure(tmp_path, tmp_path)

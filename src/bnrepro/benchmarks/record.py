@@ -17,11 +17,12 @@ COMPARISONS = {">=": operator.ge, ">": operator.gt, "<": operator.lt}
 def row(comparison: str, numerators: list[float], denominators: list[float], target: str) -> dict[str, Any]:
     """Return a row of the record: the median over rounds of the ratio within each round, and whether it meets a target.
 
-    A target is a comparison such as ">= 12".
+    A target is a comparison such as ">= 12", or "none set".
     """
     ratio = statistics.median(n / d for n, d in zip(numerators, denominators, strict=True))
     sign, bound = target.split()
-    return {"what": comparison, "ratio": ratio, "target": target, "met": COMPARISONS[sign](ratio, float(bound))}
+    met = sign not in COMPARISONS or COMPARISONS[sign](ratio, float(bound))
+    return {"what": comparison, "ratio": ratio, "target": target, "met": met}
 
 
 def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from bnrepro.compat import ensure_torchvision
 from bnrepro.config.folders import CONFIGS
 from bnrepro.config.schema import Config
 from bnrepro.data.mnist import CLASSES as DIGITS
+from bnrepro.errors import UserError
 from bnrepro.identities.timing import alternate
 from bnrepro.training import build
 from bnrepro.training.tasks.images import ImageClassification
@@ -23,13 +24,20 @@ ROUNDS = 3
 STEPS = {"laptop": 20, "tiny64": 2, "paper": 1}  # in a round, after one step to warm up
 EXPERIMENTS = {"figure2/bn_x5": STEPS, "figure2/inception": STEPS, "googlenet/bn": ("paper",)}
 CLASSES = {"smoke": DIGITS, "laptop": 50, "tiny64": 200, "paper": 1000}
+GPU_SETTINGS = {  # each with every other
+    "training.batch_size": (32, 128, 256),
+    "training.precision": ("float32", "tf32", "bfloat16"),
+    "training.compile": ("none", "reduce-overhead"),
+}
+GPU_STEPS = 20
 Step = Callable[[], None]
 
 
-def configuration(experiment: str, scale: str, device: str = "cpu") -> Config:
+def configuration(experiment: str, scale: str, device: str = "cpu", **settings: Any) -> Config:
     """Return the configuration that ``scripts/train.py`` would train."""
+    words = {"experiment": experiment, "scale": scale, "device": device} | settings
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return typed(compose("train", [f"experiment={experiment}", f"scale={scale}", f"device={device}"]))
+        return typed(compose("train", [f"{key}={value}" for key, value in words.items()]))
 
 
 class Noise:
@@ -137,3 +145,27 @@ def train() -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
             peer, images[title] = measure(configuration(experiment, scale, device), STEPS[scale])
             rows.append(row(f"images/s, {title}, over {peer}", images[title]["ours"], images[title][peer], "> 1"))
     return "Training speed of the ImageNet networks", rows, {"device": name, "images/s": images}
+
+
+def gpu() -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+    """Measure BN-x5 at scale `tiny64` on a GPU in each setting; one that cannot be measured is recorded with its error.
+
+    Returns:
+        the title, the rows and the raw numbers of the record.
+    """
+    if not torch.cuda.is_available():
+        raise UserError("benchmark gpu needs an NVIDIA GPU, and PyTorch finds none here")
+    rows, images, missing = [], {}, {}
+    for values in itertools.product(*GPU_SETTINGS.values()):
+        torch.compiler.reset()  # else a second batch size is compiled for any size, which is another program
+        settings = dict(zip(GPU_SETTINGS, values, strict=True))
+        title = " ".join(f"{key}={value}" for key, value in settings.items())
+        try:
+            peer, rates = measure(configuration("figure2/bn_x5", "tiny64", "cuda", **settings), GPU_STEPS)
+        except RuntimeError as error:
+            missing[title] = str(error).splitlines()[0]
+            continue
+        images[title] = rates
+        rows.append(row(f"images/s, {title}, over {peer}", rates["ours"], rates[peer], "> 1"))
+    raw = {"device": torch.cuda.get_device_name(), "images/s": images, "not measured": missing}
+    return "Training speed on one GPU", rows, raw

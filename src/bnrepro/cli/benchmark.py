@@ -3,25 +3,41 @@
 import argparse
 from pathlib import Path
 
+from bnrepro.benchmarks import input as input_speed
 from bnrepro.benchmarks import record
 from bnrepro.benchmarks.mnist import mnist
-from bnrepro.benchmarks.training import train
+from bnrepro.benchmarks.training import gpu, train
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.records.files import make_writable
 
-PROGRAMS = {"mnist": mnist, "train": train}
+PROGRAMS = {  # what each measures, and its help
+    "mnist": (lambda options: mnist(), "Figure 1's training steps"),
+    "input": (lambda options: input_speed.measure(options.photographs, options.tiny), "reading and augmenting images"),
+    "train": (lambda options: train(), "training steps of networks for images"),
+    "gpu": (lambda options: gpu(), "BN-x5's training steps on a GPU, by mini-batch, precision and torch.compile"),
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Speed against named peers, side by side in one run.")
+    commands = parser.add_subparsers(dest="name", required=True)
+    for name, (_, help_) in PROGRAMS.items():
+        command = commands.add_parser(name, help=help_)
+        command.add_argument("--out", type=Path, help=f"the file to write (default: results/benchmarks/{name}.json)")
+        if name == "input":
+            command.add_argument("--photographs", type=Path, required=True, help="class folders of full-size JPEGs")
+            command.add_argument("--tiny", type=Path, required=True, help="the unpacked Tiny-ImageNet")
+    return parser
 
 
 def main(words: list[str] | None = None) -> int:
     """Measure, write the record, and return the exit status."""
-    parser = argparse.ArgumentParser(description="Speed against named peers, side by side in one run.")
-    parser.add_argument("name", choices=PROGRAMS, help="Figure 1's training steps, or those of networks for images")
-    parser.add_argument("--out", type=Path, help="the file to write (default: results/benchmarks/NAME.json)")
-    options = parser.parse_args(words)
-    return exit_status(lambda: _measure(options.name, options.out or Path(f"results/benchmarks/{options.name}.json")))
+    options = _parser().parse_args(words)
+    return exit_status(lambda: _measure(options))
 
 
-def _measure(name: str, out: Path) -> None:
+def _measure(options: argparse.Namespace) -> None:
+    out = options.out or Path(f"results/benchmarks/{options.name}.json")
     make_writable(out.parent)
-    title, rows, raw = PROGRAMS[name]()
-    record.write(out, title, f"python scripts/benchmark.py {name}", rows, raw)
+    title, rows, raw = PROGRAMS[options.name][0](options)
+    record.write(out, title, f"python scripts/benchmark.py {options.name}", rows, raw)
