@@ -63,11 +63,6 @@ def _override(key: str, values: list[Any]) -> str:
     return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
 
 
-def _order(key: str) -> tuple[bool, bool, str]:
-    """The order of keys in a command: groups come first, seeds last."""
-    return key == SEED, not key.endswith(".name"), key
-
-
 def commands(parts: list[Part], records: Records) -> list[str]:
     """The commands that train the arms of the parts, one line per sweep, in the order of the experiments."""
     lines: list[str] = []
@@ -80,7 +75,8 @@ def commands(parts: list[Part], records: Records) -> list[str]:
         seeds = max(part.seeds for part in own)
         sweeps = [sweep for part in own for arm in part.weights for sweep in _sweeps(part, arm, records, seeds)]
         for sweep in _merge(sweeps):
-            overrides = [_override(key, sweep[key]) for key in sorted(sweep, key=_order)]
+            groups_first = sorted(sweep, key=lambda key: (key == SEED, not key.endswith(".name"), key))
+            overrides = [_override(key, sweep[key]) for key in groups_first]
             lines.append(shlex.join([*START, f"scale={scale}", f"experiment=claims/{name}", *overrides]))
     return lines
 
@@ -97,13 +93,15 @@ def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[s
     experiments: dict[tuple[tuple[int, ...], str], list[str]] = {}
     for (experiment, precision), own_seeds in seeds_of.items():
         experiments.setdefault((tuple(sorted(own_seeds)) if seeds else (), precision), []).append(experiment)
-    lines = []
-    for (chosen, precision), names in experiments.items():
-        words = [*START] if scale == PAPER else [*START, f"scale={scale}"]
-        words.append(_override("experiment", names))
-        if precision != "float32":
-            words.append(f"training.precision={precision}")
-        if chosen:
-            words.append(_override(SEED, list(chosen)))
-        lines.append(shlex.join(words))
-    return lines
+    return [
+        shlex.join(
+            [
+                *START,
+                *([] if scale == PAPER else [f"scale={scale}"]),
+                _override("experiment", names),
+                *([] if precision == "float32" else [f"training.precision={precision}"]),
+                *([_override(SEED, list(chosen))] if chosen else []),
+            ]
+        )
+        for (chosen, precision), names in experiments.items()
+    ]

@@ -3,6 +3,7 @@
 docs/add-a-claim.md explains their keys. A mistake in a file is a `UserError` of one line, which names the place.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -57,49 +58,44 @@ def _one_of(word: Any, known: Iterable[str], key: str, where: str) -> str:
     return word
 
 
-def _check_measure(spec: Any, where: str) -> None:
+def _check_measure(measure: Any, where: str) -> None:
     """Refuse a measure of unknown kind, or without the keys that its kind needs."""
     known = {name: kind.keys for name, kind in KINDS.items()} | ACROSS
-    if not isinstance(spec, dict) or len(kinds := [key for key in spec if key in known]) != 1:
-        given = ", ".join(spec) if isinstance(spec, dict) else repr(spec)
+    kinds = [key for key in measure if key in known] if isinstance(measure, dict) else []
+    if len(kinds) != 1:
+        given = ", ".join(measure) if isinstance(measure, dict) else repr(measure)
         raise UserError(f"{where}: a measure is one of {', '.join(known)}; it says {given}")
-    kind = kinds[0]
-    _check_keys(spec, (kind, *known[kind]), (), where)
-    if kind not in ACROSS:
-        return
-    _check_keys({spec[kind]: None}, (), CONFIGURED, where)
-    _check_measure(spec["of"], where)
-    if kind == "best":
-        for name in ("choose_on", "test_on"):
-            if not spec[name] or not isinstance(spec[name], list):
-                raise UserError(f"{where}: {name} is a list of seeds, as [0, 1, 2, 3, 4]")
-        if shared := sorted({*spec["choose_on"]} & {*spec["test_on"]}):
-            raise UserError(f"{where}: seed {shared[0]} is in choose_on and in test_on; choose on other seeds")
+    (kind,) = kinds
+    _check_keys(measure, (kind, *known[kind]), (), where)
+    if kind in ACROSS:
+        _check_keys({measure[kind]: None}, (), CONFIGURED, where)
+        _check_measure(measure["of"], where)
+    if kind == "best" and (shared := sorted({*measure["choose_on"]} & {*measure["test_on"]})):
+        raise UserError(f"{where}: seed {shared[0]} is in choose_on and in test_on; choose on other seeds")
 
 
 def _rule(raw: dict[str, Any], ratio: bool, where: str) -> Rule:
     given = [bound for bound in BOUNDS if raw.get(bound) is not None]
     if len(given) != 1:
         raise UserError(f"{where}: a part needs one of {', '.join(BOUNDS)}; it has {', '.join(given) or 'none'}")
-    bound, value = given[0], raw[given[0]]
+    (bound,) = given
+    count = 2 if bound == "between" else 1
+    least = -math.inf if not ratio else 1 if bound == "within" else 0
     try:
-        edges = [float(edge) for edge in (value if bound == "between" else [value])]
+        edges = [float(edge) for edge in (raw[bound] if count == 2 else [raw[bound]])]
     except (TypeError, ValueError):
         edges = []
-    if not edges or (bound == "between" and not (len(edges) == 2 and edges[0] < edges[1])):
-        needs = "two numbers, the lower first" if bound == "between" else "a number"
-        raise UserError(f"{where}: {bound}: {value} is not {needs}")
-    if ratio and min(edges) <= (1 if bound == "within" else 0):
-        needs = "a factor above 1" if bound == "within" else "above 0"
-        raise UserError(f"{where}: {bound}: {value} is no edge of a ratio, which needs to be {needs}")
-    return Rule(bound, edges if bound == "between" else edges[0], ratio)
+    if len(edges) != count or edges != sorted(set(edges)) or edges[0] <= least:
+        needs = "two numbers, the lower first" if count == 2 else "a number"
+        needs += f" above {least}, because it is an edge of a ratio" if ratio else ""
+        raise UserError(f"{where}: {bound}: {raw[bound]} is not {needs}")
+    return Rule(bound, edges if count == 2 else edges[0], ratio)
 
 
 def _check_statistic(part: Part, where: str) -> None:
     """Refuse a part over seeds whose keys contradict each other."""
     is_sum = isinstance(part.compare, dict)
-    signs = [name for sign, name in SIGNS.items() if not is_sum and sign in part.compare]
-    compared = "difference" if is_sum else signs[0] if signs else part.kind
+    compared = "difference" if is_sum else next((SIGNS[sign] for sign in SIGNS if sign in part.compare), part.kind)
     if compared != part.kind:
         raise UserError(f"{where}: compare: {part.compare} is a {compared}, and the part says that it is a {part.kind}")
     if part.rule.bound == "equals":
@@ -109,8 +105,6 @@ def _check_statistic(part: Part, where: str) -> None:
         _check_keys(settings, (), CONFIGURED, where)
     if not isinstance(part.seeds, int) or part.seeds < 2:
         raise UserError(f"{where}: seeds: {part.seeds} is not a number of seeds; a statistic needs two at least")
-    if not isinstance(part.first_seed, int) or part.first_seed < 0:
-        raise UserError(f"{where}: first_seed: {part.first_seed} is not a seed; seeds are 0, 1, 2, ...")
     if unknown := sorted(set(part.weights) - set(part.arms)):
         raise UserError(f"{where}: compare names {unknown[0]}, which is no arm; they are {', '.join(part.arms)}")
 
@@ -162,11 +156,7 @@ def _claim(path: Path) -> Claim:
 
 
 def load_claims(folder: Path) -> dict[str, Claim]:
-    """All claims by id, one from each file of the folder: the paper's first, by number.
-
-    Raises:
-        UserError: the folder has no claim, or a file has a mistake.
-    """
+    """All claims by id, one from each file of the folder: the paper's first, by number."""
     paths = {path.stem: path for path in folder.glob("*.yaml") if path.stem != EXPERIMENTS}
     if wrong := sorted(name for name in paths if not ID.fullmatch(name)):
         raise UserError(f"{paths[wrong[0]]}: a claim's file is named C or S and a number, as S11.yaml")
@@ -181,11 +171,7 @@ def load_claims(folder: Path) -> dict[str, Claim]:
 
 
 def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
-    """All experiments by name; the claims' own have their records at this scale.
-
-    Raises:
-        UserError: the file has a mistake.
-    """
+    """All experiments by name; the claims' own have their records at this scale."""
     path = folder / f"{EXPERIMENTS}.yaml"
     experiments = {}
     for name, entry in _read(path).items():

@@ -35,9 +35,6 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
         source: read the records of the claims' own experiments from here instead; see
             `analysis.reading.load.records_of`.
         scale: the scale of these experiments.
-
-    Raises:
-        UserError: a file has a mistake, or the numbers of the exact claims are missing.
     """
     claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():

@@ -79,11 +79,7 @@ HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in _REPORTS}  # of their
 
 
 def reported(figure: str, claim: str, results: Path) -> list[Reported]:
-    """The readings of a claim that a figure's report judges.
-
-    Raises:
-        UserError: there is no such report, or it does not judge this claim.
-    """
+    """The readings of a claim that a figure's report judges."""
     if figure not in _REPORTS:
         raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, _REPORTS)}")
     read, claims = _REPORTS[figure]
