@@ -109,49 +109,33 @@ def steps(records: list[Record], goal: float) -> np.ndarray:
     return np.array([crossing(record, goal) for record in records])
 
 
-def maxima(records: list[Record]) -> np.ndarray:
-    """Return the highest accuracy of each seed's curve."""
-    return accuracies(records).max().to_numpy()
-
-
 def gain(without: list[Record], with_: list[Record]) -> Estimate:
     """Return the final accuracy of one arm minus that of another, paired by seed."""
     plain, other = paired(without, with_)
     return Estimate.of(finals(other) - finals(plain) if plain else [])
 
 
-class SpeedUp(NamedTuple):
-    """How many times fewer steps a fast arm takes to a target than a slow arm: a ratio per seed that both have.
+def speed_up(slow: list[Record], fast: list[Record], goal: float) -> tuple[np.ndarray, str]:
+    """Return how many times fewer steps a fast arm takes to a target than a slow arm, for each seed that both have.
 
-    A seed that never reaches the target counts with all of T steps. The ratio is then a bound: a lower bound if a seed
-    of the slow arm never does, an upper bound if a seed of the fast arm never does.
+    A seed that never reaches the target counts with all of T steps, so that its ratio is a bound. The second value is
+    the sign before the mean: ≥ if a seed of the slow arm never does, ≤ if one of the fast arm, ? if one of each, or
+    nothing.
     """
-
-    ratios: np.ndarray
-    slow_censored: bool
-    fast_censored: bool
-
-    @property
-    def sign(self) -> str:
-        """The sign before a mean that is a bound."""
-        return {(True, False): "≥ ", (False, True): "≤ ", (True, True): "? "}.get(self[1:], "")
-
-
-def speed_up(slow: list[Record], fast: list[Record], goal: float) -> SpeedUp:
-    """Return the steps of the slow arm to the target over those of the fast arm, paired by seed."""
     slow, fast = paired(slow, fast)
     if not slow:
-        return SpeedUp(np.array([]), False, False)
-    budget = max(record.status["steps"] for record in (*slow, *fast))
+        return np.array([]), ""
     taken = np.array([steps(arm, goal) for arm in (slow, fast)])
     never = np.isinf(taken)
-    taken[never] = budget
-    return SpeedUp(taken[0] / taken[1], bool(never[0].any()), bool(never[1].any()))
+    taken[never] = max(record.status["steps"] for record in (*slow, *fast))
+    sign = {(True, False): "≥", (False, True): "≤", (True, True): "?"}.get(tuple(never.any(axis=1).tolist()), "")
+    return taken[0] / taken[1], sign
 
 
 def at_chance(record: Record) -> bool:
     """Tell whether the highest accuracy is below chance plus 3 binomial standard deviations."""
-    return bool(maxima([record])[0] < chance_bound(dataset.classes(record), dataset.held_out(record)))
+    highest = accuracies([record]).max(axis=None)
+    return bool(highest < chance_bound(dataset.classes(record), dataset.held_out(record)))
 
 
 def dead(record: Record) -> bool:

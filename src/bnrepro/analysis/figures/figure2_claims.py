@@ -57,12 +57,12 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
 
     A lower bound cannot fail, and an upper bound cannot hold.
     """
-    measured = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
-    estimate = geometric(measured.ratios)
+    ratios, sign = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
+    estimate = geometric(ratios)
     judged = verdict(estimate, times, above=True)
-    if (judged == "fails" and measured.slow_censored) or (judged == "holds" and measured.fast_censored):
+    if sign == "?" or (sign, judged) in (("≥", "fails"), ("≤", "holds")):
         judged = "inconclusive"
-    note = f"a bound ({measured.sign.strip()}): not every seed gets to the target" if measured.sign else ""
+    note = f"a bound ({sign}): not every seed gets to the target" if sign else ""
     quantity = f"steps of {figure2.title(slow)} over those of {figure2.title(fast)}"
     p = p_value(estimate, times, ratio=True)
     return _complete(arms, Endpoint(quantity, judged, estimate, p, "times", "ratio", note=note), slow, fast)

@@ -22,12 +22,12 @@ PAPER = "paper (ImageNet, 224 px)"
 
 def times(slow: list[Record], fast: list[Record], goal: float) -> str:
     """Return how many times fewer steps the fast arm takes, with the interval and, of a bound, its sign."""
-    measured = speed_up(slow, fast, goal)
-    if not len(measured.ratios):
+    ratios, sign = speed_up(slow, fast, goal)
+    if not len(ratios):
         return "no seed in common"
     if all(np.isinf(figure2.steps(arm, goal)).all() for arm in (slow, fast)):
         return "neither gets there"
-    return measured.sign + interval(geometric(measured.ratios))
+    return f"{sign} {interval(geometric(ratios))}".strip()
 
 
 def points(without: list[Record], with_: list[Record]) -> str:

@@ -35,15 +35,12 @@ LOOK = {  # colour and marker of each arm
 class Ladder(NamedTuple):
     """The accuracies of one network at several rates.
 
-    Args:
-        title: the network and its data.
-        goal: the accuracy whose steps are counted.
-        rungs: a row per arm and rate with the columns arm, rate, n, top1 (mean final accuracy), low and high (over
-            seeds), and steps (median; infinity if the median seed never reaches the goal).
+    ``rungs`` has a row per arm and rate: the number of seeds n, their mean final accuracy top1, its range low and high,
+    and the median of steps to the goal, which is infinity if the median seed never reaches it.
     """
 
-    title: str
-    goal: float
+    title: str  # the network and its data
+    goal: float  # the accuracy whose steps are counted
     rungs: pd.DataFrame
 
 
