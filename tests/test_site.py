@@ -1,6 +1,5 @@
 """The results page: what it shows is what is committed."""
 
-import json
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag
@@ -12,6 +11,7 @@ from bnrepro.analysis.claims import table as ledger
 from bnrepro.analysis.figures import figure1, figure2
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.cli import report
+from bnrepro.site import figures
 from bnrepro.site import page as site
 from built_site import RESULTS, ROWS
 from conftest import ROOT
@@ -145,18 +145,28 @@ def test_what_is_lacking_is_one_line(tmp_path, capsys):
     assert "claims.json" in capsys.readouterr().err
 
 
-def test_the_lines_are_the_records(text):
-    charts = json.loads(re.search(r'id="data">(.*?)</script>', text).group(1))
+def test_the_lines_are_the_records():
     arms = FIGURES["figure1"].arms(RESULTS)
-    traces = {trace["name"]: trace for trace in reversed(charts["figure1a"][0]["data"]) if "name" in trace}
-    for name, variant in (("without BN", "plain"), ("with BN", "bn")):
+    traces = {trace.name: trace for trace in reversed(figures.accuracy(arms).data) if trace.name}
+    table = (RESULTS / "figure1" / "paper" / "table.md").read_text()
+    shown = re.search(r"\| test accuracy at 10,000 steps.*", table).group().split(" | ")[1:3]
+    for (name, variant), expected in zip((("without BN", "plain"), ("with BN", "bn")), shown, strict=True):
         curves = figure1.accuracies(arms[variant])
-        assert traces[name]["x"] == curves.index.tolist()
-        assert traces[name]["y"] == pytest.approx(curves.mean(axis=1).tolist(), rel=1e-5)
-        for seed in curves:
-            assert traces[f"{name}, seed {seed}"]["y"] == pytest.approx(curves[seed].tolist())
-    inception = FIGURES["figure2"].arms(RESULTS)["inception"]
-    goal = figure2.target(inception)
-    step = np.median(figure2.steps(inception, goal))
-    ring = next(t for t in charts["figure2"][0]["data"] if t["name"] == "Inception" and t["mode"] == "markers")
-    assert ring["x"] == [pytest.approx(step, rel=1e-5)] and ring["y"] == [pytest.approx(goal, rel=1e-5)]
+        trace = traces[name]
+        assert list(trace.x) == curves.index.tolist() and list(trace.y) == pytest.approx(curves.mean(axis=1).tolist())
+        assert trace.text[trace.x.index(10_000)] == f"{expected} %, n = 5"
+    arms = FIGURES["figure2"].arms(RESULTS)
+    goal = figure2.target(arms["inception"])
+    ring = next(trace for trace in figures.speed(arms).data if trace.mode == "markers")
+    assert ring.x == (np.median(figure2.steps(arms["inception"], goal)),) and ring.y == (goal,)
+
+
+def test_a_reading_shows_its_own_networks_and_hides_the_controls():
+    chart = figures.speed(FIGURES["figure2"].arms(RESULTS))
+    for button in chart.layout.updatemenus[0].buttons:
+        visible = button.args[0]["visible"]
+        named = [(trace.name, seen) for trace, seen in zip(chart.data, visible, strict=True) if trace.name and seen]
+        assert ("Inception", True) in named and ("the target", True) in named
+        assert all(seen == "legendonly" for name, seen in named if name.startswith("all changes"))
+    first = chart.layout.updatemenus[0].buttons[0].args[0]["visible"]
+    assert [trace.visible for trace in chart.data] == list(first)

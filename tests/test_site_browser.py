@@ -2,14 +2,12 @@
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from bnrepro.site.charts import INKS
-from built_site import COUNTS, RESULTS, ROWS
+from built_site import COUNTS, ROWS
 
 pytestmark = pytest.mark.xdist_group("browser")  # they share a window
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -42,24 +40,13 @@ class Opened:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(built.as_uri())
 
-    def chart(self, name: str):
-        """A chart, scrolled to and drawn."""
-        found = self.page.locator(f"#{name}")
-        found.scroll_into_view_if_needed()
-        self.page.wait_for_selector(f"#{name}[data-drawn]", state="attached")
-        return found
-
-    def shown(self, name: str, panel: int = 0) -> list[str]:
-        """The names of a panel's visible lines."""
-        script = """([name, k]) => document.querySelectorAll(`#${name} .plot`)[k]._fullData
-            .filter((trace) => trace.visible === true && trace.hoverinfo !== "skip").map((trace) => trace.name)"""
-        return self.page.evaluate(script, [name, panel])
-
-    def axis(self, name: str, key: str = "xaxis"):
-        """An axis of a chart's first panel: its type and range."""
-        script = """([name, key]) => { const axis = document.querySelector(`#${name} .plot`)._fullLayout[key];
-            return [axis.type, axis.range]; }"""
-        return self.page.evaluate(script, [name, key])
+    def shown(self, name: str) -> list[str]:
+        """The networks that a chart shows, once it is scrolled to and drawn."""
+        self.page.locator(f"#{name}").scroll_into_view_if_needed()
+        self.page.wait_for_selector(f"#{name}.js-plotly-plot .legend")
+        script = """(name) => document.getElementById(name)._fullData
+            .filter((trace) => trace.visible === true && trace.showlegend).map((trace) => trace.name)"""
+        return self.page.evaluate(script, name)
 
     def claims(self) -> list[str]:
         """The claims that can be seen."""
@@ -75,74 +62,16 @@ def desk(browser, built) -> Opened:
     )
 
 
-def choose(chart, label: str) -> None:
-    chart.get_by_label(label, exact=True).click()
-
-
-def test_networks_and_seeds_are_taken_out_and_in(desk):
-    chart = desk.chart("figure1a")
-    assert desk.shown("figure1a") == ["without BN", "with BN"]
-    choose(chart, "without BN")
-    assert desk.shown("figure1a") == ["with BN"]
-    choose(chart, "seed 3")
-    assert desk.shown("figure1a") == ["with BN", "with BN, seed 3"]
-    choose(chart, "mean and range")
-    choose(chart, "without BN")
-    assert desk.shown("figure1a") == ["without BN, seed 3", "with BN, seed 3"]
-    choose(chart, "mean and range")
-    choose(chart, "seed 3")
-    chart = desk.chart("figure2")
-    first = desk.shown("figure2")
-    choose(chart, "Equal budget, beta starts at 1")
-    assert "BN-Baseline" in first and "BN-Baseline" not in desk.shown("figure2")
-    choose(chart, "Equal budget")
-    assert desk.shown("figure2") == first
-
-
-def test_the_pointer_tells_what_the_table_says(desk):
-    desk.chart("figure1a")
-    committed = (RESULTS / "figure1" / "paper" / "table.md").read_text()
-    for name in ("with BN", "without BN"):
-        column = 3 if name == "with BN" else 2
-        expected = re.search(r"\| test accuracy at 10,000 steps.*", committed).group().split("|")[column].strip()
-        script = """(name) => { const plot = document.querySelector("#figure1a .plot");
-            const { xaxis, yaxis } = plot._fullLayout;
-            const trace = plot._fullData.find((t) => t.visible === true && t.name === name);
-            const box = plot.getBoundingClientRect();
-            const k = [...trace.x].indexOf(10000);
-            return [box.x + xaxis._offset + xaxis.l2p(10000), box.y + yaxis._offset + yaxis.l2p(trace.y[k])]; }"""
-        desk.page.mouse.move(*desk.page.evaluate(script, name), steps=4)
-        told = desk.page.locator("#figure1a .hoverlayer .hovertext").filter(has_text=f"{name}step 10,000")
-        assert f"{expected} %, n = 5" in told.text_content()
-
-
-def test_axes_are_logarithmic_zoomed_and_moved_by_mouse_and_keyboard(desk):
-    chart = desk.chart("figure1a")
-    assert desk.axis("figure1a")[0] == "linear"
-    chart.get_by_label("linear", exact=True).focus()
-    desk.page.keyboard.press("ArrowRight")
-    assert desk.axis("figure1a")[0] == "log"
-    desk.page.keyboard.press("ArrowLeft")
-    kind, whole = desk.axis("figure1a")
-    assert kind == "linear"
-    box = chart.locator(".nsewdrag").first.bounding_box()
-    desk.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 60)
-    desk.page.mouse.down()
-    desk.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 160, steps=5)
-    desk.page.mouse.up()
-    desk.page.wait_for_function("document.querySelector('#figure1a .plot')._fullLayout.xaxis.range[1] < 40000")
-    zoomed = desk.axis("figure1a")[1]
-    assert 0.25 < (zoomed[1] - zoomed[0]) / (whole[1] - whole[0]) < 0.35
-    plot = chart.locator(".plot")
-    plot.focus()
-    desk.page.keyboard.press("0")
-    assert desk.axis("figure1a")[1] == pytest.approx(whole)
-    desk.page.keyboard.press("+")
-    desk.page.wait_for_function("document.querySelector('#figure1a .plot')._fullLayout.xaxis.range[1] < 48000")
-    desk.page.keyboard.press("0")
-    choose(chart, "95 to 98 %")
-    assert desk.axis("figure1a", "yaxis")[1] == [0.95, 0.98]
-    choose(chart, "70 to 100 %")
+def test_a_menu_chooses_the_reading_and_the_legend_hides_a_network(desk):
+    chart = desk.page.locator("#chart-figure2")
+    assert {"Inception", "BN-Baseline"} <= set(desk.shown("chart-figure2"))
+    chart.locator(".legendtoggle").first.click()
+    desk.page.wait_for_function("document.getElementById('chart-figure2')._fullData[1].visible === 'legendonly'")
+    assert "Inception" not in desk.shown("chart-figure2")
+    chart.locator(".updatemenu-header").first.click()
+    chart.locator(".updatemenu-dropdown-button").nth(1).click()
+    desk.page.wait_for_function("document.getElementById('chart-figure2')._fullData[1].visible === false")
+    assert "BN-Baseline, beta 1" in desk.shown("chart-figure2") and "BN-Baseline" not in desk.shown("chart-figure2")
 
 
 def test_the_ledger_is_filtered_and_searched(desk):
@@ -181,9 +110,7 @@ def test_a_link_to_a_claim_unfolds_it(desk):
 
 
 def test_nothing_went_wrong_and_nothing_was_asked_of_the_network(desk, built):
-    desk.chart("figure1bc")
-    assert desk.shown("figure1bc")
-    assert desk.wrong == []
+    assert desk.shown("chart-figure1") == ["without BN", "with BN"] and desk.wrong == []
     assert [url for url in desk.requests if not url.startswith(("data:", "blob:", built.as_uri()))] == []
 
 
@@ -199,20 +126,9 @@ def test_it_prints_by_day_with_its_tables_unfolded_and_goes_back(browser, built)
     assert dark == "rgb(21, 23, 27)" and not opened.page.locator("nav").is_visible()
 
 
-def test_it_follows_the_reader_into_the_dark(desk):
-    desk.chart("figure1a")
-    for scheme, page, ink in (("dark", "rgb(21, 23, 27)", 1), ("light", "rgb(253, 252, 250)", 0)):
-        desk.page.emulate_media(color_scheme=scheme)
-        script = """([page, ink]) => getComputedStyle(document.documentElement).backgroundColor === page
-            && document.querySelector("#figure1a .plot")._fullData.find((t) => t.name === "with BN").line.color
-                === ink"""
-        desk.page.wait_for_function(script, arg=[page, INKS["with"][ink]])
-
-
 def test_it_fits_a_phone(browser, built):
     window = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}
     opened = Opened(browser, built, **window)
-    opened.chart("figure2")
     opened.page.locator("#c25 summary").tap()
     opened.page.wait_for_selector("#c25 details[open]")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 375
@@ -226,8 +142,8 @@ def test_without_javascript_there_are_tables_pictures_and_details(browser, built
     opened = Opened(browser, built, java_script_enabled=False, viewport={"width": 1000, "height": 800})
     page = opened.page
     assert page.locator("tbody.claim").count() == len(ROWS) and page.locator("#c45 .told").is_visible()
-    assert page.get_by_role("table").count() >= 8 and not page.locator(".controls").first.is_visible()
-    pictures = page.locator("noscript img")
-    assert pictures.count() == 2 and all(picture.bounding_box()["height"] > 100 for picture in pictures.all())
+    assert page.get_by_role("table").count() >= 8 and not page.locator(".chart").first.is_visible()
+    pictures = page.locator("figure img")
+    assert pictures.count() == 7 and all(picture.bounding_box()["height"] > 100 for picture in pictures.all())
     page.locator("#c02 summary").click()
     assert page.locator("#c02 pre").is_visible() and not page.locator("form.filters").is_visible()

@@ -1,7 +1,6 @@
 """The results page: its contents are gathered here, laid out by templates/page.html, and written as one file."""
 
 import base64
-import json
 import os
 import re
 from pathlib import Path
@@ -19,9 +18,8 @@ from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
 from bnrepro.site import figures
-from bnrepro.site.charts import INKS, Chart
 
-CHARTS = {"figure1": (figures.accuracy, figures.inputs), "figure2": (figures.speed,)}  # made of a figure's arms
+CHARTS = {"figure1": figures.accuracy, "figure2": figures.speed}  # made of a figure's arms
 FINDINGS = re.compile(r"## What we found\n+((?:\|.*\n)+)")  # the table of this section of the README
 
 BRACKETS = re.compile(r"\[[^\]a-z]*\]|± \S+")  # an interval or a spread, which must stay on one line
@@ -36,25 +34,19 @@ def block(markdown: str) -> Markup:
 
 
 def _section(name: str, figure: Figure, results: Path) -> dict[str, Any]:
-    """Return the charts, the texts, the tables and the committed drawings of a figure."""
+    """Return the chart, the texts, the tables and the committed drawings of a figure."""
     contents, home = figure.contents(results=results), figure.home(results)
     page = figure.page(*contents)
     drawings = {path.stem: base64.b64encode(path.read_bytes()).decode() for path in sorted(home.glob("*.svg"))}
     return {
         "title": figure.title,
         "caption": figure.caption,
-        "charts": [chart(contents[0]) for chart in CHARTS.get(name, ())],
+        "chart": Markup(CHARTS[name](contents[0]).to_json()) if name in CHARTS else "",
         "prose": page.prose,
         "tables": page.tables,
         "home": f"results/{home.relative_to(results)}",
         "pictures": {stem: f"data:image/svg+xml;base64,{drawing}" for stem, drawing in drawings.items()},
     }
-
-
-def _json(charts: list[Chart]) -> Markup:
-    """Return the panels of each chart as JSON that can stand in a script element."""
-    data = {chart.name: [{"data": panel.data, "layout": panel.layout} for panel in chart.panels] for chart in charts}
-    return Markup(json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c"))
 
 
 def build(results: Path, page: Path, repository: str = "") -> str:
@@ -70,16 +62,13 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     if not (results / "claims.json").is_file():
         raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py")
     findings = "".join(FINDINGS.findall((root / "README.md").read_text()))
-    sections = {name: _section(name, figure, results) for name, figure in FIGURES.items()}
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     environment = Environment(loader=PackageLoader("bnrepro.site"), **options)
     environment.globals |= {"ledger": ledger, "block": block, "link": lambda path: f"{base}/{quote(path)}"}
     return environment.get_template("page.html").render(
-        inks=INKS,
         findings=findings.replace("(results/claims.md#", "(#"),
-        figures=sections,
+        figures={name: _section(name, figure, results) for name, figure in FIGURES.items()},
         rows=read_json(results / "claims.json"),
-        data=_json([chart for section in sections.values() for chart in section["charts"]]),
         plotly=Markup(get_plotlyjs()),
     )
 
