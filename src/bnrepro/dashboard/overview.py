@@ -32,12 +32,7 @@ def curves(arms: Arms) -> Rows:
 
 
 class Overview:
-    """The run, ready to be logged.
-
-    Args:
-        results: the folder of committed records, figures and ledger.
-        scale: the scale of Figure 2.
-    """
+    """The run, ready to be logged, of committed records, figures and ledger; ``scale`` is that of Figure 2."""
 
     def __init__(self, results: Path = COMMITTED, scale: str | None = None):
         arms = FIGURES["figure2"].arms(results, scale, results)
@@ -58,10 +53,20 @@ class Overview:
         make_writable(folder / "wandb")
         import wandb
 
-        identity = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY}
-        place = {"dir": folder, "mode": mode, "project": project, "entity": entity, "resume": "allow"}
-        options = wandb.Settings(console="off", silent=True, init_timeout=30)
-        run = wandb.init(**identity, **place, tags=[SUMMARY], config={"figure": SUMMARY}, settings=options)
+        run = wandb.init(
+            id=self.id,
+            name="figures and ledger",
+            group=SUMMARY,
+            job_type=SUMMARY,
+            tags=[SUMMARY],
+            config={"figure": SUMMARY},
+            dir=folder,
+            mode=mode,
+            project=project,
+            entity=entity,
+            resume="allow",
+            settings=wandb.Settings(console="off", silent=True, init_timeout=30),
+        )
         try:
             if first_step(run):
                 return

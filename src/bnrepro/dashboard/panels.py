@@ -72,12 +72,7 @@ def _readings(run: str, logged: set[str]) -> list[wr.LinePlot]:
 
 
 def sections(run: str, logged: set[str]) -> list[Section]:
-    """Return all sections.
-
-    Args:
-        run: the id of the run that `overview` logs.
-        logged: the keys of Figure 2 in that run; not every network gets as far as Inception.
-    """
+    """Return all sections, given the id of the run that `overview` logs and the keys of Figure 2 in it."""
     return [
         Section(
             "Figure 1",

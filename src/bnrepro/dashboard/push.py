@@ -24,12 +24,8 @@ SENT = ".dashboard.json"  # in <runs>/wandb: the ids of the workspace and the re
 def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, fresh: bool = False) -> list[str]:
     """Log the overview, save the workspace and the report, and return the addresses of both.
 
-    Args:
-        overview: the run of figures and ledger.
-        project: the W&B project.
-        entity: the W&B entity; without one, the account's own.
-        runs_dir: ``wandb/.dashboard.json`` in it remembers what was sent.
-        fresh: make a new workspace and a new report.
+    ``wandb/.dashboard.json`` in the runs directory remembers what was sent, and the same workspace and report are
+    saved again, unless ``fresh`` asks for new ones.
     """
     if wandb_setup.resolve_mode("auto") != "online":
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
