@@ -20,12 +20,7 @@ def value(config: dict[str, Any], key: str) -> Any:
 
 
 class Records:
-    """The records of all experiments, each read once.
-
-    Args:
-        source: see `bnrepro.analysis.reading.load.records_of`.
-        experiments: all experiments by name.
-    """
+    """The records of all experiments, by name, each read once from a source of `reading.load.records_of`."""
 
     def __init__(self, source: Path | str, experiments: dict[str, Experiment]):
         self.source, self.experiments = source, experiments

@@ -27,14 +27,10 @@ class Ledger(NamedTuple):
 
 
 def build(results: Path, definitions: Path, source: Path | str | None = None, scale: str = SCALE) -> Ledger:
-    """Judge every claim.
+    """Judge every claim by the folder of its definitions, on the folder of committed results.
 
-    Args:
-        results: the folder of committed records.
-        definitions: the folder of the claims' files.
-        source: read the records of the claims' own experiments from here instead; see
-            `analysis.reading.load.records_of`.
-        scale: the scale of these experiments.
+    The records of the claims' own experiments are read from ``source`` if there is one (see `reading.load.records_of`),
+    and at this scale.
     """
     claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():

@@ -2,13 +2,13 @@
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bnrepro.analysis.claims.commands import commands_of
-from bnrepro.analysis.figures import figure2, figure2_claims, figure4, figure4_table
+from bnrepro.analysis.figures import figure2_claims, figure4, figure4_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.endpoints import Endpoint, together
-from bnrepro.analysis.reading.load import Record, by_variant, load_records
+from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate, p_value, verdict
 from bnrepro.errors import UserError, suggest
 
@@ -30,14 +30,13 @@ class Reported(NamedTuple):
 
 
 @cache
-def _figure2_arms(results: Path) -> dict[str, list[Record]]:
-    records = load_records(results / HOMES["figure2"] / "runs")
-    present = {record.variant for record in records}
-    return by_variant(records, *(name for name in figure2.VARIANTS if name in present), figure="figure2")
+def _contents(figure: str, results: Path) -> Any:
+    """What the committed figure is drawn from."""
+    return FIGURES[figure].contents(results=results)
 
 
 def _figure2(name: str, results: Path) -> list[Reported]:
-    arms, claim = _figure2_arms(results), figure2_claims.CLAIMS[name]
+    (arms,), claim = _contents("figure2", results), figure2_claims.CLAIMS[name]
     readings = []
     for beta in claim.betas:
         used = [arms.get(variant, []) for variant in claim.arms(beta)]
@@ -64,9 +63,7 @@ def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpo
 
 
 def _figure4(claim: str, results: Path) -> list[Reported]:
-    home = results / HOMES["figure4"]
-    evaluation = figure4.load_evaluation(home)
-    records = [record for record in load_records(home / "runs") if record.path.name in evaluation.info["runs"]]
+    evaluation, records = _contents("figure4", results)
     rule = figure4_table.RULES[claim]
     if any(record.config["training"]["steps_multiplier"] != 1 for record in records):  # the rule asks for full runs
         return [Reported("", "", rule, 0, [], [])]

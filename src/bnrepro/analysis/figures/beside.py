@@ -19,11 +19,7 @@ from bnrepro.records.files import write_text
 def table(name: str, variant: list[Record], networks: Arms, goals: Sequence[float]) -> Table:
     """Tabulate a variant and the networks, and how much better and faster it is than each, paired by seed.
 
-    Args:
-        name: the name of the variant.
-        variant: its records.
-        networks: the figure's networks, by title.
-        goals: the accuracies whose steps are counted; speed is measured by the last one.
+    Steps are counted to each goal, and speed is measured by the last one.
     """
     rows = [
         {"network": title, "n": str(len(records))}
@@ -43,16 +39,9 @@ def table(name: str, variant: list[Record], networks: Arms, goals: Sequence[floa
 def report(
     figure: Figure, names: Sequence[str], source: Source, networks: Source, scale: str, results: Path, out: Path
 ) -> list[Path]:
-    """Draw and tabulate a user's own variants in a figure: write beside.png, beside.svg and beside.md.
+    """Draw and tabulate variants from a source in a figure: write beside.png, beside.svg and beside.md.
 
-    Args:
-        figure: a figure that can draw such variants.
-        names: the names of the variants.
-        source: the records of the variants.
-        networks: the records of the figure's own networks.
-        scale: the scale of the records.
-        results: the committed results, which say which configuration of a network is meant.
-        out: the folder to write to.
+    ``networks`` is the source of the figure's own networks; ``results`` says which configuration of each is meant.
     """
     records = load_records(source, figure.name, scale)
     known = sorted({record.variant for record in records} - set(figure.titles))

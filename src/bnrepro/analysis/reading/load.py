@@ -90,12 +90,9 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
 
 
 def records_of(source: Source, figure: str, scale: str) -> list[Record]:
-    """Return the complete records of a figure; runs that are given one by one may be of any scale.
+    """Return the complete records of a figure; the source may also be a folder that is laid out as ``results/``.
 
-    Args:
-        source: as in `load_records`, or a folder that is laid out as ``results/``.
-        figure: the name of the figure's folder in ``results/``.
-        scale: a name in ``configs/scale``.
+    Runs that are given one by one may be of any scale.
     """
     if not isinstance(source, Path | str):
         return load_records(source, figure)
@@ -113,12 +110,8 @@ def by_variant(
 ) -> Arms:
     """Return the records of each variant, sorted by seed.
 
-    Args:
-        records: the records to choose from.
-        variants: the names of the variants.
-        prefer: the configurations (`Record.group`) to take if a variant has records of several.
-        figure: names the experiment in the message about a missing variant.
-        scale: the scale in the same message.
+    If a variant has records of several configurations, those in ``prefer`` (`Record.group`) are taken. ``figure`` and
+    ``scale`` are for the message about a missing variant.
     """
     arms = {}
     for variant in variants:

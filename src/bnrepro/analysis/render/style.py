@@ -45,10 +45,8 @@ def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: 
 def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str, str]], gap: float = 0.08) -> None:
     """Write a name to the right of the end of each curve, and move names apart that would cover each other.
 
-    Args:
-        axes: axes whose limits are set.
-        ends: x, y, name and colour of each curve's end.
-        gap: the smallest distance of two names, as a share of the height of the axes.
+    ``ends`` has x, y, name and colour of each; the limits of the axes are set before. ``gap`` is the smallest distance
+    of two names, as a share of the height of the axes.
     """
     ends = sorted(ends, key=lambda end: end[1])
     positions = (axes.transData + axes.transAxes.inverted()).transform(np.reshape([end[:2] for end in ends], (-1, 2)))
