@@ -19,7 +19,7 @@ from bnrepro.benchmarks import input as input_speed
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data import prepare_imagenet
 from bnrepro.data.augment import resized
-from bnrepro.data.decode import decode, kind
+from bnrepro.data.decode import decode
 from bnrepro.data.imagenet import scan
 from bnrepro.data.prepare_imagenet import DEVKIT, TRAIN, VAL, prepare
 from bnrepro.errors import UserError
@@ -70,7 +70,7 @@ def archives(root: Path, source: Path, monkeypatch) -> None:
 def test_made_from_the_official_archives(root, tmp_path, monkeypatch):
     source, target = tmp_path / "source", tmp_path / "target"
     archives(root, source, monkeypatch)
-    assert "15 training and 6 validation images, 3 classes (21 rgb)" in prepare(target, source)
+    assert "15 training and 6 validation images, 3 classes" in prepare(target, source)
     made = scan(target)
     assert made.fingerprint == scan(root).fingerprint and made.names == ["a word, another"] * 3
     with pytest.raises(UserError, match=r"train exists; move it away, or leave out --source"):
@@ -115,14 +115,10 @@ def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root
             if min(height, width) > side:
                 scale = side / min(height, width)
                 size = round(height * scale), round(width * scale)
-                small = resized(image, np.array([0, 0, height, width]), size).permute(1, 2, 0).contiguous().numpy()
-                assert content == simplejpeg.encode_jpeg(small, 90, "RGB", "420")
-            elif kind(theirs.read(k)) == "rgb":
-                assert content == theirs.read(k)
-            else:
-                assert np.abs(decode(content).astype(int) - image).mean() < 6
+                image = resized(image, np.array([0, 0, height, width]), size).permute(1, 2, 0).contiguous().numpy()
+            assert content == simplejpeg.encode_jpeg(image, 90, "RGB", "420")
     assert torch.equal(streamed(cache, workers=2).batch(0, 1)[0], streamed(cache).batch(0, 1)[0])
-    assert "15 training and 6 validation images, 3 classes (21 rgb)" in prepare(cache, None)
+    assert "15 training and 6 validation images, 3 classes" in prepare(cache, None)
     with pytest.raises(UserError, match="cache exists; move it away"):
         prepare(root, None, cache)
 

@@ -29,28 +29,22 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         raise CorruptImage(str(error).partition("\n")[0]) from None
 
 
-def kind(content: bytes) -> str:
-    """Return ``rgb`` for an ordinary image file, or ``grey``, ``cmyk``, ``16 bit``, ``rotated`` or ``other``."""
+def _is_rotated(content: bytes) -> bool:
     with _opened(content) as image:
-        if image.mode.startswith("I"):
-            return "16 bit"
-        if image.getexif().get(ORIENTATION, 1) != 1:
-            return "rotated"
-        return {"RGB": "rgb", "L": "grey", "1": "grey", "CMYK": "cmyk"}.get(image.mode, "other")
+        return image.getexif().get(ORIENTATION, 1) != 1
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Return the image as (H, W, 3) uint8: upright, grey repeated, CMYK converted, 16 bits scaled down.
+    """Return an image as (H, W, 3) uint8: upright, grey repeated, CMYK converted, 16 bits scaled down.
 
-    Raises:
-        CorruptImage: the file is truncated or no image.
+    A file that is truncated or no image raises `CorruptImage`.
     """
     if content.startswith(JPEG):
         try:
             height, width, *_ = simplejpeg.decode_jpeg_header(content)
             small = height * width <= 2 * Image.MAX_IMAGE_PIXELS  # Pillow's own limit
             # Only a file with an EXIF block can be rotated.
-            if small and (b"Exif\x00\x00" not in content or kind(content) != "rotated"):
+            if small and not (b"Exif\x00\x00" in content and _is_rotated(content)):
                 return simplejpeg.decode_jpeg(content, "RGB")
         except (*UNREADABLE, CorruptImage):  # it is CMYK, or it has a fault that Pillow names better
             pass

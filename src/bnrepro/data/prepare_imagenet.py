@@ -1,9 +1,8 @@
-"""The preparation of ImageNet: archives unpacked, every file decoded and counted, and smaller copies made.
+"""The preparation of ImageNet: archives unpacked, every file decoded, and smaller copies made.
 
 A *cache* is a copy with smaller images, which is faster to read. The shorter side is reduced to 320 pixels, and the
-image is encoded as JPEG of quality 90 with half the colour resolution. A plain JPEG that is no larger is copied as it
-is. Measured on photographs of 500 x 375 for training at 224 pixels with crops of 8-100 % of the area; the total is for
-ImageNet's 1.33 million images:
+image is encoded as JPEG of quality 90 with half the colour resolution. Measured on photographs of 500 x 375 for
+training at 224 pixels with crops of 8-100 % of the area; the total is for ImageNet's 1.33 million images:
 
     shorter side    total     decoding    crops that are enlarged
     original        151 GB    1.1 ms      34 %
@@ -13,7 +12,6 @@ ImageNet's 1.33 million images:
 """
 
 import shutil
-from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,7 +23,7 @@ from rich.progress import track
 
 from bnrepro.compat import ensure_torchvision
 from bnrepro.data.augment import resized
-from bnrepro.data.decode import JPEG, CorruptImage, decode, kind
+from bnrepro.data.decode import CorruptImage, decode
 from bnrepro.data.imagenet import META, scan
 from bnrepro.errors import UserError
 from bnrepro.records.files import remove_litter, write_atomically
@@ -61,30 +59,27 @@ def unpack(source: Path, root: Path) -> None:
         raise UserError(f"{error}; fetch it again") from None
 
 
-def reduced(content: bytes, image: np.ndarray) -> bytes:
-    """Reduce the shorter side of an encoded image to `SIDE` pixels; a plain JPEG that is no larger stays as it is."""
+def _examine(original: Path, root: Path, cache: Path | None) -> str:
+    """Decode an image, and write its smaller copy if that is missing. Return what is wrong with it, or ""."""
+    try:
+        image = decode(original.read_bytes())
+    except CorruptImage as error:
+        return f"cannot be decoded: {original} ({error})"
+    if cache:
+        copy = cache / original.relative_to(root).with_suffix(".jpg")
+        if not copy.exists():
+            write_atomically(copy, lambda file: file.write(reduced(image)))
+    return ""
+
+
+def reduced(image: np.ndarray) -> bytes:
+    """Reduce the shorter side of an image (H, W, 3) to `SIDE` pixels if it is longer, and encode it."""
     height, width = image.shape[:2]
     scale = SIDE / min(height, width)
-    if scale >= 1 and content.startswith(JPEG) and kind(content) == "rgb":
-        return content
     if scale < 1:
         size = round(height * scale), round(width * scale)
         image = resized(image, np.array([0, 0, height, width]), size).permute(1, 2, 0).numpy()
     return simplejpeg.encode_jpeg(np.ascontiguousarray(image), QUALITY, "RGB", COLOUR)
-
-
-def _examine(original: Path, root: Path, cache: Path | None) -> tuple[str, str]:
-    """Decode an image, and write its smaller copy if that is missing. Return its kind, or "" and what is wrong."""
-    content = original.read_bytes()
-    try:
-        image, of_kind = decode(content), kind(content)
-    except CorruptImage as error:
-        return "", f"cannot be decoded: {original} ({error})"
-    if cache:
-        copy = cache / original.relative_to(root).with_suffix(".jpg")
-        if not copy.exists():
-            write_atomically(copy, lambda file: file.write(reduced(content, image)))
-    return of_kind, ""
 
 
 def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
@@ -117,13 +112,12 @@ def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
             remove_litter(copies)
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         results = pool.map(partial(_examine, root=root, cache=unfinished), paths, chunksize=CHUNK)
-        kinds, faults = zip(*track(results, "decoding every file", len(paths), transient=True), strict=True)
-    if faults := list(filter(None, faults)):
+        faults = list(filter(None, track(results, "decoding every file", len(paths), transient=True)))
+    if faults:
         print(*faults, sep="\n")
         raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; unpack them again")
-    by_kind = ", ".join(f"{count:,} {name}" for name, count in Counter(kinds).most_common())
     images = f"{counts['train']:,} training and {counts['val']:,} validation images"
-    summary = f"{root}: {images}, {len(whole.wnids)} classes ({by_kind})"
+    summary = f"{root}: {images}, {len(whole.wnids)} classes"
     if not unfinished:
         return summary
     if (root / META).exists():

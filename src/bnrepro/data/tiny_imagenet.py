@@ -14,7 +14,7 @@ from rich.progress import track
 
 from bnrepro.config.schema import Data
 from bnrepro.data.archives import fetch, take
-from bnrepro.data.decode import CorruptImage, decode, kind
+from bnrepro.data.decode import CorruptImage, decode
 from bnrepro.data.parts import Labelled, chosen_classes, split
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, remove_litter, write_atomically, write_json
@@ -137,14 +137,13 @@ def _decode_all(root: Path, wnids: list[str], parts: dict[str, list[Path]]) -> s
     decoded.mkdir(exist_ok=True)
     remove_litter(decoded)
     (decoded / "index.json").unlink(missing_ok=True)  # until the new arrays are verified
-    digest, kinds, faults = hashlib.sha256(), Counter(), 0
+    digest, faults = hashlib.sha256(), 0
     for part, paths in parts.items():
         images = np.zeros((len(paths), 3, PIXELS, PIXELS), np.uint8)
         for k, path in enumerate(track(paths, f"decoding {part}", transient=True)):
             content = path.read_bytes()
             digest.update(path.name.encode() + hashlib.sha256(content).digest())
             try:
-                kinds[kind(content)] += 1
                 images[k] = decode(content).transpose(2, 0, 1)
             except (CorruptImage, ValueError) as error:
                 faults += 1
@@ -155,8 +154,7 @@ def _decode_all(root: Path, wnids: list[str], parts: dict[str, list[Path]]) -> s
         raise UserError(f"{faults} of {sum(counts.values())} files cannot be decoded; run again with --repair")
     _check_digest(digest.hexdigest(), root)
     words = dict(row.split("\t", 1) for row in (root / "words.txt").read_text().splitlines())
-    whole = {"wnids": wnids, "names": [words.get(wnid, wnid) for wnid in wnids], "images": counts, "kinds": kinds}
+    whole = {"wnids": wnids, "names": [words.get(wnid, wnid) for wnid in wnids], "images": counts}
     write_json(decoded / "index.json", whole | {"fingerprint": digest.hexdigest()[:16]})
-    by_kind = ", ".join(f"{count:,} {name}" for name, count in kinds.most_common())
     images = f"{counts['train']:,} training and {counts['val']:,} validation images"
-    return f"{root}: {images}, {len(wnids)} classes ({by_kind})"
+    return f"{root}: {images}, {len(wnids)} classes"
