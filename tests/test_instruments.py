@@ -14,8 +14,7 @@ from bnrepro.models.mlp import MLP
 from bnrepro.probes import instruments
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.of_activations import _shape
-from bnrepro.probes.scene import Scene
-from bnrepro.probes.sites import sites
+from bnrepro.probes.scene import Scene, sites
 from bnrepro.tracking import mirrored
 from bnrepro.training import build, experiment
 from bnrepro.training.validation import typed

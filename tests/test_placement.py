@@ -15,10 +15,8 @@ from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
 from bnrepro.probes.instruments import INSTRUMENTS
-from bnrepro.probes.layers import LayerProbe
-from bnrepro.probes.percentiles import PercentileProbe
-from bnrepro.probes.scene import Scene
-from bnrepro.probes.sites import sites, watched
+from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
+from bnrepro.probes.scene import Scene, sites, watched
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training import build, experiment
 from bnrepro.training.interrupt import StopRequest

@@ -7,9 +7,8 @@ from torch import nn
 from bnrepro.layers import build_norm
 from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.mlp import MLP
-from bnrepro.probes import layers
-from bnrepro.probes.layers import LayerProbe
-from bnrepro.probes.percentiles import PercentileProbe
+from bnrepro.probes import percentiles
+from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
 from bnrepro.training.population import population_statistics
 
 
@@ -123,7 +122,7 @@ def test_layers_percentiles_before_and_after_bn():
 
 def test_of_large_maps_every_column_and_row_is_sampled(monkeypatch):
     """A bright border must not stand for the whole map."""
-    monkeypatch.setattr(layers, "ENOUGH", 2048)
+    monkeypatch.setattr(percentiles, "ENOUGH", 2048)
     model = one_unit("none", channels=8, size=16)
     batch = torch.zeros(32, 8, 16, 16)
     batch[..., 0] = 1

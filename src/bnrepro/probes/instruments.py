@@ -16,8 +16,7 @@ from bnrepro.errors import UserError, suggest
 from bnrepro.probes.of_activations import batch_noise, gaussianity, linearity, moments, saturation, weights
 from bnrepro.probes.of_gradients import amplification, gradients, jacobian, shift
 from bnrepro.probes.probe import Probe
-from bnrepro.probes.scene import Quantities, Scene
-from bnrepro.probes.sites import sites
+from bnrepro.probes.scene import Quantities, Scene, sites
 
 INSTRUMENTS: dict[str, Callable[[Scene], Quantities]] = {
     instrument.__name__: instrument

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.models.mlp import MLP
-from bnrepro.probes.scene import Quantities, Scene, each, slope_at
-from bnrepro.probes.sites import Activations, by_feature
+from bnrepro.probes.scene import Activations, Quantities, Scene, by_feature, each, slope_at
 
 SATURATED = 0.05  # the derivative of a saturated nonlinearity is below this; a sigmoid's is at most 0.25
 NEAR_ZERO = 0.01  # in standard deviations of a unit

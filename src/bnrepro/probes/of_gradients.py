@@ -13,8 +13,7 @@ from bnrepro.config.seeding import draws
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
-from bnrepro.probes.scene import Quantities, Scene, each, slope_at
-from bnrepro.probes.sites import by_feature, loss_gradients, watched
+from bnrepro.probes.scene import Quantities, Scene, by_feature, each, slope_at, watched
 
 RELATIVE_STEP = 0.01  # `amplification` moves every weight by this share of its norm
 MOST_SITES = 8  # `shift` measures at most so many sites, because each takes a pass through the network
@@ -33,6 +32,11 @@ def gradients(scene: Scene) -> Quantities:
         "weight_relative": norms / each(torch.linalg.vector_norm(w) for w in weights),
         "input_rms": each(g.square().mean().sqrt() for g in to_inputs),
     }
+
+
+def loss_gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """Return the gradients of a summed loss to these tensors, 0 for unused ones. No ``.grad`` is touched."""
+    return list(torch.autograd.grad(loss.sum(), tensors, materialize_grads=True))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PERCENTILES = (15, 50, 85)
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -75,9 +74,3 @@ def inputs_of(modules: Mapping[Key, nn.Module], transform: Callable[[Tensor], An
             hook = lambda module, args, key=key: inputs[key].append(transform(args[0]))  # noqa: E731
             hooks.enter_context(module.register_forward_pre_hook(hook))
         yield inputs
-
-
-def percentiles_of(values: Tensor) -> Tensor:
-    """The percentiles along the last axis, linearly interpolated: (..., n) -> (..., 3) in float16."""
-    levels = torch.tensor(PERCENTILES, dtype=torch.float32, device=values.device) / 100
-    return torch.quantile(values, levels, dim=-1).movedim(0, -1).half()

@@ -1,15 +1,78 @@
-"""What an instrument is given: a network in training mode, and the fixed mini-batches that it measures with."""
+"""What an instrument is given: the layers of a network in training mode, and mini-batches to measure them with."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bnrepro.probes.sites import Activations, Site, sites, watched
+from bnrepro.models.convolution import ConvUnit
+from bnrepro.models.mlp import MLP
 
 Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one value per site
+
+
+class Site(NamedTuple):
+    """One layer: the module with the weight W, the normaliser if there is one, and the nonlinearity.
+
+    The normaliser is of W u, or it follows the nonlinearity (`bnrepro.models.placement`).
+    """
+
+    name: str
+    linear: nn.Module
+    norm: nn.Module | None
+    nonlinearity: nn.Module
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """W; in a separable layer that of the 1x1 convolution."""
+        return self.linear.weight
+
+
+def sites(model: nn.Module) -> list[Site]:
+    """Return the hidden layers of an MLP or of a convolutional network, in its order from the input."""
+    if isinstance(model, MLP):
+        layers = [(f"layer{k}", layer, layer.linear) for k, layer in enumerate(model.hidden, 1)]
+    else:
+        layers = [(name, unit, unit.conv) for name, unit in model.named_modules() if isinstance(unit, ConvUnit)]
+    return [Site(name, linear, getattr(layer, "norm", None), layer.nonlinearity) for name, layer, linear in layers]
+
+
+class Activations(NamedTuple):
+    """What passes a site: its input u, the affine W u, and the nonlinearity's input x.
+
+    Without a normaliser, and with one after the nonlinearity, x is W u (+ b) itself. u is the output of the layer
+    before, normalised if that layer's normaliser follows its nonlinearity.
+    """
+
+    u: Tensor
+    affine: Tensor
+    x: Tensor
+
+
+@contextmanager
+def watched(watched_sites: list[Site]) -> Iterator[dict[str, Activations]]:
+    """Inside, each pass through the network leaves each site's activations in the dictionary, by the site's name."""
+    affine: dict[str, tuple[Tensor, Tensor]] = {}
+    latest: dict[str, Activations] = {}
+
+    def watch(site: Site, hooks: ExitStack) -> None:
+        def after_linear(module: nn.Module, args: tuple, out: Tensor) -> None:
+            affine[site.name] = args[0], out
+
+        def before_nonlinearity(module: nn.Module, args: tuple) -> None:
+            latest[site.name] = Activations(*affine.pop(site.name), args[0])
+
+        hooks.enter_context(site.linear.register_forward_hook(after_linear))
+        hooks.enter_context(site.nonlinearity.register_forward_pre_hook(before_nonlinearity))
+
+    with ExitStack() as hooks:
+        for site in watched_sites:
+            watch(site, hooks)
+        yield latest
 
 
 @dataclass
@@ -35,13 +98,13 @@ class Scene:
         self.sites = sites(self.model)
 
     def first_pass(self) -> tuple[dict[str, Activations], Tensor]:
-        """The activations of the first batch, by the site's name and with their graph, and its loss."""
+        """Return the activations of the first batch, by the site's name and with their graph, and its loss."""
         with watched(self.sites) as activations:
             loss = self.loss(*self.batches[0])
         return activations, loss
 
     def activations(self) -> dict[str, list[Activations]]:
-        """Each site's activations by its name, one element per batch."""
+        """Return each site's activations by its name, one element per batch."""
         by_site: dict[str, list[Activations]] = {site.name: [] for site in self.sites}
         with torch.no_grad(), watched(self.sites) as latest:
             for images, labels in self.batches:
@@ -52,12 +115,17 @@ class Scene:
 
 
 def each(values: Iterable[Tensor]) -> np.ndarray:
-    """Scalars, one per site, as (L,)."""
+    """Return scalars, one per site, as (L,)."""
     return np.array([float(value.detach()) for value in values])
 
 
+def by_feature(x: Tensor) -> Tensor:
+    """Return activations (N, C, *spatial), or (1, C, N) of an MLP, as (C, values)."""
+    return x.transpose(0, 1).flatten(1)
+
+
 def slope_at(site: Site, x: Tensor) -> Tensor:
-    """The derivative of a site's nonlinearity at every value of x, flat."""
+    """Return the derivative of a site's nonlinearity at every value of x, flat."""
     with torch.enable_grad():
         x = x.detach().view(1, 1, -1).requires_grad_()
         return torch.autograd.grad(site.nonlinearity(x).sum(), x)[0].flatten()

@@ -12,7 +12,7 @@ from bnrepro.config.schema import Config
 from bnrepro.data import load
 from bnrepro.data.resident import ResidentImages
 from bnrepro.models.stacked_images import stacked_name
-from bnrepro.probes.layers import LayerProbe
+from bnrepro.probes.percentiles import LayerProbe
 from bnrepro.training import build
 from bnrepro.training.loop import make_row
 from bnrepro.training.recorder import Recorder, SeedRun

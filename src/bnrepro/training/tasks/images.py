@@ -10,7 +10,7 @@ from bnrepro.config.seeding import draws, seed_population, torch_seed
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
-from bnrepro.probes.layers import LayerProbe
+from bnrepro.probes.percentiles import LayerProbe
 from bnrepro.training.accuracy import accuracy_of, loss_with_heads
 
 
