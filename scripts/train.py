@@ -19,7 +19,7 @@ def main(composed: DictConfig) -> None:
 
 def start() -> None:
     """Check the command, and train."""
-    check(sys.argv[1:], CONFIGS)
+    check(sys.argv[1:])
     main()
 
 

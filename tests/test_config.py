@@ -21,9 +21,9 @@ from bnrepro.training.validation import TRAINING_DIGITS, typed
 from conftest import CONFIGS, ROOT, config_of
 
 NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three
-EXPERIMENTS = options(CONFIGS, "experiment")
+EXPERIMENTS = options("experiment")
 GROUPS = [path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in NOT_OPTIONS]
-CHOICES = [(group, choice) for group in GROUPS for choice in options(CONFIGS, group)]
+CHOICES = [(group, choice) for group in GROUPS for choice in options(group)]
 RECORDS = sorted(ROOT.glob("results/**/runs/*/status.json"))
 
 

@@ -174,7 +174,7 @@ def test_the_commands_of_the_guides_compose(added, guide, monkeypatch):
     found = [words[2:] for words in commands_of(guide) if words[1] == "scripts/train.py"]
     assert found
     for words in found:
-        check(words, added)
+        check(words)
         overrides = [word for word in words if word != "-m"]
         with initialize_config_dir(str(added), version_base="1.3"):
             hydra = GlobalHydra.instance().hydra

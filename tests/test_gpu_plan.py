@@ -10,7 +10,7 @@ from bnrepro.analysis.figures import layers_plot
 from bnrepro.cli import report
 from bnrepro.config import overrides
 from bnrepro.training.validation import typed
-from conftest import CONFIGS, ROOT, compose_config
+from conftest import ROOT, compose_config
 from fake_records import write_run
 
 TEXT = (ROOT / "docs" / "gpu.md").read_text().replace("\\\n", " ")
@@ -23,7 +23,7 @@ def words(script: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("given", words("train"), ids=lambda given: given[1])
 def test_each_sweep_can_be_composed(given):
-    overrides.check(given, CONFIGS)
+    overrides.check(given)
     named = [word.removeprefix("experiment=").split(",") for word in given if word.startswith("experiment=")]
     rest = [w for w in given[1:] if not w.startswith(("experiment=", "sweep=", "seed=", "hydra"))]
     for experiment in named[0] if named else ["figure4/member1"]:

@@ -110,7 +110,7 @@ def test_a_sweep_of_nothing_says_why():
         jobs.plan(config)
 
 
-@pytest.mark.parametrize("name", options(CONFIGS, "sweep"))
+@pytest.mark.parametrize("name", options("sweep"))
 def test_every_named_sweep_says_what_it_is(name):
     text = (CONFIGS / "sweep" / f"{name}.yaml").read_text()
     assert text.startswith("# @package hydra.sweeper\n# ") and f"python scripts/train.py -m sweep={name} " in text

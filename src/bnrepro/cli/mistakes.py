@@ -9,6 +9,8 @@ from contextlib import suppress
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from bnrepro.config.overrides import options
+from bnrepro.config.schema import Config, walk
 from bnrepro.errors import UserError, explain, suggest
 
 
@@ -43,11 +45,24 @@ def _discard_output() -> None:
 
 
 def _in_one_line(error: Exception) -> str:
-    """Return what an error says, without the lines in which Hydra lists where it searched."""
+    """Return what an error says, and for Hydra's most usual ones what was meant."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if choices := getattr(error, "options", None):  # of a config group that has no file of the chosen name
-        return f"{lines[0]}; {suggest(error.missing_cfg_file.rpartition('/')[2], choices)}"
-    if unused := re.match(r"Could not override '(\w+)\.(\w+)'", lines[0]):
-        section, name = unused.groups()
-        return f"{section}.{name}: the chosen {section} has no {name}; leave it out, or choose another {section}=NAME"
-    return " ".join(lines[:3])
+    if choice := getattr(error, "missing_cfg_file", None):
+        if choice.startswith("hydra/"):
+            (group, _, name), known = choice.rpartition("/"), error.options
+        else:
+            group, _, name = choice.partition("/")
+            known = options(group)
+        return f"unknown {group}={name}; {suggest(name, known)}"
+    match = re.match(r"Could not override '([\w.]+)'", lines[0])
+    key = match[1] if match else getattr(error, "full_key", None)
+    if not key:
+        return " ".join(lines[:3])
+    section, _, name = key.rpartition(".")
+    known = [known_key for known_key, _, _ in walk(Config())]
+    if section and key in known:
+        return f"{key}: the chosen {section} has no {name}; leave it out, or choose another {section}=NAME"
+    if key in known:
+        return " ".join(lines[:3])
+    similar = [known_key for known_key in known if re.search(rf"[._]{key}(_|$)", known_key)]  # base_lr for lr
+    return f"unknown key {key}; {suggest(key, similar or known)}"

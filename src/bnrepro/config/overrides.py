@@ -1,65 +1,32 @@
-"""The overrides of a command line: checked before Hydra sees them, so that a mistake costs one line."""
+"""The overrides of a command line, as they are typed."""
 
-import re
 from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
-from hydra.core.plugins import Plugins
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from bnrepro.config.folders import CONFIGS
-from bnrepro.config.schema import Config, walk
-from bnrepro.errors import UserError, suggest
+from bnrepro.errors import UserError
 
-FLAGS_THAT_SHOW_ONE_RUN = ("--cfg", "-c", "--info", "-i")
-FLAGS_THAT_ONLY_SHOW = ("--help", "-h", "--hydra-help", "--version", *FLAGS_THAT_SHOW_ONE_RUN)
-FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--info", "-i", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp")
-MULTIRUN = {"-m", "--multirun"}
+FLAGS_THAT_SHOW_ONE_RUN = {"--cfg", "-c", "--info", "-i"}
+FLAGS_THAT_ONLY_SHOW = {"--help", "-h", "--hydra-help", "--version"}
+FLAGS_WITH_A_VALUE = {*FLAGS_THAT_SHOW_ONE_RUN, "--package", "-p", "--config-name", "-cn", "--config-path", "-cp"}
 OTHER_FOLDERS = ("hydra", "claims")  # folders of configs/ that are not config groups of a run
-HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper")
-USUAL_NAMES = {  # names of keys in other training programs, and the names here
-    "lr": "optimizer.base_lr",
-    "learning_rate": "optimizer.base_lr",
-    "weight_decay": "optimizer.base_l2",
-    "wd": "optimizer.base_l2",
-    "epochs": "training.steps",
-    "iterations": "training.steps",
-    "max_steps": "training.steps",
-    "bs": "training.batch_size",
-    "activation": "model.nonlinearity",
-    "wandb": "logger.mode",
-}
 
 
-def keys() -> list[str]:
-    """Return every key of the schema, sections included."""
-    return [key for key, _, _ in walk(Config())]
+def options(group: str) -> list[str]:
+    """Return the choices of a config group as they are typed, such as ``figure1/bn``."""
+    folder = CONFIGS / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
-def groups(configs: Path) -> list[str]:
-    """Return the config groups from which a command chooses."""
-    return sorted(path.name for path in configs.iterdir() if path.is_dir() and path.name not in OTHER_FOLDERS)
-
-
-def options(configs: Path, group: str) -> list[str]:
-    """Return the choices of a config group as they are typed, such as ``figure1/bn``, also those of Hydra's plugins."""
-    folder = configs / group
-    names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
-    if group in HYDRA_GROUPS:
-        Plugins.instance()  # this lets the plugins put their configurations into the store
-        names |= {name.removesuffix(".yaml") for name in ConfigStore.instance().list(group)}
-    return sorted(names)
-
-
-def choices(configs: Path) -> str:
+def choices() -> str:
     """Return the config groups and their choices, for ``--help``."""
-    return "\n".join(f"{group}: {', '.join(options(configs, group))}" for group in groups(configs))
+    groups = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in OTHER_FOLDERS)
+    return "\n".join(f"{group}: {', '.join(options(group))}" for group in groups)
 
 
-OmegaConf.register_new_resolver("config_groups", lambda: choices(CONFIGS), replace=True)  # for configs/train.yaml
+OmegaConf.register_new_resolver("config_groups", choices, replace=True)  # for configs/train.yaml
 
 
 def typed_values(override: Override) -> list[str]:
@@ -89,48 +56,22 @@ def with_runs(arguments: list[str]) -> list[str]:
     return [*(word for k, word in enumerate(arguments) if k not in runs), f"runs=[{quoted}]"]
 
 
-def check(arguments: list[str], configs: Path) -> None:
-    """Raise a `UserError` if a training command has an unknown key, an unknown choice, or an unreadable override."""
-    flags = {argument.split("=")[0] for argument in arguments if argument.startswith("-")}
-    multirun = bool(flags & MULTIRUN)
-    if multirun and (showing := flags.intersection(FLAGS_THAT_SHOW_ONE_RUN)):
+def check(arguments: list[str]) -> None:
+    """Raise a `UserError` if a training command names no experiment, sweeps without ``-m``, or deletes a key.
+
+    Hydra finds the other mistakes when it composes, and `bnrepro.cli.mistakes` says in one line what it found.
+    """
+    flags = {word.split("=")[0] for word in arguments if word.startswith("-")}
+    chosen = {group: word for word in arguments for group in ("experiment", "sweep") if word.startswith(f"{group}=")}
+    multirun = bool(flags & {"-m", "--multirun"})
+    if multirun and (showing := flags & FLAGS_THAT_SHOW_ONE_RUN):
         raise UserError(f"{showing.pop()} shows what one run would be; leave -m out")
-    if flags.intersection(FLAGS_THAT_ONLY_SHOW):
+    if flags & (FLAGS_THAT_SHOW_ONE_RUN | FLAGS_THAT_ONLY_SHOW):
         return
-    try:
-        overrides = OverridesParser.create().parse_overrides([word for word in arguments if word[:1] != "-"])
-    except OverrideParseException as error:
-        raise UserError(f"cannot read the override {error.override!r}; write key=value") from None
-    for override in overrides:
-        if override.is_delete():
-            raise UserError(f"{override.input_line} would take away what a run needs; give it a value instead")
-        _check_key(override, configs)
-        if override.is_sweep_override() and not multirun:
-            raise UserError(f"{override.input_line} is several runs; add -m")
-    given = {override.key_or_group for override in overrides}
-    if "sweep" in given and not multirun:
+    for word in arguments:
+        if word.startswith("~") or (word.endswith("=null") and (CONFIGS / word.removesuffix("=null")).is_dir()):
+            raise UserError(f"{word} would take away what a run needs; give it a value instead")
+    if "sweep" in chosen and not multirun:
         raise UserError("sweep=NAME is many runs; add -m")
-    if not given & {"experiment", "sweep"}:
-        experiments = ", ".join(options(configs, "experiment"))
-        raise UserError(f"which experiment? add experiment=NAME with one of: {experiments}")
-
-
-def _check_key(override: Override, configs: Path) -> None:
-    """Raise a `UserError` if there is no such key or group, or if a group has no such choice."""
-    key, known_keys = override.key_or_group, keys()
-    if key in (*groups(configs), *HYDRA_GROUPS):
-        known = options(configs, key)
-        is_glob = isinstance(override.value(), Glob)  # Hydra expands it to known choices
-        for value in [] if is_glob else typed_values(override):
-            if value not in known:
-                raise UserError(f"unknown {key}={value}; {suggest(value, known)}")
-    elif not re.match(r"hydra\b|scale\.", key) and key not in known_keys:
-        raise UserError(f"unknown key {key}; {_suggest_key(key, known_keys + groups(configs))}")
-
-
-def _suggest_key(key: str, known: list[str]) -> str:
-    """Suggest our name of a usual key, the only key that ends like the unknown one, or a similar key."""
-    same_ending = [name for name in known if name.endswith(f".{key}")]
-    if key in USUAL_NAMES or len(same_ending) == 1:
-        return f"did you mean {USUAL_NAMES.get(key) or same_ending[0]}?"
-    return suggest(key, known)
+    if not chosen:
+        raise UserError(f"which experiment? add experiment=NAME with one of: {', '.join(options('experiment'))}")
