@@ -1,6 +1,5 @@
 """The processes that a sweep starts on this machine; here they run a shell script in place of training."""
 
-import itertools
 import os
 import signal
 import sys
@@ -100,31 +99,16 @@ def test_a_worker_does_not_hear_ctrl_c(tmp_path, script):
     end([worker])
 
 
-def test_places_on_gpus_go_to_the_least_used_first_are_shared_by_sweeps_and_come_back(tmp_path, script):
-    script(SAVES)
-    options = OmegaConf.create({"gpus": [0, 1], "runs_per_gpu": 2})
-    first, second = Pool(options), Pool(options)
-    (job,) = jobs(tmp_path, 1)
-    numbers = itertools.count()
-
-    def start(of: Pool) -> Worker | None:
-        return of._start(job, tmp_path / "sweep" / str(next(numbers)))
-
-    workers = [start(sweep) for sweep in (first, second, first, second)]
-    assert start(first) is None and start(second) is None
-    wait_until_ready(tmp_path / "sweep", 4)
-    end([workers[1]])
-    workers.append(start(first))
-    wait_until_ready(tmp_path / "sweep", 5)
-    assert [logs(tmp_path / "sweep")[str(k)][0] for k in (0, 1, 2, 3, 6)] == [
-        f"job {k}: on GPU {gpu}" for k, gpu in ((0, 0), (1, 1), (2, 0), (3, 1), (6, 1))
-    ]
-    end(workers)
+def test_places_on_gpus_are_used_in_turn_and_come_back(tmp_path, script):
+    script("sleep 0.3")
+    Pool(OmegaConf.create({"gpus": [0, 1], "runs_per_gpu": 2})).launch(jobs(tmp_path, 6), 0, tmp_path / "sweep")
+    gpus = [logs(tmp_path / "sweep")[str(k)][0].rpartition(" ")[2] for k in range(6)]
+    assert gpus[:4] == ["0", "1", "0", "1"] and set(gpus[4:]) <= {"0", "1"}
 
 
 @pytest.mark.parametrize(("options", "n_jobs"), [({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count()), ({}, 1)])
 def test_runs_at_a_time(options, n_jobs):
-    assert Pool(OmegaConf.create(options)).n_jobs == n_jobs
+    assert Pool(OmegaConf.create(options)).places == [None] * n_jobs
 
 
 @pytest.mark.parametrize("options", [{"n_jobs": -2}, {"n_jobs": "two"}, {"gpus": [0], "runs_per_gpu": 0}])

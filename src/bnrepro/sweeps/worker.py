@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -68,19 +67,11 @@ class Worker:
         config: of the job's runs.
         command: as it was typed, for the records.
         gpu: the only GPU that the process sees, if given.
-        lock: an open, locked file. The lock is held until the process ends.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        config: Config | DictConfig,
-        command: str,
-        gpu: str | None = None,
-        lock: IO | None = None,
-    ):
+    def __init__(self, directory: Path, config: Config | DictConfig, command: str, gpu: str | None = None):
         directory.mkdir(parents=True, exist_ok=True)
-        self.directory = directory
+        self.directory, self.gpu = directory, gpu
         OmegaConf.save(config, directory / "job.yaml")
         words = [str(directory / "job.yaml"), command, str(os.getpid())]
         if gpu is not None:
@@ -92,7 +83,6 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                pass_fds=[lock.fileno()] if lock else [],
                 process_group=0,  # Ctrl-C in a terminal then reaches the sweep alone
             )
 
