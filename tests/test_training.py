@@ -31,7 +31,7 @@ def test_exponential_schedule_by_hand():
     faster = schedule.exponential(0.045, 0.96, 320_000 / 6)
     assert faster(53_333) == 0.045 and faster(53_334) == 0.045 * 0.96  # 8 / 6 epochs
     assert faster(6_000_000) / 0.045 == pytest.approx(0.010, abs=1e-3)
-    assert schedule.constant(3.0)(10**9) == 3.0
+    assert build.rate(config_of("experiment=figure1/bn", "optimizer.base_lr=3"))(10**9) == 3.0
 
 
 @pytest.mark.parametrize("scale", ["paper", "tiny64", "laptop", "mini", "few", "smoke"])

@@ -31,19 +31,12 @@ _unreachable = False  # once W&B could not be reached, this process does not try
 
 
 class End(NamedTuple):
-    """How a run ended.
-
-    Args:
-        exit_code: the exit code of the process, for W&B.
-        summary: values for W&B's summary of the run.
-        artifacts: the files to keep with the run, by name and type of the artifact.
-        copied: whether an offline run copies these files. Files that are not copied must not change.
-    """
+    """How a run ended, and what W&B keeps with it."""
 
     exit_code: int
     summary: dict[str, Any] = {}  # noqa: RUF012
-    artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012
-    copied: bool = False
+    artifacts: dict[tuple[str, str], list[Path]] = {}  # noqa: RUF012 - files by the artifact's name and type
+    copied: bool = False  # whether an offline run copies these files; files that are not copied must not change
 
 
 class Mirror:
@@ -112,7 +105,6 @@ class Mirror:
 
 def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) -> Any:
     """Start the W&B run, offline if W&B cannot be reached."""
-    folder = runs_dir.resolve()
     import wandb
     from wandb.errors import CommError, UsageError
 
@@ -123,7 +115,7 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
         silent=True,
         x_transaction_log_flush_interval=1.0,  # seconds; by default the rows of the last 15 s die with the process
     )
-    settings = settings | {"dir": folder, "resume": "allow", "reinit": "create_new", "settings": options}
+    settings = settings | {"dir": runs_dir.resolve(), "resume": "allow", "reinit": "create_new", "settings": options}
     global _unreachable
     with _starting:
         try:

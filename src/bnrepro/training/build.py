@@ -21,9 +21,9 @@ from bnrepro.models.inception import Inception
 from bnrepro.models.stacked import stacks
 from bnrepro.probes.instruments import InstrumentProbe
 from bnrepro.probes.probe import Probe
-from bnrepro.training import schedule
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
+from bnrepro.training.schedule import exponential
 from bnrepro.training.sgd import SGD, decayed, spare_the_compiler
 from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.tasks.stacked_mnist import StackedMNIST
@@ -40,11 +40,7 @@ def data_fingerprint(config: Config) -> str:
 
 
 def usable(name: str) -> torch.device:
-    """Return the device of that name.
-
-    Raises:
-        UserError: There is no such device.
-    """
+    """Return the device of that name, or raise a `UserError` if this machine has none."""
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -171,6 +167,7 @@ def probes(config: Config, task: Task, steps: list[int]) -> list[Probe]:
 
 def rate(config: Config) -> Callable[[int], float]:
     """Return a function that gives the learning rate of each step."""
+    lr = config.optimizer.lr
     if config.schedule.name == "constant":
-        return schedule.constant(config.optimizer.lr)
-    return schedule.exponential(config.optimizer.lr, config.schedule.factor, config.schedule.every)
+        return lambda step: lr
+    return exponential(lr, config.schedule.factor, config.schedule.every)

@@ -39,8 +39,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, run: str) -> dict[str, Any] | None:
     """Return the checkpoint of the named run, or None if there is none yet.
 
-    Raises:
-        UserError: The checkpoint is corrupt or belongs to another run. Nothing is deleted.
+    A checkpoint that is corrupt or belongs to another run is refused with a `UserError`, and stays where it is.
     """
     if not path.exists():
         return None

@@ -76,8 +76,7 @@ ALONE = Replicas()
 def joined(expected: int, device: str) -> Iterator[Replicas]:
     """Connect the replicas that torchrun started, by NCCL on GPUs and by Gloo on CPUs.
 
-    Raises:
-        UserError: Their number, which is part of a run's identity, is not the expected one.
+    Their number is part of a run's identity, so another one than expected is refused.
     """
     replicas = Replicas(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
     if replicas.count != expected:

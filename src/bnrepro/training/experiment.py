@@ -36,10 +36,7 @@ def run(config: Config, command: str) -> list[Outcome]:
     """Train the runs of this launch that are not complete, except those that another process trains.
 
     A user's mistake ends a run as ``refused``, and a fault ends it as ``failed``. Neither touches the other seeds.
-    Of several replicas only the first one returns outcomes.
-
-    Raises:
-        UserError: The configuration cannot be run at all.
+    Of several replicas only the first one returns outcomes. A configuration that cannot be run at all raises.
     """
     torch.set_num_threads(config.threads)
     with joined(config.training.replicas, config.device) as replicas, ExitStack() as cleanup:

@@ -18,17 +18,11 @@ Row = dict[str, Any]  # one row of metrics.csv, by column
 
 @dataclass
 class Member:
-    """One network of the stack.
-
-    Attributes:
-        seed: Its seed.
-        rows: Its evaluations so far.
-        diverged_at: The first step with a non-finite loss or parameter, if there was one.
-    """
+    """One network of the stack."""
 
     seed: int
-    rows: list[Row] = field(default_factory=list, kw_only=True)
-    diverged_at: int | None = field(default=None, kw_only=True)
+    rows: list[Row] = field(default_factory=list, kw_only=True)  # its evaluations so far
+    diverged_at: int | None = field(default=None, kw_only=True)  # the first step with a non-finite loss or parameter
 
     def check(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
         """Note whether the network has diverged by ``step``; ``losses`` (n,) are those of the last n steps."""

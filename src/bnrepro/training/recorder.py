@@ -19,17 +19,11 @@ from bnrepro.training.loop import Member
 
 @dataclass
 class SeedRun(Member):
-    """One run of a launch.
-
-    Attributes:
-        directory: Where its record is written.
-        checkpoint: What it resumes from, if it has trained before.
-        outcome: How it ended, once it has.
-    """
+    """One run of a launch."""
 
     directory: RunDirectory
-    checkpoint: dict[str, Any] | None = None
-    outcome: Outcome | None = None
+    checkpoint: dict[str, Any] | None = None  # what it resumes from, if it has trained before
+    outcome: Outcome | None = None  # how it ended, once it has
 
     def step(self) -> int:
         """The number of steps at its checkpoint."""
@@ -44,12 +38,8 @@ def published_runs(config: Config) -> Path:
 class Recorder:
     """Keeps the record of one run, whose rows the loop collects, and mirrors it in W&B.
 
-    Args:
-        config: The configuration of the run.
-        command: The command as it was typed.
-        run: The run, locked.
-        conditions: What the bits of a run depend on beside its configuration.
-        stacked_with: The number of networks that train side by side.
+    The run is locked. ``conditions`` are what its bits depend on beside its configuration, and ``stacked_with`` is the
+    number of networks that train side by side.
     """
 
     def __init__(self, config: Config, command: str, run: SeedRun, conditions: dict[str, Any], stacked_with: int):
@@ -100,10 +90,7 @@ class Recorder:
     def save(self, state: dict[str, Any], probes: dict[str, np.ndarray], final: dict[str, float] | None) -> None:
         """Make rows, checkpoint, probes and status durable, in this order. Then hand the rows to W&B.
 
-        Args:
-            state: What the checkpoint holds.
-            probes: The arrays of probes.npz.
-            final: The results, if the run has finished.
+        ``state`` is what the checkpoint holds, and ``final`` has the results if the run has finished.
         """
         run, directory = self.run, self.directory
         if directory.ended():

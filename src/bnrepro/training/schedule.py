@@ -20,10 +20,7 @@ def milestones(total: int, every: int, log_points_per_decade: int) -> list[int]:
 class Schedule:
     """The steps after which a run is evaluated (``looks``), those after which it is also probed, and its end.
 
-    Args:
-        config: The configuration of the run.
-        classes: The number of classes.
-        held_out: The number of images that the run is evaluated on.
+    ``held_out`` is the number of images that the run is evaluated on.
     """
 
     def __init__(self, config: Config, classes: int, held_out: int):
@@ -46,11 +43,6 @@ class Schedule:
             return True
         earlier = [row[f"{self.prefix}/top1"] for row in rows if row["step"] < step]
         return step == self.chance_step and all(top1 < self.chance for top1 in earlier)
-
-
-def constant(lr: float) -> Callable[[int], float]:
-    """The same rate at every step."""
-    return lambda step: lr
 
 
 def exponential(lr: float, factor: float, every: float) -> Callable[[int], float]:

@@ -21,13 +21,8 @@ from bnrepro.training.schedule import Schedule
 class Session:
     """Builds what the loop needs, and evaluates and saves when the loop asks for it.
 
-    Args:
-        config: The configuration of all the runs.
-        command: The command as it was typed, for the record.
-        runs: The runs, locked, all at the same step.
-        data: What `build.dataset` gives.
-        device: The device to train on.
-        replicas: If there are several, this is one replica's session, and the first one keeps the record.
+    The runs are locked, have one configuration, and are at the same step. Of several replicas each has a session, and
+    the first one keeps the record.
     """
 
     def __init__(

@@ -9,10 +9,7 @@ from bnrepro.models.stacked_layers import Convolution, Product
 class Descent:
     """`torch.optim.SGD` with momentum and with L2 on weights alone. Every network has its own rate and L2.
 
-    Args:
-        model: A stack of S networks. Its parameters become views of one tensor.
-        l2: One strength per network.
-        momentum: The same for all.
+    The parameters of the model, a stack of networks, become views of one tensor.
     """
 
     def __init__(self, model: nn.Module, l2: list[float], momentum: float):

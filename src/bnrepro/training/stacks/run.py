@@ -23,14 +23,7 @@ State = dict[str, Tensor]
 
 
 class StackedRun:
-    """A run with what it does not share with the others of its stack.
-
-    Args:
-        config: The configuration of the run.
-        command: The command as it was typed.
-        seed_run: The run, locked.
-        data: Its data set.
-    """
+    """A locked run with what it does not share with the others of its stack."""
 
     def __init__(self, config: Config, command: str, seed_run: SeedRun, data: ResidentImages):
         self.config, self.command, self.seed_run, self.data = config, command, seed_run, data
@@ -81,9 +74,7 @@ class StackedRun:
     def save(self, state: dict[str, Any], final: dict[str, float] | None = None) -> None:
         """Save the run. A run that has its final results, or has diverged, is over.
 
-        Args:
-            state: The part of the checkpoint that the stack knows.
-            final: The results, if the run has finished.
+        ``state`` is the part of the checkpoint that the stack knows.
         """
         run = self.seed_run
         state |= {"rows": len(run.rows), "diverged_at": run.diverged_at}

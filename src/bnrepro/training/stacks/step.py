@@ -16,12 +16,7 @@ WARM_UP = 3  # steps before a graph is captured; their effects are undone
 
 
 class StackedStep:
-    """Trains all networks of a stack, step by step. The losses and the rates of the steps lie on the device.
-
-    Args:
-        model: The stack of networks.
-        runs: One run per network.
-    """
+    """Trains all networks of a stack, step by step. The losses and the rates of the steps lie on the device."""
 
     def __init__(self, model: nn.Module, runs: list[StackedRun]):
         self.model, self.runs = model, runs
