@@ -134,7 +134,9 @@ def test_prepare_data_takes_and_verifies(door, tmp_path, mnist_copy):
     ("experiment", "words", "message"),
     [
         ("figure1/bn", ["seeds=[[0]]"], "must be a plain list"),
+        ("figure2/bn_x5", ["data.classes=1"], "nothing to tell apart"),
         ("figure2/bn_x5", ["data.pixels=1"], "must be at least 8"),
+        ("figure2/bn_x5", ["model=mlp"], "with model=mlp choose another figure="),
     ],
 )
 def test_values_that_make_no_run(experiment, words, message):

@@ -10,6 +10,7 @@ from bnrepro.config.values import check_device, check_name, structured
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_options
 
+OF_IMAGES = ("figure2", "figure2_tuning", "figure4", "googlenet_tuning")  # figures of Inception and GoogLeNet
 DIGITS = ("mlp", "rnn")  # networks of the binary digits of Sec. 4.1
 # Every normaliser has these keys; the others are options of some normalisers.
 SHARED_NORM_KEYS = ("name", "eps", "ema_decay", "affine", "placement", "sync", "last")
@@ -43,6 +44,10 @@ def _contradictions(config: Config) -> Iterator[str]:
         limits = getattr(config.augment, key)
         if len(limits) != 2 or limits[0] > limits[1]:
             yield f"augment.{key}={limits} is not two numbers, the smaller one first"
+    if config.figure.split("/")[0] in OF_IMAGES and name in DIGITS:
+        yield f"figure={config.figure} is of convolutional networks; with model={name} choose another figure="
+    if config.data.classes == 1:
+        yield "data.classes=1 leaves nothing to tell apart; 0 is all of them"
     if config.seeds is not None and len(set(config.seeds)) != len(config.seeds):
         yield f"seeds={config.seeds} names a seed twice"
 

@@ -93,7 +93,8 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for letter in "ab":
         panels[letter].set_ylabel("validation accuracy")
-    names = {name: len(records) for name, records in ({figure2.title(v): arms[v] for v in arms} | (own or {})).items()}
+    drawn = {figure2.title(variant): arms[variant] for variant in arms if variant not in figure2.WHOLE} | (own or {})
+    names = {name: len(records) for name, records in drawn.items()}
     key = "Rings: the median seed reaches 95 % of Inception's final accuracy (dotted line)."
     caption = f"{dataset.title(arms[BASELINE][0])}. Mean and range, {style.seeds(names)}. {key}"
     figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
