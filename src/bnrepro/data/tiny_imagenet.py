@@ -41,16 +41,8 @@ def classes(options: Data) -> list[list[str]]:
 
 
 def parts(options: Data) -> tuple[Labelled, Labelled]:
-    """See `bnrepro.data.load`.
-
-    ``full`` evaluates on the official validation images. ``tune`` holds out a fixed random 50 training images per class
-    to evaluate on, and never reads the validation images.
-    """
-    root = Path(options.root)
-    whole = index(root)
-    val = _decoded(root, "val", whole) if options.split == "full" else None
-    chosen = chosen_classes(options.classes, len(whole["wnids"]))
-    return split(_decoded(root, "train", whole), val, chosen, "tiny_imagenet split")
+    """See `bnrepro.data.load`."""
+    return load(Path(options.root), options.classes, options.split)
 
 
 def index(root: Path) -> dict[str, Any]:
@@ -59,6 +51,18 @@ def index(root: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no prepared Tiny-ImageNet in {root}; {REMEDY.format(root=root)}")
     return read_json(path)
+
+
+def load(root: Path, classes: int, which: str) -> tuple[Labelled, Labelled]:
+    """Return the images to train on and the images to evaluate on, with their labels.
+
+    ``full`` trains on all training images and evaluates on the official validation images. ``tune`` holds out a fixed
+    random 50 training images per class to evaluate on, and never reads the validation images.
+    """
+    whole = index(root)
+    chosen = chosen_classes(classes, len(whole["wnids"]))
+    val = _decoded(root, "val", whole) if which == "full" else None
+    return split(_decoded(root, "train", whole), val, chosen, "tiny_imagenet split")
 
 
 def _decoded(root: Path, part: str, whole: dict[str, Any]) -> Labelled:
