@@ -160,7 +160,7 @@ def test_bad_requests_get_one_line(runs, tmp_path):
 
 def test_the_door_turns_a_mistake_into_a_line(door):
     done = door("evaluate.py", "scale=huge")
-    assert done.returncode == 2 and "Could not find 'scale/huge'" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "unknown scale=huge" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_networks_that_do_not_belong_together_are_refused(runs, tmp_path):

@@ -26,6 +26,7 @@ def _local(options: argparse.Namespace) -> None:
         while not any(folder.glob(LOGS)):
             time.sleep(1)
         subprocess.run([sys.executable, "-m", "wandb", "leet", str(folder)], check=False)
+    print(f"one run alone: wandb leet {folder}/RUN; in a browser, with a W&B account: python scripts/dashboard.py push")
 
 
 def _push(options: argparse.Namespace) -> None:
