@@ -170,3 +170,8 @@ def test_a_reading_shows_its_own_networks_and_hides_the_controls():
         assert all(seen == "legendonly" for name, seen in named if name.startswith("all changes"))
     first = chart.layout.updatemenus[0].buttons[0].args[0]["visible"]
     assert [trace.visible for trace in chart.data] == list(first)
+
+
+def test_what_looks_like_html_in_a_record_is_text():
+    shown = str(site.block("| a <b>name</b> |\n| --- |\n| <script>alert(1)</script> |\n"))
+    assert "&lt;script&gt;alert(1)" in shown and "<script>" not in shown and "<b>" not in shown

@@ -23,7 +23,7 @@ CHARTS = {"figure1": figures.accuracy, "figure2": figures.speed}  # made of a fi
 FINDINGS = re.compile(r"## What we found\n+((?:\|.*\n)+)")  # the table of this section of the README
 
 BRACKETS = re.compile(r"\[[^\]a-z]*\]|± \S+")  # an interval or a spread, which must stay on one line
-MARKDOWN = MarkdownIt("commonmark").enable("table")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")  # what looks like HTML in a record is text
 
 
 def block(markdown: str) -> Markup:
@@ -61,7 +61,8 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     base = repository.rstrip("/") or quote(Path(os.path.relpath(root, page.resolve())).as_posix())
     if not (results / "claims.json").is_file():
         raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py")
-    findings = "".join(FINDINGS.findall((root / "README.md").read_text()))
+    readme = root / "README.md"
+    findings = "".join(FINDINGS.findall(readme.read_text() if readme.exists() else ""))
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     environment = Environment(loader=PackageLoader("bnrepro.site"), **options)
     environment.globals |= {"ledger": ledger, "block": block, "link": lambda path: f"{base}/{quote(path)}"}
