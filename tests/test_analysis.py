@@ -99,7 +99,7 @@ def test_table_and_figure_say_the_same(arms):
     text = str(figure1_table.page(arms))
     assert "| test accuracy at 10,000 steps, % | 94.00 ± 0.00 | 96.00 ± 1.00 | +2.00 [-0.48, +4.48] |" in text
     assert "| steps to 95% | never | 10,000 (10,000 to 10,000) |  |" in text
-    assert "the drift with BN is 0.25" in text
+    assert "With BN the drift is 0.25" in text
     figure = figure1.draw(arms)
     (_, line) = figure.axes[0].get_lines()
     np.testing.assert_allclose(line.get_ydata(), 100 - 100 * figure1.accuracies(arms["bn"]).mean(axis=1))

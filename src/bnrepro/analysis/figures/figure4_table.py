@@ -14,7 +14,6 @@ from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.prose import prose
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import OVER_IMAGES, interval, percent
-from bnrepro.errors import UserError
 
 PAPER = (  # Fig. 4: model, resolution, crops, networks, top-1 error, top-5 error (on ImageNet's validation images)
     ("GoogLeNet ensemble", "224", "144", "7", "", "6.67"),
@@ -182,8 +181,6 @@ def page(evaluation: Evaluation, members: list[Record]) -> Page:
 
 
 def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[Evaluation, list[Record]]:
-    if not isinstance(source, Path | str):
-        raise UserError("figure4 is of an evaluation, not of runs; give the runs directory, which holds both")
     evaluation = figure4.evaluation(source, scale)
     return evaluation, figure4.networks(evaluation, records_of(source, figure.name, scale))
 

@@ -1,6 +1,6 @@
-"""Read the records of runs, from results/, a runs directory, single runs or W&B."""
+"""Read the records of runs, from results/, a runs directory or W&B."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -67,15 +67,13 @@ class Record:
 
 
 Arms = dict[str, list[Record]]  # the records of each variant, sorted by seed
-Source = Path | str | Sequence[Path]  # a folder of records, ``wandb:entity/project``, or the directories of some runs
+Source = Path | str  # a folder of records, or ``wandb:entity/project``
 COMMITTED = Path("results")
 
 
 def load_records(source: Source, figure: str | None = None, scale: str | None = None) -> list[Record]:
     """Return every complete record of a source, sorted by name, of one figure and of one scale if these are given."""
-    if not isinstance(source, Path | str):
-        folders = sorted(source, key=lambda path: path.name)
-    elif wandb_source.is_wandb(source):
+    if wandb_source.is_wandb(source):
         folders = wandb_source.fetch(source, figure, scale)
     else:
         folders = [path.parent for path in sorted(Path(source).glob("[!.]*/status.json"))]
@@ -90,12 +88,7 @@ def load_records(source: Source, figure: str | None = None, scale: str | None = 
 
 
 def records_of(source: Source, figure: str, scale: str) -> list[Record]:
-    """Return the complete records of a figure; the source may also be a folder that is laid out as ``results/``.
-
-    Runs that are given one by one may be of any scale.
-    """
-    if not isinstance(source, Path | str):
-        return load_records(source, figure)
+    """Return the complete records of a figure; the source may also be a folder that is laid out as ``results/``."""
     folder = Path(source) / figure / scale / "runs"
     return load_records(folder) if folder.is_dir() else load_records(source, figure, scale)
 
