@@ -108,7 +108,7 @@ def test_places_on_gpus_are_used_in_turn_and_come_back(tmp_path, script):
 
 @pytest.mark.parametrize(("options", "n_jobs"), [({"n_jobs": 3}, 3), ({"n_jobs": -1}, os.cpu_count()), ({}, 1)])
 def test_runs_at_a_time(options, n_jobs):
-    assert Pool(OmegaConf.create(options)).places == [None] * n_jobs
+    assert Pool(OmegaConf.create(options)).gpus == [None] * n_jobs
 
 
 @pytest.mark.parametrize("options", [{"n_jobs": -2}, {"n_jobs": "two"}, {"gpus": [0], "runs_per_gpu": 0}])

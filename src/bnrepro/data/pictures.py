@@ -107,8 +107,8 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
     known = {name: k for k, pair in enumerate(classes) for name in pair}
     folders = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
     if unknown := sorted(set(folders) - known.keys()):
-        what = unknown[0] or "images outside class folders"
-        raise UserError(f"{root}: {what}: not a class that the network knows; scripts/predict.py needs no classes")
+        folder = unknown[0] or "images outside class folders"
+        raise UserError(f"{root}: {folder}: not a class that the network knows; scripts/predict.py needs no classes")
     labels = np.array([known[name] for name in folders])
     names = [os.fsencode(path.relative_to(root)) for path in paths]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]

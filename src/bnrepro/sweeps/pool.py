@@ -31,14 +31,14 @@ class Pool:
         if not isinstance(count, int) or count < 1:
             raise UserError(f"hydra.launcher.{key}={count} is not a number of runs at a time, such as 2")
         gpus = (options.gpus or visible_gpus()) if "gpus" in options else [None]
-        self.places = [None if gpu is None else str(gpu) for gpu in gpus] * count  # the GPU of each job at a time
+        self.gpus = [None if gpu is None else str(gpu) for gpu in gpus] * count  # of the jobs that run at a time
 
     def launch(self, jobs: list[Job], first: int, directory: Path) -> None:
         """Train jobs, numbered from ``first``, each with a folder in the sweep's directory, and wait for them.
 
         After an exception, such as the one of Ctrl-C, the runs save before it goes on.
         """
-        waiting, workers, free = deque(enumerate(jobs, first)), [], deque(self.places)
+        waiting, workers, free = deque(enumerate(jobs, first)), [], deque(self.gpus)
         try:
             while waiting or workers:
                 if waiting and free:
