@@ -58,8 +58,8 @@ RATE, STD, GAIN, TIMES = "optimizer.base_lr", "init.std", "init.gain", "optimize
 # %%
 bn, plain = pair("inside", {})
 figure, ((left, middle, right),) = panels(1, 3)
-for axes, one in ((left, plain), (middle, bn)):
-    panel(axes, one.label, layer_lines(one, "saturation/share"), "log steps", ylim=(0, 1.02))
+for axes, network in ((left, plain), (middle, bn)):
+    panel(axes, network.label, layer_lines(network, "saturation/share"), "log steps", ylim=(0, 1.02))
 left.set_ylabel("saturated share of inputs")
 deep = by("model.hidden", pair("depth", {}, varied="model.hidden"))
 panel(right, "trainable?", deep, xlabel="hidden layers of sigmoids", ylabel="final accuracy", ylim=(0, 1))
@@ -93,7 +93,7 @@ for name, claim, start, line in (("bias", "C06", 0, "--"), ("scale", "C07", 1, "
     toy.plot((0, *steps), [start] * 5, line, color=WITH, label=f"{name}, its statistic in the gradient")
 toy.set(title="toy", xlabel="steps", ylabel="learnt value", yscale="symlog", ylim=(-0.05, 1e5))
 toy.legend(fontsize=7, loc="upper right")
-layers = [line for one in control for line in layer_lines(one, "weights/norm")]
+layers = [line for network in control for line in layer_lines(network, "weights/norm")]
 panel(norms, "network of Fig. 1: norm of each layer's weights", layers, "steps", log_y=True, legend="")
 accuracy(small, "network of Fig. 1", control)
 accuracy(large, "Inception", inception)
@@ -116,15 +116,15 @@ Markdown(ledger.verdicts("C06", "C07"))
 bare = arm("BN without gamma, beta", WITHOUT, "inside", BN | {"norm.affine": False})
 figure, (both,) = panels(1, 2, width=8)
 x = np.linspace(-8, 8, 161)
-for axes, one in zip(both, (bare, bn), strict=True):
+for axes, network in zip(both, (bare, bn), strict=True):
     axes.axvspan(-2, 2, color="black", alpha=0.06, lw=0)
     axes.plot(x, 1 / (1 + np.exp(-x)), color="black", lw=0.8)
-    axes.set(title=one.label, xlim=(-8, 8), ylim=(-1.3, 1.1), yticks=[0, 1], xlabel="input of the sigmoid")
-    for record in one.records[:1]:
+    axes.set(title=network.label, xlim=(-8, 8), ylim=(-1.3, 1.1), yticks=[0, 1], xlabel="input of the sigmoid")
+    for record in network.records[:1]:
         last_layer = record.probes["layers"] == record.probes["layers"].max()
         low, _, high = record.probes["percentiles"][-1, last_layer].astype(float).T
         by_width = np.argsort(high - low)
-        axes.hlines(np.linspace(-1.25, -0.1, len(low)), low[by_width], high[by_width], color=one.colour, lw=0.6)
+        axes.hlines(np.linspace(-1.25, -0.1, len(low)), low[by_width], high[by_width], color=network.colour, lw=0.6)
 both[0].set_ylabel("units by width, and the sigmoid")
 display(figure)
 Markdown(ledger.verdicts("C10"))
@@ -214,7 +214,7 @@ columns = (
 figure, grid = panels(3, 3, 2.5)
 for row, (name, arms) in zip(grid, networks.items(), strict=True):
     for axes, (title, label, quantity, look) in zip(row, columns, strict=True):
-        frames = [by_layer(one.records, quantity, look) for one in arms]
+        frames = [by_layer(network.records, quantity, look) for network in arms]
         if "gradient" in title:
             frames = [frame / frame[-1:].to_numpy() for frame in frames]
         drawn = list(zip(arms, frames, strict=True))
@@ -259,9 +259,9 @@ for climbs in (rates, initial):
     for axes, (title, (arms, key, label, column)) in zip(row, climbs.items(), strict=True):
         drawn = by(key, arms, {"final": column})
         panel(axes, title, drawn, xscale="log", xlabel=label, ylabel="final accuracy", ylim=(0, None))
-        for one, frame in drawn:
+        for network, frame in drawn:
             if len(frame):
-                axes.axhline(frame.mean(axis=1).max() / 2, color=one.colour, lw=0.8, ls=":")
+                axes.axhline(frame.mean(axis=1).max() / 2, color=network.colour, lw=0.8, ls=":")
     display(figure)
 Markdown(ledger.verdicts("C21", "C26"))
 
@@ -286,9 +286,9 @@ print(in_points(gain("x5", smallest | {"norm.eps": 1e-12}, over=smallest)))
 
 # %%
 figure, ((left, middle, right),) = panels(1, 3)
-for axes, one in ((left, bn), (middle, plain)):
-    growth = layer_lines(one, "weights/norm", lambda norms: norms / norms.iloc[0])
-    panel(axes, one.label, growth, "steps", ylabel="weight norm over the first", ylim=(0, None))
+for axes, network in ((left, bn), (middle, plain)):
+    growth = layer_lines(network, "weights/norm", lambda norms: norms / norms.iloc[0])
+    panel(axes, network.label, growth, "steps", ylabel="weight norm over the first", ylim=(0, None))
 rate = layer_lines(bn, "weights/norm", lambda norms: (norms / norms.iloc[0]) ** -2)
 panel(right, f"{bn.label}: effective rate", rate, "steps", ylabel="rate / |W|², over the first", ylim=(0, 1.05))
 display(figure)
@@ -316,8 +316,8 @@ figure, places = panels(2, 2, width=8)
 for axes, (title, arms) in zip(places.flat, runs.items(), strict=False):
     accuracy(axes, title, arms)
 losses = [
-    (one, pd.DataFrame({r.seed: r.metrics["train/loss"] for r in one.records if len(r.metrics)}))
-    for one in runs["Inception"]
+    (network, pd.DataFrame({r.seed: r.metrics["train/loss"] for r in network.records if len(r.metrics)}))
+    for network in runs["Inception"]
 ]
 panel(places[1, 1], "Inception: training loss", losses, "steps", legend="")
 display(figure)
