@@ -10,7 +10,7 @@ import pytest
 from bnrepro.analysis.figures import figure1, figure1_table
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
-from bnrepro.analysis.reading.statistics import Estimate, geometric, verdict
+from bnrepro.analysis.reading.statistics import Estimate, geometric
 from bnrepro.errors import UserError
 from fake_records import write_record
 
@@ -56,21 +56,6 @@ def test_geometric_mean_of_ratios():
     estimate = geometric(np.array([0.5, 2.0]))
     assert estimate.mean == pytest.approx(1.0) and estimate.low < 0.5 and estimate.high > 2
     assert estimate.low * estimate.high == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "above", "expected"),
-    [
-        (0.1, 0.3, True, "holds"),
-        (-0.3, -0.1, True, "fails"),
-        (-0.1, 0.3, True, "inconclusive"),
-        (-0.3, -0.1, False, "holds"),
-        (0.1, 0.3, False, "fails"),
-    ],
-)
-def test_verdict_takes_the_whole_interval(low, high, above, expected):
-    assert verdict(Estimate((low + high) / 2, 0.1, low, high, 5), 0.0, above) == expected
-    assert verdict(Estimate(0.2, np.nan, np.nan, np.nan, 1), 0.0, above) == "inconclusive"
 
 
 def test_drift_by_hand(arms):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from bnrepro.analysis.claims import reported, table
 from bnrepro.analysis.figures import figure2_claims, figure2_table
-from bnrepro.analysis.reading.endpoints import Endpoint, adjust
+from bnrepro.analysis.reading.endpoints import Endpoint, above, adjust
 from bnrepro.analysis.reading.statistics import Estimate, geometric, holm, p_value
 from bnrepro.errors import UserError
 from conftest import ROOT
@@ -17,6 +17,16 @@ from fake_records import paper_like
 
 RESULTS = ROOT / "results"
 SURE = Estimate(0.5, 0.1, 0.4, 0.6, 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0.1, 0.3, "holds"), (-0.3, -0.1, "fails"), (-0.1, 0.3, "inconclusive")]
+)
+def test_an_endpoint_takes_the_whole_interval(low, high, expected):
+    endpoint = above("gain", Estimate((low + high) / 2, 0.1, low, high, 5), "points")
+    assert endpoint.verdict == expected and 0 < endpoint.p < 1
+    alone = above("gain", Estimate(0.2, np.nan, np.nan, np.nan, 1), "points")
+    assert (alone.verdict, alone.p) == ("inconclusive", None)
 
 
 def test_holm_is_by_hand():
@@ -27,9 +37,9 @@ def test_holm_is_by_hand():
 def test_the_endpoints_of_figures_are_one_family():
     endpoints = [Endpoint("a", "holds", SURE, p) for p in (0.01, 0.045, 0.012)]
     endpoints.append(Endpoint("censored", "fails", note="no p-value: censored"))
-    adjust(endpoints)
+    adjust(endpoints, holm)
     assert [endpoint.q for endpoint in endpoints[:3]] == pytest.approx([0.03, 0.045, 0.03]) and endpoints[3].q is None
-    adjust(lost := [Endpoint("b", "holds", SURE, p) for p in (0.03, 0.9)])
+    adjust(lost := [Endpoint("b", "holds", SURE, p) for p in (0.03, 0.9)], holm)
     assert [endpoint.verdict for endpoint in [*endpoints, *lost]] == ["holds"] * 3 + ["fails"] + ["inconclusive"] * 2
     assert lost[0].note == "by its interval alone it holds; the adjusted p decides"
     assert endpoints[3].note == "no p-value: censored"

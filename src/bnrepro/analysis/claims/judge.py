@@ -1,6 +1,5 @@
 """Judge the parts of claims: from the records of arms to an estimate, and from an estimate and a rule to a verdict."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +9,7 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.measures import across, cells, measure, varied
 from bnrepro.analysis.claims.rules import Part
-from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint, adjust, blocked
+from bnrepro.analysis.reading.endpoints import SIGNIFICANT
 from bnrepro.analysis.reading.statistics import Estimate, distance, geometric, p_value
 
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
@@ -54,7 +53,11 @@ def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tup
 
 
 def gather(records: Records, part: Part) -> Judged:
-    """Estimate a part from the seeds that all its arms have; if there are none it has no estimate."""
+    """Estimate a part from the seeds that all its arms have, and judge it by its interval.
+
+    It is untested without a seed, and inconclusive with fewer seeds than its rule asks for. The verdict stands only
+    once the p-values of all parts are adjusted together: see `analysis.reading.endpoints.adjust`.
+    """
     arms, names = zip(*(_seed_values(records, part, part.arms[name]) for name in part.weights), strict=True)
     runs = sorted(set().union(*names))
     seeds = sorted(set.intersection(*map(set, arms)))
@@ -72,33 +75,10 @@ def gather(records: Records, part: Part) -> Judged:
             note = f"no mean: {lost} of {len(seeds)} seeds have no finite value"
         estimate = geometric(values) if part.ratio else Estimate.of(values)
     p = p_value(estimate, *part.rule.edges, ratio=part.ratio)
-    return Judged(part, estimate=estimate, values=values.tolist(), p=p, seeds=seeds, runs=runs, note=note)
-
-
-def decide(parts: Iterable[Judged], endpoints: Iterable[Endpoint] = ()) -> None:
-    """Give each part and each endpoint of a figure its adjusted p-value and its verdict.
-
-    The p-values of the parts are adjusted together by Benjamini & Hochberg (1995). Those of the endpoints are adjusted
-    together by Holm: see `analysis.reading.endpoints`. A part holds, or fails, if its whole interval lies on one side
-    of the edge and its adjusted p-value is at most 5 %. It is inconclusive with fewer seeds than its rule asks for.
-    """
-    tested = [judged for judged in parts if judged.estimate is not None and not judged.part.number]
-    known = [judged for judged in tested if judged.p is not None]
-    adjusted = stats.false_discovery_control([judged.p for judged in known]) if known else []
-    for judged, q in zip(known, adjusted, strict=True):
-        judged.q = float(q)
-    adjust(endpoints)
-    for judged in tested:
-        estimate = judged.estimate
-        judged.verdict = "inconclusive"
-        if estimate.n < judged.part.seeds:
-            judged.note = f"{estimate.n} of {judged.part.seeds} seeds"
-        elif judged.q is not None:
-            verdict = judged.part.rule.judge(estimate.low, estimate.high)
-            if judged.q <= SIGNIFICANT:
-                judged.verdict = verdict
-            elif verdict != "inconclusive":
-                judged.note = blocked(verdict)
+    verdict = "inconclusive" if p is None else part.rule.judge(estimate.low, estimate.high)
+    if len(seeds) < part.seeds:
+        verdict, note = "inconclusive", f"{len(seeds)} of {part.seeds} seeds"
+    return Judged(part, verdict, estimate, values.tolist(), p=p, seeds=seeds, runs=runs, note=note)
 
 
 def seeds_to_decide(judged: Judged) -> int | None:

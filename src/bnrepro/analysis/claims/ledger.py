@@ -4,14 +4,16 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scipy import stats
+
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
-from bnrepro.analysis.claims.judge import Judged, decide, gather, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, gather, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
-from bnrepro.analysis.reading.endpoints import Endpoint, together
-from bnrepro.analysis.reading.statistics import Estimate
+from bnrepro.analysis.reading.endpoints import Endpoint, adjust, together
+from bnrepro.analysis.reading.statistics import Estimate, holm
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 
@@ -30,7 +32,8 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     """Judge every claim by the folder of its definitions, on the folder of committed results.
 
     The records of the claims' own experiments are read from ``source`` if there is one (see `reading.load.records_of`),
-    and at this scale.
+    and at this scale. The p-values of the figures' endpoints are adjusted by Holm (1979), and those of all other parts
+    by Benjamini & Hochberg (1995).
     """
     claims, experiments = load_claims(definitions), load_experiments(definitions, scale)
     if not (results / IDENTITIES).is_file():
@@ -46,7 +49,8 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
             else:
                 judged[name].append(_exact(name, part, identities) if part.number else gather(records, part))
     endpoints = [endpoint for readings in reports.values() for reading in readings for endpoint in reading.endpoints]
-    decide([part for parts in judged.values() for part in parts], endpoints)
+    adjust(endpoints, holm)
+    adjust([part for parts in judged.values() for part in parts], stats.false_discovery_control)
     rows: dict[str, Row] = {}
     for name in sorted(claims, key=lambda name: bool(claims[name].all_of)):  # a claim comes after those it follows from
         rows[name] = _row(claims[name], judged[name], reports[name], rows, records)
@@ -184,7 +188,7 @@ def _reported(report: Reported) -> Row:
 def _endpoint(endpoint: Endpoint) -> Row:
     row: Row = {
         "what": endpoint.what,
-        "is": endpoint.kind,
+        "is": {"times": "ratio", "points": "difference"}.get(endpoint.unit, "value"),
         "unit": endpoint.unit,
         "verdict": endpoint.verdict,
         "note": endpoint.note,

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 from bnrepro.analysis.claims.commands import commands_of
 from bnrepro.analysis.figures import figure2_claims, figure4, figure4_table
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.analysis.reading.endpoints import Endpoint, together
+from bnrepro.analysis.reading.endpoints import Endpoint, above, together
 from bnrepro.analysis.reading.load import Record
-from bnrepro.analysis.reading.statistics import Estimate, p_value, verdict
 from bnrepro.errors import UserError, suggest
 
 
@@ -48,18 +47,14 @@ def _figure2(name: str, results: Path) -> list[Reported]:
     return readings
 
 
-def _gain(quantity: str, gain: Estimate, p: float | None = None) -> Endpoint:
-    """A difference of errors that must be above 0; without a ``p`` Student's t is used."""
-    p = p_value(gain, 0.0) if p is None else p
-    return Endpoint(quantity, verdict(gain, 0.0, above=True), gain, p, "points", "difference")
-
-
 def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpoint]:
     if claim == "C45":
-        return [_gain("crops", figure4.crops_gain(evaluation)), _gain("networks", figure4.ensemble_gain(evaluation))]
+        gains = {"crops": figure4.crops_gain(evaluation), "networks": figure4.ensemble_gain(evaluation)}
+        return [above(name, gain, "points") for name, gain in gains.items()]
+    best_network = above("best network minus all", figure4.best_gain(evaluation), "points")
     wrong = evaluation.each_wrong(figure4.MOST)
-    p = figure4.mcnemar(wrong[wrong.mean(1).argmin()], evaluation.all_wrong(figure4.MOST))
-    return [_gain("best network minus all", figure4.best_gain(evaluation), p)]
+    best_network.p = figure4.mcnemar(wrong[wrong.mean(1).argmin()], evaluation.all_wrong(figure4.MOST))
+    return [best_network]
 
 
 def _figure4(claim: str, results: Path) -> list[Reported]:

@@ -6,13 +6,11 @@ The rules are those of docs/figure2-rules.md. Some claims are judged twice, with
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scipy import stats
-
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS, dead
-from bnrepro.analysis.reading.endpoints import Endpoint
+from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint, above
 from bnrepro.analysis.reading.load import Arms
-from bnrepro.analysis.reading.statistics import geometric, p_value, verdict
+from bnrepro.analysis.reading.statistics import geometric, p_value
 from bnrepro.analysis.render.table import Table
 from bnrepro.analysis.render.text import OVER_SEEDS, interval
 
@@ -58,14 +56,13 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
     A lower bound cannot fail, and an upper bound cannot hold.
     """
     ratios, sign = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
-    estimate = geometric(ratios)
-    judged = verdict(estimate, times, above=True)
-    if sign == "?" or (sign, judged) in (("≥", "fails"), ("≤", "holds")):
-        judged = "inconclusive"
-    note = f"a bound ({sign}): not every seed gets to the target" if sign else ""
     quantity = f"steps of {figure2.title(slow)} over those of {figure2.title(fast)}"
-    p = p_value(estimate, times, ratio=True)
-    return _complete(arms, Endpoint(quantity, judged, estimate, p, "times", "ratio", note=note), slow, fast)
+    endpoint = above(quantity, geometric(ratios), "times", times)
+    if sign == "?" or (sign, endpoint.verdict) in (("≥", "fails"), ("≤", "holds")):
+        endpoint.verdict = "inconclusive"
+    if sign:
+        endpoint.note = f"a bound ({sign}): not every seed gets to the target"
+    return _complete(arms, endpoint, slow, fast)
 
 
 def _difference(low: str, high: str) -> str:
@@ -74,26 +71,24 @@ def _difference(low: str, high: str) -> str:
 
 def higher(arms: Arms, low: str, high: str) -> Endpoint:
     """Judge whether one arm ends more accurate than another."""
-    estimate = figure2.gain(arms[low], arms[high])
-    judged, p = verdict(estimate, 0.0, above=True), p_value(estimate, 0.0)
-    return _complete(arms, Endpoint(_difference(low, high), judged, estimate, p, "points", "difference"), low, high)
+    endpoint = above(_difference(low, high), figure2.gain(arms[low], arms[high]), "points")
+    return _complete(arms, endpoint, low, high)
 
 
-def alike(arms: Arms, low: str, high: str, margin: float = MARGIN) -> Endpoint:
-    """Judge whether the final accuracies of two arms differ by at most a margin.
+def alike(arms: Arms, low: str, high: str) -> Endpoint:
+    """Judge whether the final accuracies of two arms differ by at most `MARGIN`.
 
     p is the larger one of two one-sided tests (TOST). If the estimate is beyond the margin, p is two-sided and against
     the nearer edge.
     """
     estimate = figure2.gain(arms[low], arms[high])
-    outside = abs(estimate.mean) > margin
-    p = p_value(estimate, -margin, margin)
-    if p is not None and not outside:
-        error = estimate.sd / estimate.n**0.5
-        p = float(stats.t.sf((margin - abs(estimate.mean)) / error, estimate.n - 1)) if error else 0.0
-    beyond = estimate.low > margin or estimate.high < -margin
-    judged = "fails" if beyond else "holds" if not outside and p is not None and p <= 0.05 else "inconclusive"
-    return _complete(arms, Endpoint(_difference(low, high), judged, estimate, p, "points", "difference"), low, high)
+    p = p_value(estimate, -MARGIN, MARGIN)
+    inside = p is not None and abs(estimate.mean) <= MARGIN
+    if inside:
+        p = p / 2
+    beyond = estimate.low > MARGIN or estimate.high < -MARGIN
+    verdict = "fails" if beyond else "holds" if inside and p <= SIGNIFICANT else "inconclusive"
+    return _complete(arms, Endpoint(_difference(low, high), verdict, estimate, p, "points"), low, high)
 
 
 def all_dead(arms: Arms, quantity: str, variants: tuple[str, ...]) -> Endpoint:

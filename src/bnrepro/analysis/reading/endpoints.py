@@ -5,10 +5,11 @@ figures together (Holm 1979), and an endpoint that is no longer significant beco
 a p-value, such as a count of runs, keeps its verdict, and its note says why it has none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bnrepro.analysis.reading.statistics import LEVEL, Estimate, holm
+from bnrepro.analysis.reading.statistics import LEVEL, Estimate, p_value
 
 SIGNIFICANT = 1 - LEVEL
 
@@ -22,8 +23,7 @@ class Endpoint:
         verdict: holds, fails or inconclusive.
         estimate: the value and its interval, which is the one that the figure's table prints.
         p: the p-value before adjustment.
-        unit: a key of `bnrepro.analysis.claims.rules.UNITS`.
-        kind: ratio, difference or value.
+        unit: times for a ratio, points for a difference of accuracies, or number.
         note: why there is no p-value, or why the verdict is not that of the interval.
         q: the adjusted p-value, which the ledger sets.
     """
@@ -33,9 +33,14 @@ class Endpoint:
     estimate: Estimate | None = None
     p: float | None = None
     unit: str = "number"
-    kind: str = "value"
     note: str = ""
     q: float | None = None
+
+
+def above(what: str, estimate: Estimate, unit: str, edge: float = 0.0) -> Endpoint:
+    """Judge whether a quantity is above an edge; the logarithm of a ratio is tested."""
+    verdict = "holds" if estimate.low > edge else "fails" if estimate.high < edge else "inconclusive"
+    return Endpoint(what, verdict, estimate, p_value(estimate, edge, ratio=unit == "times"), unit)
 
 
 def together(verdicts: Iterable[str]) -> str:
@@ -44,15 +49,17 @@ def together(verdicts: Iterable[str]) -> str:
     return next((worst for worst in ("fails", "untested", "contested", "inconclusive") if worst in present), "holds")
 
 
-def adjust(endpoints: Iterable[Endpoint]) -> None:
-    """Set the adjusted p-value of every endpoint that has a p-value, and the verdict that follows from it."""
-    tested = [endpoint for endpoint in endpoints if endpoint.p is not None]
-    for endpoint, q in zip(tested, holm([endpoint.p for endpoint in tested]), strict=True):
-        endpoint.q = float(q)
-        if q > SIGNIFICANT and endpoint.verdict != "inconclusive":
-            endpoint.note, endpoint.verdict = blocked(endpoint.verdict), "inconclusive"
+def adjust(family: Iterable[Any], correction: Callable[[list[float]], Sequence[float]]) -> None:
+    """Adjust the p-values of a family, and make inconclusive what is significant alone but not in the family.
 
-
-def blocked(verdict: str) -> str:
-    """Return the note on a quantity that is significant alone, but not once its p-value is adjusted."""
-    return f"by its interval alone it {verdict}; the adjusted p decides"
+    Args:
+        family: endpoints, or parts of claims. Those without a p-value stay as they are.
+        correction: the adjusted p-values of a list of p-values, in the same order.
+    """
+    tested = [judged for judged in family if judged.p is not None]
+    adjusted = correction([judged.p for judged in tested]) if tested else []
+    for judged, q in zip(tested, adjusted, strict=True):
+        judged.q = float(q)
+        if judged.q > SIGNIFICANT and judged.verdict != "inconclusive":
+            judged.note = f"by its interval alone it {judged.verdict}; the adjusted p decides"
+            judged.verdict = "inconclusive"

@@ -70,13 +70,3 @@ def holm(p: Sequence[float]) -> np.ndarray:
     adjusted = np.empty(m)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(np.sort(p) * np.arange(m, 0, -1)))
     return adjusted
-
-
-def verdict(estimate: Estimate, threshold: float, above: bool) -> str:
-    """Return ``holds`` if the whole interval is beyond the threshold, ``fails`` if before it, else ``inconclusive``."""
-    if estimate.n < 2:
-        return "inconclusive"
-    beyond, before = estimate.low > threshold, estimate.high < threshold
-    if not above:
-        beyond, before = before, beyond
-    return "holds" if beyond else "fails" if before else "inconclusive"
