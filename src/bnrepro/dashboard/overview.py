@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import COMMITTED, Arms
 from bnrepro.dashboard.panels import PICTURES, SUMMARY
+from bnrepro.errors import UserError
 from bnrepro.records.files import make_writable, read_json
-from bnrepro.tracking.mirror import Rows, first_step
+from bnrepro.tracking.mirror import End, Mirror, Rows
 from bnrepro.tracking.wandb_setup import keep_out_of_home
+
+TIMEOUT_SECONDS = 120
 
 
 def curves(arms: Arms) -> Rows:
@@ -49,32 +53,16 @@ class Overview:
 
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
         """Log the run, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
-        folder = keep_out_of_home(runs_dir)
-        make_writable(folder / "wandb")
+        make_writable(keep_out_of_home(runs_dir) / "wandb")
         import wandb
 
-        run = wandb.init(
-            id=self.id,
-            name="figures and ledger",
-            group=SUMMARY,
-            job_type=SUMMARY,
-            tags=[SUMMARY],
-            config={"figure": SUMMARY},
-            dir=folder,
-            mode=mode,
-            project=project,
-            entity=entity,
-            resume="allow",
-            settings=wandb.Settings(console="off", silent=True, init_timeout=30),
-        )
-        try:
-            if first_step(run):
-                return
-            for step, values in self.rows:
-                run.log(values, step=step, commit=True)
-            ledger = wandb.Table(columns=table.HEAD, data=[table.cells(row) for row in self.ledger])
-            pictures = {f"figures/{name}": wandb.Image(str(path)) for name, path in self.pictures.items()}
-            media: dict[str, Any] = {"ledger": ledger} | pictures
-            run.log(media, step=self.rows[-1][0] + 1, commit=True)
-        finally:
-            run.finish()
+        media: dict[str, Any] = {f"figures/{name}": wandb.Image(str(path)) for name, path in self.pictures.items()}
+        media["ledger"] = wandb.Table(columns=table.HEAD, data=[table.cells(row) for row in self.ledger])
+        identity = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY}
+        place = {"project": project, "entity": entity}
+        config = {"figure": SUMMARY}
+        mirror = Mirror(runs_dir, mode, TIMEOUT_SECONDS, **identity, **place, tags=[SUMMARY], config=config)
+        mirror.sync([*self.rows, (self.rows[-1][0] + 1, media)])
+        mirror.close(End(0))
+        if complaint := mirror.complaint(time.monotonic() + TIMEOUT_SECONDS):
+            raise UserError(f"the figures and the ledger: {complaint}")
