@@ -10,7 +10,7 @@ from bnrepro.analysis.reading.load import Record
 
 Sweep = dict[str, list[Any]]  # the values of each key
 START = ["python", "scripts/train.py", "-m", "hydra/launcher=joblib"]
-SEED = "seed"
+EXPERIMENT, SEED = "experiment", "seed"
 PAPER = "paper"  # the scale of an experiment unless the command names another
 
 
@@ -63,6 +63,13 @@ def _override(key: str, values: list[Any]) -> str:
     return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
 
 
+def _line(scale: str, sweep: Sweep) -> str:
+    """The command of a sweep: the experiment first, then groups, then keys, and the seeds at the end."""
+    keys = sorted(sweep, key=lambda key: (key == SEED, key != EXPERIMENT, not key.endswith(".name"), key))
+    overrides = [] if scale == PAPER else [f"scale={scale}"]
+    return shlex.join([*START, *overrides, *(_override(key, sweep[key]) for key in keys)])
+
+
 def commands(parts: list[Part], records: Records) -> list[str]:
     """The commands that train the arms of the parts, one line per sweep, in the order of the experiments."""
     lines: list[str] = []
@@ -74,10 +81,7 @@ def commands(parts: list[Part], records: Records) -> list[str]:
         own = [part for part in parts if part.experiment == name]
         seeds = max(part.seeds for part in own)
         sweeps = [sweep for part in own for arm in part.weights for sweep in _sweeps(part, arm, records, seeds)]
-        for sweep in _merge(sweeps):
-            groups_first = sorted(sweep, key=lambda key: (key == SEED, not key.endswith(".name"), key))
-            overrides = [_override(key, sweep[key]) for key in groups_first]
-            lines.append(shlex.join([*START, f"scale={scale}", f"experiment=claims/{name}", *overrides]))
+        lines += [_line(scale, {EXPERIMENT: [f"claims/{name}"]} | sweep) for sweep in _merge(sweeps)]
     return lines
 
 
@@ -86,22 +90,12 @@ def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[s
 
     Without ``seeds`` each experiment has the seed that its own file names.
     """
-    seeds_of: dict[tuple[str, str], set[int]] = {}
+    sweeps: dict[tuple[str, str], Sweep] = {}
     for record in records:
-        key = record.status["experiment"], record.config["training"]["precision"]
-        seeds_of.setdefault(key, set()).add(record.seed)
-    experiments: dict[tuple[tuple[int, ...], str], list[str]] = {}
-    for (experiment, precision), own_seeds in seeds_of.items():
-        experiments.setdefault((tuple(sorted(own_seeds)) if seeds else (), precision), []).append(experiment)
-    return [
-        shlex.join(
-            [
-                *START,
-                *([] if scale == PAPER else [f"scale={scale}"]),
-                _override("experiment", names),
-                *([] if precision == "float32" else [f"training.precision={precision}"]),
-                *([_override(SEED, list(chosen))] if chosen else []),
-            ]
-        )
-        for (chosen, precision), names in experiments.items()
-    ]
+        experiment, precision = record.status["experiment"], record.config["training"]["precision"]
+        sweep = sweeps.setdefault((experiment, precision), {EXPERIMENT: [experiment]})
+        if precision != "float32":
+            sweep["training.precision"] = [precision]
+        if seeds:
+            sweep[SEED] = sorted({*sweep.get(SEED, []), record.seed})
+    return [_line(scale, sweep) for sweep in _merge(list(sweeps.values()))]
