@@ -88,6 +88,8 @@ class Mirror:
 
     def _log(self, run: Any, first: int) -> None:
         """Log the queued rows from step ``first`` on, then the end of the run."""
+        import wandb
+
         best: dict[str, float] = {}
         while not isinstance(item := self._queue.get(), End):
             for step, values in item:
@@ -99,7 +101,11 @@ class Mirror:
             run.summary.update(best)  # over all rows; W&B itself knows only the rows since the last resume
         run.summary.update(item.summary)
         for (name, kind), paths in item.artifacts.items():
-            _log_artifact(run, name, kind, paths, item.copied)
+            artifact = wandb.Artifact(name, type=kind)
+            for path in paths:
+                policy = "mutable" if item.copied else "immutable"
+                artifact.add_file(str(path.resolve()), policy=policy, skip_cache=True)
+            run.log_artifact(artifact)
         run.finish(exit_code=item.exit_code)
 
 
@@ -124,15 +130,6 @@ def _start(runs_dir: Path, mode: str, timeout: float, settings: dict[str, Any]) 
             _unreachable = True
             wandb.teardown()  # it still holds the id of the run that could not connect
             return wandb.init(mode="offline", **settings)
-
-
-def _log_artifact(run: Any, name: str, kind: str, paths: list[Path], copied: bool) -> None:
-    import wandb
-
-    artifact = wandb.Artifact(name, type=kind)
-    for path in paths:
-        artifact.add_file(str(path.resolve()), policy="mutable" if copied else "immutable", skip_cache=True)
-    run.log_artifact(artifact)
 
 
 def first_step(run: Any) -> int:
