@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bnrepro.analysis.figures import figure1, figure1_table
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.analysis.reading.drift import layer_drift, typical_unit, unit_drift
 from bnrepro.analysis.reading.load import Record, by_variant, load_records
 from bnrepro.analysis.reading.statistics import Estimate, geometric
@@ -87,7 +88,7 @@ def test_table_and_figure_say_the_same(arms):
     assert "With BN the drift is 0.25" in text
     figure = figure1.draw(arms)
     (_, line) = figure.axes[0].get_lines()
-    np.testing.assert_allclose(line.get_ydata(), 100 - 100 * figure1.accuracies(arms["bn"]).mean(axis=1))
+    np.testing.assert_allclose(line.get_ydata(), 100 - 100 * accuracies(arms["bn"]).mean(axis=1))
     assert "unit 0" in figure.axes[1].get_title(loc="left")
 
 
@@ -117,7 +118,7 @@ def test_a_diverged_run_is_at_chance_from_there_and_has_no_drift(arms):
         record.status["state"] = "diverged"
         record.__dict__["metrics"] = record.metrics.loc[:1000]
     plain, bn = arms["plain"], arms["bn"]
-    assert figure1.accuracies(plain).loc[10_000].tolist() == [0.1] * 3
+    assert accuracies(plain).loc[10_000].tolist() == [0.1] * 3
     assert figure1.accuracy_gain(plain, bn, figure1.last_step(plain, bn)).mean == pytest.approx(0.86)
     assert figure1.drift_ratio(plain, bn).n == 0
 

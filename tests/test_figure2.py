@@ -6,6 +6,7 @@ import yaml
 
 from bnrepro.analysis.figures import figure2, figure2_plot, figure2_table, layers_plot
 from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.render.text import reached
 from bnrepro.cli import report
@@ -58,7 +59,7 @@ def test_the_rule_for_chance(tmp_path):
     assert figure2.outcome(diverged) == "diverged at step 120" and not figure2.at_chance(diverged)
     stopped = write_run(tmp_path, "d", 0, [0.02], stopped="at chance", step=100)
     assert figure2.outcome(stopped) == "stays at chance, ended at step 100"
-    assert figure2.finals([diverged]).tolist() == [0.02]
+    assert finals([diverged]).tolist() == [0.02]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2_claims import CLAIMS, claims_table, endpoints, words
+from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.endpoints import Endpoint
 from bnrepro.analysis.reading.load import Arms, Record
 from fake_records import FIVE, arm, line, paper_like
@@ -114,7 +114,7 @@ def test_c37_has_the_p_of_two_one_sided_tests(arms):
     from scipy import stats
 
     (one,) = endpoints("C37", arms)
-    differences = figure2.finals(arms["bn_x5_sigmoid_equal"]) - figure2.finals(arms["bn_x5_equal"])
+    differences = finals(arms["bn_x5_sigmoid_equal"]) - finals(arms["bn_x5_equal"])
     differences = differences + np.array([0.004, -0.004, 0.002, 0.0, -0.002])
     shifted = dict(arms)
     for record, change in zip(shifted["bn_x5_sigmoid_equal"], (0.004, -0.004, 0.002, 0.0, -0.002), strict=True):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bnrepro.analysis.claims import table as ledger
-from bnrepro.analysis.figures import figure1, figure2
+from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.cli import report
 from bnrepro.site import figures
 from bnrepro.site import page as site
@@ -151,7 +152,7 @@ def test_the_lines_are_the_records():
     table = (RESULTS / "figure1" / "paper" / "table.md").read_text()
     shown = re.search(r"\| test accuracy at 10,000 steps.*", table).group().split(" | ")[1:3]
     for (name, variant), expected in zip((("without BN", "plain"), ("with BN", "bn")), shown, strict=True):
-        curves = figure1.accuracies(arms[variant])
+        curves = accuracies(arms[variant])
         trace = traces[name]
         assert list(trace.x) == curves.index.tolist() and list(trace.y) == pytest.approx(curves.mean(axis=1).tolist())
         assert trace.text[trace.x.index(10_000)] == f"{expected} %, n = 5"

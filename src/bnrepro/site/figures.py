@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from bnrepro.analysis.figures import figure1, figure2, figure2_plot
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render.style import WITH, WITHOUT
@@ -74,8 +75,8 @@ def accuracy(arms: Arms) -> go.Figure:
     return _chart(
         {
             reading: [
-                *_network(figure1.accuracies(arms[without]), "without BN", WITHOUT),
-                *_network(figure1.accuracies(arms[with_]), "with BN", WITH),
+                *_network(accuracies(arms[without]), "without BN", WITHOUT),
+                *_network(accuracies(arms[with_]), "with BN", WITH),
             ]
             for reading, (without, with_) in figure1.READINGS.items()
             if without in arms and with_ in arms

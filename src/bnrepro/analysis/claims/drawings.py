@@ -25,7 +25,7 @@ Effect = tuple[np.ndarray, Estimate]  # a number per seed, and the estimate of t
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
     """A figure and its axes (rows, columns); the height is that of one row, in inches."""
-    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    figure = Figure(figsize=(width, height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -64,7 +64,7 @@ def panel(
         axes.text(0.5, 0.5, ABSENT, transform=axes.transAxes, ha="center", color=style.POOLED)
     elif log_y:
         _log_scale(axes)
-    axes.set_title(title, loc="left", fontsize=9)
+    axes.set_title(title)
     if "steps" in x:
         style.steps_axis(axes)
     if x == "log steps":

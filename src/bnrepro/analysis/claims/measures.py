@@ -22,7 +22,7 @@ def _final(record: Record, column: str) -> float:
 
 
 def _curve(record: Record, column: str) -> pd.Series:
-    curve = record.metrics[column] if column in record.metrics else pd.Series(dtype=float)
+    curve = record.curve(column)
     if record.diverged:
         curve = curve.copy()
         curve.loc[record.status["diverged_at"]] = curve.loc[record.status["steps"]] = dataset.chance(record)

@@ -57,7 +57,7 @@ def _draw(axes: Axes, judged: Judged) -> None:
 def draw(parts: list[Judged]) -> Figure:
     """Draw the measured and the exact parts of a claim; the rule allows the blue range between the dashed lines."""
     shown = [judged for judged in parts if judged.value is not None]
-    figure = Figure(figsize=(8, 0.3 + 0.55 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(8, 0.3 + 0.55 * len(shown)))
     panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axes, judged in zip(panels, shown, strict=True):
         _draw(axes, judged)

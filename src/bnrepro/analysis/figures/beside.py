@@ -6,6 +6,7 @@ from pathlib import Path
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure2_table import points, times
+from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, load_records
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render import style
@@ -25,7 +26,7 @@ def table(name: str, variant: list[Record], networks: Arms, goals: Sequence[floa
         {"network": title, "n": str(len(records))}
         | {f"steps to {goal:.1%}": reached(figure2.steps(records, goal)) for goal in goals}
         | {
-            "final top-1, % (± sd)": percent(Estimate.of(figure2.finals(records))),
+            "final top-1, % (± sd)": percent(Estimate.of(finals(records))),
             f"{name} ends higher by, points {OVER_SEEDS}": "" if records is variant else points(records, variant),
             f"{name} takes times fewer steps to {goals[-1]:.1%} {OF_RATIOS}": ""
             if records is variant

@@ -13,11 +13,6 @@ from bnrepro.analysis.render.table import Page
 from bnrepro.records.files import write_text
 
 
-def networks_alone(figure: "Figure", source: Source, scale: str, results: Path) -> tuple[Arms]:
-    """Read the records of a figure's networks and nothing else."""
-    return (figure.arms(source, scale, results),)
-
-
 @dataclass(frozen=True)
 class Figure:
     """One figure, or a sweep that is reported like one.
@@ -29,7 +24,8 @@ class Figure:
         page: makes its table.md from the same.
         needed: the variants without which it is not reported.
         scale: the usual scale of its committed records.
-        read: reads what ``draw`` and ``page`` take, from the figure, a source, a scale and the committed results.
+        read: reads what ``draw`` and ``page`` take, from the figure, a source, a scale and the committed results;
+            without it they take the records of its networks.
         titles: the names of its networks, by variant.
         files: the files that it needs besides records.
         caption: what it shows, in a few sentences.
@@ -44,7 +40,7 @@ class Figure:
     page: Callable[..., Page]
     needed: Sequence[str]
     scale: str = "laptop"
-    read: Callable[["Figure", Source, str, Path], tuple] = networks_alone
+    read: Callable[["Figure", Source, str, Path], tuple] | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     caption: str = ""
@@ -73,7 +69,8 @@ class Figure:
 
     def contents(self, source: Source | None = None, scale: str | None = None, results: Path = COMMITTED) -> Any:
         """Return what it is drawn and tabulated from: the committed records if no source is named."""
-        return self.read(self, source or results, scale or self.scale, results)
+        source, scale = source or results, scale or self.scale
+        return self.read(self, source, scale, results) if self.read else (self.arms(source, scale, results),)
 
     def report(self, out: Path, source: Source | None, scale: str | None, results: Path) -> list[Path]:
         """Write its drawings and its table, and return their paths."""

@@ -66,16 +66,16 @@ def last_step(without: list[Record], with_: list[Record]) -> int:
 
 def _draw_error(axes: Axes, arms: dict[str, tuple[list[Record], str]]) -> None:
     """Draw the test error on logarithmic axes from step 100 on, where the curves can be told apart."""
-    for records, colour in arms.values():
+    ends = []
+    for name, (records, colour) in arms.items():
         curves = accuracies(records)
-        curves = curves.loc[min(FIRST_DRAWN, curves.index.max()) :]
-        style.draw_seeds(axes, 100 * (1 - curves).clip(lower=LEAST_ERROR), colour, "")
+        errors = 100 * (1 - curves.loc[min(FIRST_DRAWN, curves.index.max()) :]).clip(lower=LEAST_ERROR)
+        ends.append((*style.draw_seeds(axes, errors, colour), name, colour))
     axes.set(xscale="log", yscale="log", ylabel="test error")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
-    lines = zip(axes.get_lines(), arms.items(), strict=True)
-    style.label_ends(axes, [(*line.get_xydata()[-1], name, colour) for line, (name, (_, colour)) in lines])
+    style.label_ends(axes, ends)
 
 
 def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
@@ -86,7 +86,7 @@ def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
     style.draw_percentiles(axes, probes["steps"], values, colour)
     for height, percentile in zip(values[-1].astype(float), ("15th", "median", "85th"), strict=True):
         axes.annotate(percentile, (probes["steps"][-1], height), (0, 3), textcoords="offset points", ha="right")
-    axes.set_title(f"{name}, unit {probes['units'][row]}", loc="left", fontsize=9)
+    axes.set_title(f"{name}, unit {probes['units'][row]}")
 
 
 def draw(arms: Arms, own: Arms | None = None) -> Figure:
@@ -97,11 +97,11 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
     own = own or {}
     shown = {"without BN": (arms["plain"], WITHOUT), "with BN": (arms["bn"], WITH)}
     curves = shown | {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
-    figure = Figure(figsize=(7, 5.2), layout="constrained")
+    figure = Figure(figsize=(7, 5.2))
     error, left, right = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1)).values()
     _draw_error(error, curves)
     seeds = style.seeds({name: len(records) for name, (records, _) in curves.items()})
-    error.set_title(f"(a) test error, mean and range ({seeds})", loc="left", fontsize=9)
+    error.set_title(f"(a) test error, mean and range ({seeds})")
     style.steps_axis(error)
     right.sharex(left)
     right.sharey(left)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from bnrepro.analysis.figures import figure1
 from bnrepro.analysis.figures.figure import Figure
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.analysis.reading.drift import layer_drift
 from bnrepro.analysis.reading.load import Arms, Record, Source, by_variant, records_of
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.prose import prose, tabulate
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent, reached
 
@@ -25,13 +26,13 @@ def _setting(records: list[Record]) -> str:
 
 def reading(title: str, without: list[Record], with_: list[Record]) -> Table:
     """Tabulate accuracy at every 10,000 steps, and steps to accuracies, of two arms."""
-    curves = [figure1.accuracies(arm) for arm in (without, with_)]
+    curves = [accuracies(arm) for arm in (without, with_)]
     shared = curves[0].index.intersection(curves[1].index)
     rows = []
     for step in [step for step in shared if step % 10_000 == 0] or [int(shared.max())]:
-        accuracies = [percent(Estimate.of(arm.loc[step])) for arm in curves]
+        means = [percent(Estimate.of(arm.loc[step])) for arm in curves]
         gain = figure1.accuracy_gain(without, with_, step)
-        rows.append([f"test accuracy at {step:,} steps, %", *accuracies, interval(gain, 100, 2, "+")])
+        rows.append([f"test accuracy at {step:,} steps, %", *means, interval(gain, 100, 2, "+")])
     for target in figure1.TARGETS:
         steps = [reached(figure1.steps_to(arm, target)) for arm in (without, with_)]
         ratio = figure1.steps_ratio(without, with_, target)
@@ -57,8 +58,7 @@ def drift_table(without: list[Record], with_: list[Record]) -> Table:
                     f"ratio {OF_RATIOS}": interval(figure1.drift_ratio(without, with_, view, layer)),
                 }
             )
-    title = "Drift of the sigmoid inputs"
-    return Table.of(rows, title, prose=prose("figure1", title))
+    return tabulate("figure1", "Drift of the sigmoid inputs", rows)
 
 
 def _comparison(without: list[Record], with_: list[Record]) -> tuple[int, str, str]:
@@ -73,24 +73,14 @@ def claims_table(without: list[Record], with_: list[Record]) -> Table:
     """Tabulate the paper's two claims of Sec. 4.1 beside our measurements."""
     last, gain, higher = _comparison(without, with_)
     accuracy = f"With BN accuracy at {last:,} steps is higher by {gain} points."
-    curve = f"From step 1,000 on the mean curve is higher with BN {higher}."
-    faster = figure1.steps_ratio(without, with_, 0.97)
-    steps = [] if faster is None else [f"BN needs {interval(faster)} times the steps to reach 97 %."]
-    drift, before = (
-        interval(figure1.drift_ratio(without, with_, view)) for view in ("percentiles", "percentiles_before")
-    )
-    rows = [
-        [
-            "C31, Fig. 1a",
-            "BN trains faster and ends higher; no number printed",
-            " ".join([accuracy, curve, *steps]),
-        ],
-        [
-            "C32, Fig. 1b, c",
-            "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed",
-            f"With BN the drift is {drift} times that without. The drift of W u, before BN acts, is {before} times.",
-        ],
-    ]
+    accuracy += f" From step 1,000 on the mean curve is higher with BN {higher}."
+    if faster := figure1.steps_ratio(without, with_, 0.97):
+        accuracy += f" BN needs {interval(faster)} times the steps to reach 97 %."
+    after, before = (interval(figure1.drift_ratio(without, with_, f"percentiles{view}")) for view in ("", "_before"))
+    drift = f"With BN the drift is {after} times that without. The drift of W u, before BN acts, is {before} times."
+    better = "BN trains faster and ends higher; no number printed"
+    stable = "the input distribution of a typical last-layer sigmoid is much more stable with BN; no number printed"
+    rows = [["C31, Fig. 1a", better, accuracy], ["C32, Fig. 1b, c", stable, drift]]
     return Table(["claim", "the paper says", f"ours {OVER_SEEDS}"], rows)
 
 
@@ -118,8 +108,7 @@ def check_table(first: Arms, again: Arms) -> Table:
                 f"drift ratio, layer 3 {OF_RATIOS}": interval(figure1.drift_ratio(plain, bn)),
             }
         )
-    title = "Checked again with other seeds"
-    return Table.of(rows, title, prose=prose("figure1", title))
+    return tabulate("figure1", "Checked again with other seeds", rows)
 
 
 def page(arms: Arms, again: Arms | None = None) -> Page:

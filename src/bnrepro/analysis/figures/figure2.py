@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bnrepro.analysis.reading import dataset
-from bnrepro.analysis.reading.curves import ACCURACY, accuracies, crossing, paired
+from bnrepro.analysis.reading.curves import accuracies, crossing, finals, paired
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.records.outcome import chance_bound
@@ -92,11 +92,6 @@ def until_divergence(records: list[Record]) -> pd.DataFrame:
     diverged = [record.status["diverged_at"] for record in records if record.diverged]
     curves = accuracies(records)
     return curves.loc[: min(diverged)] if diverged else curves
-
-
-def finals(records: list[Record]) -> np.ndarray:
-    """Return each seed's accuracy at the end with the statistics of Alg. 2; chance if the seed diverged."""
-    return np.array([dataset.chance(r) if r.diverged else r.status["final"][ACCURACY] for r in records])
 
 
 def target(baseline: list[Record]) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS, dead
+from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint, above
 from bnrepro.analysis.reading.load import Arms
 from bnrepro.analysis.reading.statistics import geometric, p_value
@@ -102,7 +103,7 @@ def all_dead(arms: Arms, quantity: str, variants: tuple[str, ...]) -> Endpoint:
 
 def best_control(arms: Arms) -> str:
     """Return the network with all changes but BN at the best of its rates, by mean final accuracy."""
-    return max((name for name in CONTROLS if name in arms), key=lambda name: figure2.finals(arms[name]).mean())
+    return max((name for name in CONTROLS if name in arms), key=lambda name: finals(arms[name]).mean())
 
 
 def _c34(arms: Arms, beta: str) -> list[Endpoint]:

@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.figure2 import BASELINE
 from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.render import style
 
@@ -40,10 +41,7 @@ def _draw(axes: Axes, records: list[Record], goal: float, colour: str, line: str
 
     A ring shows where the median seed reaches the target, a cross where the first seed diverges.
     """
-    curves = figure2.until_divergence(records)
-    style.draw_seeds(axes, curves, colour, "", line)
-    mean = curves.mean(axis=1)
-    end = (mean.index[-1], mean.iloc[-1]) if len(mean) else (0, 0.0)
+    end = style.draw_seeds(axes, figure2.until_divergence(records), colour, line=line)
     if any(record.diverged for record in records):
         axes.plot(*end, "x", color=colour)
     elif np.isfinite(step := np.median(figure2.steps(records, goal))):
@@ -71,11 +69,11 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
 
     A user's ``own`` variants are in the first panel if they train as long as Inception, else in the last.
     """
-    figure = Figure(figsize=(7, 6.4), layout="constrained")
+    figure = Figure(figsize=(7, 6.4))
     panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.3, 1))
     goal = figure2.target(arms[BASELINE])
     budget = arms[BASELINE][0].status["steps"]
-    top = max(figure2.accuracies(records).max(axis=None) for records in (*arms.values(), *(own or {}).values()))
+    top = max(accuracies(records).max(axis=None) for records in (*arms.values(), *(own or {}).values()))
     for (letter, axes), (name, variants) in zip(panels.items(), figure2.READINGS.items(), strict=True):
         shown = {}
         for variant in (*variants, *EXTRA.get(name, ())):
@@ -88,7 +86,7 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
         longest = max(records[0].status["steps"] for records, _, _ in shown.values())
         axes.set(xlim=(0, 1.02 * longest), ylim=(0, 1.05 * top))
         _draw_reading(axes, shown, goal, gap=0.055 if letter == "a" else 0.08)
-        axes.set_title(f"({letter}) {name[0].lower()}{name[1:]}", loc="left", fontsize=9)
+        axes.set_title(f"({letter}) {name[0].lower()}{name[1:]}")
         style.steps_axis(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for letter in "ab":
@@ -97,5 +95,5 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
     names = {name: len(records) for name, records in drawn.items()}
     key = "Rings: the median seed reaches 95 % of Inception's final accuracy (dotted line)."
     caption = f"{dataset.title(arms[BASELINE][0])}. Mean and range, {style.seeds(names)}. {key}"
-    figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
+    figure.suptitle(textwrap.fill(caption, 100))
     return figure

@@ -11,9 +11,10 @@ from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.figures.figure2 import BASELINE, PRINTED, gain, speed_up
 from bnrepro.analysis.figures.figure2_claims import best_control, claims_table
 from bnrepro.analysis.reading import dataset
+from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.load import Arms, Record
 from bnrepro.analysis.reading.statistics import Estimate, geometric
-from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.prose import prose, tabulate
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import OF_RATIOS, OVER_SEEDS, interval, percent, reached
 
@@ -48,7 +49,7 @@ def _printed(variant: str) -> dict[str, str]:
 
 
 def _final(arm: list[Record]) -> str:
-    return percent(Estimate.of(figure2.finals(arm)))
+    return percent(Estimate.of(finals(arm)))
 
 
 def reading(
@@ -72,7 +73,7 @@ def reading(
                     f"minus that of {name}, points {OVER_SEEDS}": "" if is_baseline else points(first, arm),
                 }
             )
-    return Table.of(rows, title, prose=prose("figure2", title))
+    return tabulate("figure2", title, rows)
 
 
 def apart_table(arms: Arms) -> Table:
@@ -99,8 +100,7 @@ def apart_table(arms: Arms) -> Table:
         for added, without, with_ in pairs
         if without in arms and with_ in arms
     ]
-    title = "What BN brings, taken apart"
-    return Table.of(rows, title, prose=prose("figure2", title))
+    return tabulate("figure2", "What BN brings, taken apart", rows)
 
 
 def outcomes_table(arms: Arms) -> Table:
@@ -115,9 +115,8 @@ def outcomes_table(arms: Arms) -> Table:
         for variant in (*figure2.FAILING, *figure2.WHOLE)
         if (arm := arms.get(variant))
     ]
-    title = "What the paper says cannot be trained"
     checked = sum(len(arms.get(variant, [])) for variant in figure2.WHOLE)
-    return Table.of(rows, title, prose=prose("figure2", title, checked=checked))
+    return tabulate("figure2", "What the paper says cannot be trained", rows, checked=checked)
 
 
 def _opening(arms: Arms) -> str:

@@ -13,7 +13,7 @@ COLOURS = {1: style.WITHOUT, 10: style.SIGMOID, 144: style.WITH}
 
 def draw(evaluation: Evaluation, title: str) -> Figure:
     """Draw (a) top-1 and (b) top-5 error by the number of networks, and (c) a reliability diagram."""
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.4))
     first, fifth, reliable = panels = figure.subplots(1, 3)
     all_crops = evaluation.info["crops"]
     for axes, top, letter in ((first, 1, "a"), (fifth, 5, "b")):
@@ -21,7 +21,7 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
             shift = 0.13 * (k - (len(all_crops) - 1) / 2)
             label = f"{crops} crop{'s' * (crops > 1)}"
             style.draw_ranges(axes, by_size(evaluation, crops, top=top), COLOURS[crops], label, shift=shift)
-        axes.set_title(f"({letter}) top-{top} error", loc="left", fontsize=9)
+        axes.set_title(f"({letter}) top-{top} error")
         axes.set_xlabel("networks together")
         axes.set_xticks(range(1, evaluation.count + 1))
     first.legend(fontsize=8)
@@ -36,12 +36,12 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
         top = max(top, *bins["confidence"], *bins["accuracy"])
     reliable.plot([0, top], [0, top], color="black", lw=0.8, ls=":")
     reliable.set(xlabel="confidence", xlim=(0, None), ylim=(0, None))
-    reliable.set_title(f"(c) accuracy, {most} crops", loc="left", fontsize=9)
+    reliable.set_title(f"(c) accuracy, {most} crops")
     reliable.xaxis.set_major_formatter(PercentFormatter(1))
     reliable.legend(fontsize=8)
     for axes in panels:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     caption = f"{title}. (a, b): mean and range over all choices of that many networks. (c): areas are images."
-    figure.suptitle(textwrap.fill(caption, 100), fontsize=9)
+    figure.suptitle(textwrap.fill(caption, 100))
     return figure

@@ -11,7 +11,7 @@ from bnrepro.analysis.figures.figure4 import MOST, Evaluation, mcnemar, over_ima
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.reading.load import Record, Source, records_of
 from bnrepro.analysis.reading.statistics import Estimate
-from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.prose import prose, tabulate
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.analysis.render.text import OVER_IMAGES, interval, percent
 
@@ -97,7 +97,7 @@ def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
         rows.append(about | own)
     means = {name: _errors(values) for name, values in errors.items()}
     rows.append({"network": "mean ± sd", "seed": "", "changes to BN-x30": ""} | means)
-    return Table.of(rows, "The six networks", prose="The errors of each network alone, in %.")
+    return tabulate("figure4", "The six networks", rows)
 
 
 def methods_table(evaluation: Evaluation) -> Table:
@@ -120,8 +120,7 @@ def methods_table(evaluation: Evaluation) -> Table:
                     "McNemar's p": "" if is_mean else f"{mcnemar(wrong, of_mean):.3f}",
                 }
             )
-    title = "All together, in three ways"
-    return Table.of(rows, title, prose=prose("figure4", title))
+    return tabulate("figure4", "All together, in three ways", rows)
 
 
 def sizes_table(evaluation: Evaluation) -> Table:
@@ -135,8 +134,7 @@ def sizes_table(evaluation: Evaluation) -> Table:
                 for k, mean, low, high in sizes[["mean", "min", "max"]].itertuples()
             }
             rows.append({"crops": str(crops), "top": str(top)} | cells)
-    text = "The error of the mean of probabilities in %, as mean (range) over all choices of that many networks."
-    return Table.of(rows, "How many networks", prose=text)
+    return tabulate("figure4", "How many networks", rows)
 
 
 def calibration_table(evaluation: Evaluation) -> Table:
@@ -152,8 +150,7 @@ def calibration_table(evaluation: Evaluation) -> Table:
                 f"all {evaluation.count} together": f"{100 * together:.2f}",
             }
         )
-    text = "The expected calibration error (ECE) of the mean of probabilities, with 15 bins of equal width."
-    return Table.of(rows, "Calibration", prose=text)
+    return tabulate("figure4", "Calibration", rows)
 
 
 def page(evaluation: Evaluation, members: list[Record]) -> Page:

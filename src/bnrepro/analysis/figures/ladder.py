@@ -19,7 +19,7 @@ from bnrepro.analysis.figures.figure import Figure
 from bnrepro.analysis.reading import curves, dataset
 from bnrepro.analysis.reading.load import Record, Source, records_of, records_or_committed
 from bnrepro.analysis.render import style
-from bnrepro.analysis.render.prose import prose
+from bnrepro.analysis.render.prose import tabulate
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.errors import UserError
 
@@ -93,7 +93,7 @@ def _draw_accuracy(axes: Axes, ladder: Ladder) -> None:
     axes.set(ylim=(0, 1.15 * height))
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top + 0.05])
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_title(f"(a) final accuracy; bars: within {1 - NEAR:.0%} of the best", loc="left", fontsize=9)
+    axes.set_title(f"(a) final accuracy; bars: within {1 - NEAR:.0%} of the best")
 
 
 def _draw_steps(axes: Axes, ladder: Ladder) -> None:
@@ -110,12 +110,12 @@ def _draw_steps(axes: Axes, ladder: Ladder) -> None:
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_minor_formatter(NullFormatter())
     never = "" if np.isfinite(ladder.rungs["steps"]).all() else "; hollow: never"
-    axes.set_title(f"(b) steps to {ladder.goal:.1%}{never}", loc="left", fontsize=9)
+    axes.set_title(f"(b) steps to {ladder.goal:.1%}{never}")
 
 
 def draw(ladder: Ladder) -> Drawing:
     """Draw the final accuracy, and the steps to the goal, against the learning rate."""
-    figure = Drawing(figsize=(7, 3.4), layout="constrained")
+    figure = Drawing(figsize=(7, 3.4))
     left, right = figure.subplots(1, 2, sharex=True)
     _draw_accuracy(left, ladder)
     _draw_steps(right, ladder)
@@ -125,7 +125,7 @@ def draw(ladder: Ladder) -> Drawing:
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOK))
     counts = sorted({int(n) for n in ladder.rungs["n"]})
     seeds = " or ".join(map(str, counts)) + " seed" + "s" * (counts[-1] > 1)
-    figure.suptitle(f"{ladder.title}; mean and range, {seeds} a rate", fontsize=9)
+    figure.suptitle(f"{ladder.title}; mean and range, {seeds} a rate")
     return figure
 
 
@@ -141,8 +141,7 @@ def table(ladder: Ladder) -> Table:
         }
         for arm, row in widths(ladder).iterrows()
     ]
-    title = "The ladder of rates"
-    return Table.of(rows, title, prose=prose("tuning", title, near=f"{NEAR:.0%}"))
+    return tabulate("tuning", "The ladder of rates", rows, near=f"{NEAR:.0%}")
 
 
 def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], Ladder]:

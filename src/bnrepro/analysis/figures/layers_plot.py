@@ -26,7 +26,7 @@ def rows_of(probes: dict[str, np.ndarray], layer: str) -> tuple[int, int]:
 
 def draw(without: Record, with_: Record) -> Figure:
     """Draw a row per layer; all channels together are grey, one channel is in colour."""
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = Figure(figsize=(7, 7))
     panels = figure.subplots(len(LAYERS), len(COLUMNS), sharex=True, squeeze=False)
     for line, (layer, name) in zip(panels, LAYERS.items(), strict=True):
         for axes, (title, arm, view, colour) in zip(line, COLUMNS, strict=True):
@@ -35,9 +35,9 @@ def draw(without: Record, with_: Record) -> Figure:
             style.draw_percentiles(axes, probes["steps"], probes[view][:, pooled], style.POOLED)
             style.draw_percentiles(axes, probes["steps"], probes[view][:, channel], colour)
             if axes in panels[0]:
-                axes.set_title(title, fontsize=9)
+                axes.set_title(title, loc="center")
             if axes in panels[-1]:
                 style.steps_axis(axes)
         line[0].set_ylabel(f"{layer}, channel {probes['units'][channel]}")
-    figure.suptitle("15th, 50th and 85th percentile of the inputs of nonlinearities. Grey: all channels", fontsize=9)
+    figure.suptitle("15th, 50th and 85th percentile of the inputs of nonlinearities. Grey: all channels")
     return figure

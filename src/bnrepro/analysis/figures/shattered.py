@@ -7,7 +7,6 @@ standard deviation below the mean of its inputs, and a leaky ReLU bends less. Bo
 one.
 """
 
-import numpy as np
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import PercentFormatter
 
@@ -65,15 +64,13 @@ def draw(networks: Arms) -> Drawing:
     Lines are means over seeds, and bands are ranges. The cosine is between a layer's gradient before and after all
     layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
     """
-    figure = Drawing(figsize=(7, 6), layout="constrained")
+    figure = Drawing(figsize=(7, 6))
     panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1))
     accuracy, relative, cosine = panels.values()
     ends = []
     for title, records in networks.items():
         _, colour, line = NETWORKS[title]
-        by_seed = curves.accuracies(records)
-        style.draw_seeds(accuracy, by_seed, colour, "", line)
-        ends.append((by_seed.index[-1], by_seed.iloc[-1].mean(), title, colour))
+        ends.append((*style.draw_seeds(accuracy, curves.accuracies(records), colour, line=line), title, colour))
         for axes, quantity, marker in ((relative, RELATIVE, ""), (cosine, COSINE, "o")):
             by_site = by_layer(records, quantity, FIRST)
             axes.plot(by_site.index, by_site.mean(axis=1), color=colour, ls=line, marker=marker, ms=4)
@@ -85,16 +82,16 @@ def draw(networks: Arms) -> Drawing:
     relative.set_yscale("log")
     cosine.set_ylim(-0.3, 1.05)
     seeds = style.seeds({title: len(records) for title, records in networks.items()})
-    accuracy.set_title(f"(a) validation accuracy, mean and range ({seeds})", loc="left", fontsize=9)
-    relative.set_title("(b) gradient over weight at step 1", loc="left", fontsize=9)
-    cosine.set_title("(c) cosine after the layers below step", loc="left", fontsize=9)
+    accuracy.set_title(f"(a) validation accuracy, mean and range ({seeds})")
+    relative.set_title("(b) gradient over weight at step 1")
+    cosine.set_title("(c) cosine after the layers below step")
     return figure
 
 
 def _final(records: list[Record]) -> str:
     if diverged := sum(record.diverged for record in records):
         return f"{diverged} of {len(records)} diverge"
-    return percent(Estimate.of(np.array([record.status["final"]["val/top1"] for record in records])))
+    return percent(Estimate.of(curves.finals(records)))
 
 
 def page(networks: Arms) -> Page:

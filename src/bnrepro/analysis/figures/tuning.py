@@ -67,7 +67,7 @@ def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
     return name + (f", L2 {init.l2:g}" if len({other.l2 for other in inits}) > 1 else "")
 
 
-def page(records: list[Record], figure: str = "figure1") -> Page:
+def page(records: list[Record], figure: str) -> Page:
     """Make table.md without the ladder of rates: a table per arm, a row per rate, a column per initialisation."""
     runs = cells(records)
     chosen, tables, by = best(runs), [], ["init", "std", "l2"]

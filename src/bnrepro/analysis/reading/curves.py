@@ -14,7 +14,7 @@ def accuracies(records: list[Record]) -> pd.DataFrame:
 
     A run is at chance from the step on at which it diverged, or was ended because it stayed at chance.
     """
-    curves = pd.DataFrame({r.seed: r.metrics.get(ACCURACY, pd.Series(dtype=float)) for r in records})
+    curves = pd.DataFrame({r.seed: r.curve(ACCURACY) for r in records})
     for record in records:
         if record.diverged or "stopped" in record.status:
             curves.loc[record.status["steps"], record.seed] = dataset.chance(record)
@@ -28,7 +28,7 @@ def crossing(record: Record, target: float, column: str = ACCURACY) -> float:
     The curve is smoothed by a running median over three evaluations, which keeps the first and the last value. It is
     interpolated linearly between evaluations, and it ends where the run diverged.
     """
-    curve = record.metrics.get(column, pd.Series(dtype=float))
+    curve = record.curve(column)
     smooth = curve.rolling(3, center=True).median().fillna(curve)
     if record.diverged:
         smooth = smooth[smooth.index < record.status["diverged_at"]]
@@ -38,6 +38,11 @@ def crossing(record: Record, target: float, column: str = ACCURACY) -> float:
     last = above[0] + 1
     first = max(last - 2, 0)
     return float(np.interp(target, smooth.iloc[first:last], smooth.index[first:last]))
+
+
+def finals(records: list[Record]) -> np.ndarray:
+    """Return each seed's accuracy at the end with the statistics of Alg. 2; chance if the seed diverged."""
+    return np.array([dataset.chance(r) if r.diverged else r.status["final"][ACCURACY] for r in records])
 
 
 def paired(without: list[Record], with_: list[Record]) -> tuple[list[Record], list[Record]]:

@@ -57,6 +57,10 @@ class Record:
         path = self.path / "metrics.csv"
         return pd.read_csv(path, index_col="step") if path.exists() else pd.DataFrame()
 
+    def curve(self, column: str) -> pd.Series:
+        """Return a column of the metrics by step; it is empty if the run has none."""
+        return self.metrics.get(column, pd.Series(dtype=float))
+
     @cached_property
     def probes(self) -> dict[str, np.ndarray]:
         """The arrays of probes.npz."""

@@ -25,6 +25,10 @@ WIDTH_OF_A_NAME = 0.3  # as a share of the width of the axes
 matplotlib.rcParams.update(
     {
         "font.size": 9,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 9,
+        "figure.titlesize": 9,
+        "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
@@ -36,10 +40,15 @@ matplotlib.rcParams.update(
 )
 
 
-def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str, line: str = "-") -> None:
-    """Draw the mean over seeds as a line and their range as a band, of curves (T, seeds) that are indexed by step."""
-    axes.plot(curves.index, curves.mean(axis=1), color=colour, label=label, ls=line)
+def draw_seeds(axes: Axes, curves: pd.DataFrame, colour: str, label: str = "", line: str = "-") -> tuple[float, float]:
+    """Draw the mean over seeds as a line and their range as a band, and return the end of the line.
+
+    The curves (T, seeds) are indexed by step.
+    """
+    mean = curves.mean(axis=1)
+    axes.plot(curves.index, mean, color=colour, label=label, ls=line)
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.25, lw=0)
+    return (mean.index[-1], mean.iloc[-1]) if len(mean) else (0, 0.0)
 
 
 def label_ends(axes: Axes, ends: Iterable[tuple[float, float, str, str]], gap: float = 0.08) -> None:
