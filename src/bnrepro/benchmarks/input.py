@@ -8,7 +8,8 @@ with the files in memory after the first round.
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,71 +43,61 @@ COMPARED = (  # raw numbers, ours, peer, target
     ("Tiny-ImageNet, 32 px", "ours, resident", "usual", ">= 20"),
     ("Tiny-ImageNet, 64 px", "ours, resident", "usual", "none set"),
 )
-Batches = Callable[[], Iterator[Tensor]]  # one pass over the images
 
 
-def _rates(work: dict[str, tuple[Batches, int]]) -> dict[str, list[float]]:
+def _rate(batches: Iterator[Tensor], images: int) -> float:
+    """Return the images a second of this process's processor time, over the batches with the next so many images."""
+    count, began = 0, time.process_time()
+    while count < images:
+        count += len(next(batches))
+    return count / (time.process_time() - began)
+
+
+def _rates(ways: dict[str, tuple[Iterator[Tensor], int]]) -> dict[str, list[float]]:
     """Measure the images a second of each way to read so many images, in rounds after one that warms up."""
-    measures = {name: _rate(batches, images) for name, (batches, images) in work.items()}
+    measures = {name: partial(_rate, batches, images) for name, (batches, images) in ways.items()}
     return {name: rates[1:] for name, rates in alternate(measures, ROUNDS + 1).items()}
 
 
-def _rate(batches: Batches, images: int) -> Callable[[], float]:
-    """Measure the images a second of this process's processor time, over as many passes as are needed."""
-    passes = itertools.chain.from_iterable(batches() for _ in itertools.count())
-
-    def measure() -> float:
-        count, began = 0, time.process_time()
-        while count < images:
-            count += len(next(passes))
-        return count / (time.process_time() - began)
-
-    return measure
+def _ours(data: StreamedImages | ResidentImages) -> Iterator[Tensor]:
+    """Yield the images of one step after the other, as training asks for them."""
+    return (data.batch(0, step)[0] for step in itertools.count())
 
 
-def _ours(data: StreamedImages | ResidentImages) -> Batches:
-    """One endless pass, as training asks for batches."""
-    return lambda: (data.batch(0, step)[0] for step in itertools.count())
-
-
-def _streamed(root: Path) -> Batches:
+def _streamed(root: Path) -> Iterator[Tensor]:
     return _ours(StreamedImages(*imagenet.parts(Data("imagenet", str(root))), BATCH, PIXELS, "full", PLAIN, CPU))
 
 
-def _resident(folder: Path, pixels: int) -> Batches:
+def _resident(folder: Path, pixels: int) -> Iterator[Tensor]:
     files = sorted(folder.glob("*/images/*"))
     images = np.stack([decode(path.read_bytes()).transpose(2, 0, 1) for path in files])
     part = images, np.unique([path.parts[-3] for path in files], return_inverse=True)[1]
     return _ours(ResidentImages(part, part, BATCH, pixels, "full", PLAIN, CPU))
 
 
-def _usual(folder: Path, pixels: int) -> Batches:
+def _epochs(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+    """Yield the images of a loader of images and labels, epoch after epoch."""
+    return (images for epoch in itertools.repeat(loader) for images, _ in epoch)
+
+
+def _usual(folder: Path, pixels: int) -> Iterator[Tensor]:
     """Read images as PyTorch's ImageNet example does."""
     from torchvision import datasets, transforms
 
     steps = [transforms.RandomResizedCrop(pixels), transforms.RandomHorizontalFlip()]
     steps += [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]
     dataset = datasets.ImageFolder(folder, transforms.Compose(steps))
-    loader = torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True)
-    return lambda: (images for images, _ in loader)
+    return _epochs(torch.utils.data.DataLoader(dataset, BATCH, shuffle=True, drop_last=True))
 
 
-def _timm(folder: Path, pixels: int) -> Batches:
+def _timm(folder: Path, pixels: int) -> Iterator[Tensor]:
     """Read images as timm's training script does."""
     from timm.data import create_loader
     from timm.data.dataset_factory import create_dataset
 
-    dataset = create_dataset("", str(folder))
     look = {"color_jitter": None, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
     process = {"num_workers": 0, "persistent_workers": False, "pin_memory": False, "device": CPU}
-    loader = create_loader(dataset, pixels, BATCH, is_training=True, **look, **process)
-    return lambda: (images for images, _ in loader)
-
-
-def _found(folder: Path, pattern: str, description: str) -> Path:
-    if next(folder.glob(pattern), None) is None:
-        raise UserError(f"there is nothing to measure in {folder}: it should hold {description}")
-    return folder.resolve()
+    return _epochs(create_loader(create_dataset("", str(folder)), pixels, BATCH, is_training=True, **look, **process))
 
 
 def measure(photographs: Path, tiny: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
@@ -119,8 +110,13 @@ def measure(photographs: Path, tiny: Path) -> tuple[str, list[dict[str, Any]], d
     Returns:
         the title, the rows and the raw numbers of the record.
     """
-    photographs = _found(photographs, "*/*.*", "class folders of full-size JPEGs")
-    tiny = _found(tiny, "train/*/images/*", "the unpacked Tiny-ImageNet with its train/")
+    for folder, pattern, description in (
+        (photographs, "*/*.*", "class folders of full-size JPEGs"),
+        (tiny, "train/*/images/*", "the unpacked Tiny-ImageNet with its train/"),
+    ):
+        if next(folder.glob(pattern), None) is None:
+            raise UserError(f"there is nothing to measure in {folder}: it should hold {description}")
+    photographs, tiny = photographs.resolve(), tiny.resolve()
     ensure_torchvision()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,19 +129,19 @@ def measure(photographs: Path, tiny: Path) -> tuple[str, list[dict[str, Any]], d
         for k in chosen_classes(TINY_CLASSES, len(wnids)):
             (small / wnids[k].name).symlink_to(wnids[k])
         prepare(root, None, cache)
-        work = {
+        ways = {
             "ours, original files": (_streamed(root), IMAGES),
             "ours, prepared cache": (_streamed(cache), IMAGES),
             "usual": (_usual(photographs, PIXELS), IMAGES),
             "timm": (_timm(photographs, PIXELS), IMAGES),
         }
-        raw = {f"photographs, {PIXELS} px, images/s": _rates(work)}
+        raw = {f"photographs, {PIXELS} px, images/s": _rates(ways)}
         for pixels in TINY_PIXELS:
-            work = {
+            ways = {
                 "ours, resident": (_resident(small, pixels), RESIDENT_IMAGES),
                 "usual": (_usual(small, pixels), TINY_IMAGES),
             }
-            raw[f"Tiny-ImageNet, {pixels} px, images/s"] = _rates(work)
+            raw[f"Tiny-ImageNet, {pixels} px, images/s"] = _rates(ways)
     rows = []
     for images, ours, peer, target in COMPARED:
         rates = raw[f"{images}, images/s"]
