@@ -47,23 +47,24 @@ def take(source: Path, root: Path, folder: str, names: tuple[str, ...]) -> None:
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
     archives = [path for path in paths if path.is_file() and path.name.endswith(SUFFIXES)]
     if not archives:
-        _put(source, root, folder, names, shutil.copyfile)
+        _place(source, root, folder, names, shutil.copyfile)
     unpacked = root / ".unpacked"
     for archive in archives:
         shutil.rmtree(unpacked, ignore_errors=True)  # of an interrupted call
         unpack(archive, unpacked)
-        _put(unpacked, root, folder, names, os.replace)
+        _place(unpacked, root, folder, names, os.replace)
         shutil.rmtree(unpacked)
 
 
-def _put(source: Path, root: Path, folder: str, names: tuple[str, ...], put: Callable[[Path, Path], object]) -> None:
+def _place(source: Path, root: Path, folder: str, names: tuple[str, ...], copy: Callable[[Path, Path], object]) -> None:
+    """Copy or move what is in ``source``, or in its subfolder ``folder``, to ``root``."""
     files = source / folder if (source / folder).is_dir() else source
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
         if (files / name).is_dir():
-            shutil.copytree(files / name, root / name, copy_function=put, dirs_exist_ok=True)
+            shutil.copytree(files / name, root / name, copy_function=copy, dirs_exist_ok=True)
         elif (files / name).exists():
-            put(files / name, root / name)
+            copy(files / name, root / name)
 
 
 def unpack(archive: Path, folder: Path) -> None:

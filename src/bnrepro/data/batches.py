@@ -72,8 +72,7 @@ class ImageBatches:
         self.batch_size, self.pixels, self.augmentation, self.device = batch_size, pixels, augmentation, device
         self.classes = int(train.labels.max()) + 1
         self.held_out = len(held_out.labels)
-        self.replica = replica
-        rank, replicas = replica
+        self.replica = rank, replicas = replica
         self.own = slice(rank * batch_size, (rank + 1) * batch_size)  # this replica's part of a step's images
         self.order = Order(len(train.labels), batch_size * replicas, shuffle)
         self.steps_per_epoch = self.order.steps_per_epoch

@@ -42,25 +42,20 @@ class ImageNet:
 
 def fingerprint(options: Data) -> str:
     """See `bnrepro.data.load`."""
-    return _scan_once(Path(options.root)).fingerprint
+    return _scanned(Path(options.root)).fingerprint
 
 
 def classes(options: Data) -> list[list[str]]:
     """See `bnrepro.data.load`."""
-    whole = _scan_once(Path(options.root))
-    return [[whole.wnids[k], whole.names[k]] for k in chosen_classes(options.classes, len(whole.wnids))]
+    imagenet = _scanned(Path(options.root))
+    return [[imagenet.wnids[k], imagenet.names[k]] for k in chosen_classes(options.classes, len(imagenet.wnids))]
 
 
 def parts(options: Data) -> tuple[Encoded, Encoded]:
     """See `bnrepro.data.load`."""
-    whole = _scan_once(Path(options.root))
-    chosen = chosen_classes(options.classes, len(whole.wnids))
-    return split(whole.train, whole.val if options.split == "full" else None, chosen, "imagenet split")
-
-
-@lru_cache(maxsize=2)
-def _scan_once(root: Path) -> ImageNet:
-    return scan(root)
+    imagenet = _scanned(Path(options.root))
+    chosen = chosen_classes(options.classes, len(imagenet.wnids))
+    return split(imagenet.train, imagenet.val if options.split == "full" else None, chosen, "imagenet split")
 
 
 def scan(root: Path) -> ImageNet:
@@ -82,13 +77,15 @@ def scan(root: Path) -> ImageNet:
     return ImageNet(wnids, names, _encoded(root / "train", train), _encoded(root / "val", val), contents)
 
 
+_scanned = lru_cache(maxsize=2)(scan)
+
+
 def _files_by_class(folder: Path) -> FilesByClass:
     wnids = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    return {wnid: sorted(filter(_is_image, os.listdir(folder / wnid))) for wnid in wnids}
-
-
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return {
+        wnid: sorted(name for name in os.listdir(folder / wnid) if name.lower().endswith(SUFFIXES) and name[0] != ".")
+        for wnid in wnids
+    }
 
 
 def _encoded(folder: Path, files: FilesByClass) -> Encoded:

@@ -32,18 +32,18 @@ def classes(options: Data) -> list[list[str]]:
 
 def parts(options: Data) -> tuple[Labelled, Labelled] | tuple[Encoded, Encoded]:
     """Return the images to train on and to evaluate on: (M, 3, H, H) uint8 if they fit into memory, else encoded."""
-    both = _module(options).parts(options)
+    images = _module(options).parts(options)
     if options.images_per_class:
-        return tuple(first_of_each_class(part, options.images_per_class) for part in both)
-    return both
+        return tuple(first_of_each_class(part, options.images_per_class) for part in images)
+    return images
 
 
 def batches(
-    config: Config, both: tuple, device: torch.device, replica: tuple[int, int] = (0, 1)
+    config: Config, images: tuple, device: torch.device, replica: tuple[int, int] = (0, 1)
 ) -> ResidentImages | StreamedImages:
     """Return the batches of the images that `parts` returned; ``replica`` is the rank and the number of replicas."""
     options, size = config.data, config.training.batch_size
-    shared = (*both, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
-    if isinstance(both[0], Encoded):
-        return StreamedImages(*shared, workers=options.workers)
-    return ResidentImages(*shared)
+    arguments = (*images, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
+    if isinstance(images[0], Encoded):
+        return StreamedImages(*arguments, workers=options.workers)
+    return ResidentImages(*arguments)

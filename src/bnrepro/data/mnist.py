@@ -49,8 +49,7 @@ def classes(options: Data) -> list[list[str]]:
 
 def parts(options: Data) -> tuple[Labelled, Labelled]:
     """See `bnrepro.data.load`. Digits are pictures (M, 3, 32, 32) with a black edge."""
-    both = split(Path(options.root), options.split)
-    return tuple(Labelled(as_pictures(images), labels) for images, labels in both)
+    return tuple(Labelled(as_pictures(digits), labels) for digits, labels in split(Path(options.root), options.split))
 
 
 def as_pictures(digits: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class Pictures:
     fingerprint: str = ""
 
     def __len__(self) -> int:
-        return len(self.images.labels if isinstance(self.images, Encoded) else self.images)
+        return len(self.images.names if isinstance(self.images, Encoded) else self.images)
 
     def image(self, k: int) -> np.ndarray:
         """Return image k, (H, W, 3) uint8."""
@@ -71,16 +71,18 @@ def held_out(options: Data) -> Pictures:
     """Return the images that a run with these options is evaluated on while it trains."""
     fingerprint = f"{load.fingerprint(options)}-{options.split}-{options.classes}-{options.images_per_class}"
     _, part = load.parts(options)
-    if isinstance(part, Encoded):
-        return Pictures(part, part.labels, fingerprint)
-    return Pictures(part.images, part.labels, fingerprint)
+    return Pictures(part if isinstance(part, Encoded) else part.images, part.labels, fingerprint)
 
 
-def _of_encoded(files: Encoded, labels: np.ndarray | None, fingerprint: str, digits: bool) -> Pictures:
+def _of_files(
+    folder: Path, paths: list[Path], digits: bool, labels: np.ndarray | None = None, fingerprint: str = ""
+) -> Pictures:
     """Return pictures of files. For a network of digits, decode them all, and say how many had to be inverted."""
+    names = np.array([os.fsencode(path) for path in paths])
+    files = Encoded(folder, names, np.zeros(len(paths), np.int64))
     if not digits:
         return Pictures(files, labels, fingerprint)
-    images, inverted = zip(*(as_digit(_decoded(files, k)) for k in range(len(files.names))), strict=True)
+    images, inverted = zip(*(as_digit(_decoded(files, k)) for k in range(len(paths))), strict=True)
     if any(inverted):
         count = f"{sum(inverted)} of {len(images)} pictures are dark on light, and were inverted"
         print(f"{count}: MNIST's digits are white on black", file=sys.stderr)
@@ -92,8 +94,7 @@ def of_files(paths: list[Path], digits: bool = False) -> Pictures:
     for path in paths:
         if not path.is_file():
             raise UserError(f"no image {path}")
-    names = np.array([os.fsencode(path.absolute()) for path in paths])
-    return _of_encoded(Encoded(Path("/"), names, np.zeros(len(paths), np.int64)), None, "", digits)
+    return _of_files(Path("/"), [path.absolute() for path in paths], digits)
 
 
 def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pictures:
@@ -104,13 +105,13 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise UserError(f"no images in {root} (looked for {', '.join(SUFFIXES)})")
-    known = {name: k for k, pair in enumerate(classes) for name in pair}
-    folders = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
-    if unknown := sorted(set(folders) - known.keys()):
+    label_of = {name: k for k, pair in enumerate(classes) for name in pair}
+    relative = [path.relative_to(root) for path in paths]
+    folders = [path.parts[0] if len(path.parts) > 1 else "" for path in relative]
+    if unknown := sorted(set(folders) - label_of.keys()):
         folder = unknown[0] or "images outside class folders"
         raise UserError(f"{root}: {folder}: not a class that the network knows; scripts/predict.py needs no classes")
-    labels = np.array([known[name] for name in folders])
-    names = [os.fsencode(path.relative_to(root)) for path in paths]
+    names = [os.fsencode(path) for path in relative]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     fingerprint = hashlib.sha256(repr((names, contents)).encode()).hexdigest()[:16]
-    return _of_encoded(Encoded(root, np.array(names), np.zeros(len(paths), np.int64)), labels, fingerprint, digits)
+    return _of_files(root, relative, digits, np.array([label_of[folder] for folder in folders]), fingerprint)

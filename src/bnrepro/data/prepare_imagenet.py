@@ -98,12 +98,12 @@ def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
         raise UserError(f"no ImageNet in {root}. {WHERE.format(root=root)}")
     if cache and cache.exists():
         raise UserError(f"{cache} exists; move it away, or name another folder")
-    whole = scan(root)
-    counts = {"train": len(whole.train.labels), "val": len(whole.val.labels)}
+    imagenet = scan(root)
+    counts = {"train": len(imagenet.train.labels), "val": len(imagenet.val.labels)}
     for part, expected in IMAGES.items():
-        if len(whole.wnids) == CLASSES and counts[part] != expected:
+        if len(imagenet.wnids) == CLASSES and counts[part] != expected:
             raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; unpack it again")
-    paths = [part.path(k) for part in (whole.train, whole.val) for k in range(len(part.labels))]
+    paths = [part.path(k) for part in (imagenet.train, imagenet.val) for k in range(len(part.labels))]
     unfinished = cache.with_name(f"{cache.name}.unfinished") if cache else None
     if unfinished:
         for folder in {path.parent for path in paths}:
@@ -117,7 +117,7 @@ def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
         print(*faults, sep="\n")
         raise UserError(f"{len(faults)} of {len(paths):,} files cannot be decoded; unpack them again")
     images = f"{counts['train']:,} training and {counts['val']:,} validation images"
-    summary = f"{root}: {images}, {len(whole.wnids)} classes"
+    summary = f"{root}: {images}, {len(imagenet.wnids)} classes"
     if not unfinished:
         return summary
     if (root / META).exists():

@@ -36,8 +36,9 @@ def fingerprint(options: Data) -> str:
 
 def classes(options: Data) -> list[list[str]]:
     """See `bnrepro.data.load`."""
-    whole = index(Path(options.root))
-    return [[whole["wnids"][k], whole["names"][k]] for k in chosen_classes(options.classes, len(whole["wnids"]))]
+    contents = index(Path(options.root))
+    chosen = chosen_classes(options.classes, len(contents["wnids"]))
+    return [[contents["wnids"][k], contents["names"][k]] for k in chosen]
 
 
 def parts(options: Data) -> tuple[Labelled, Labelled]:
@@ -59,15 +60,15 @@ def load(root: Path, classes: int, which: str) -> tuple[Labelled, Labelled]:
     ``full`` trains on all training images and evaluates on the official validation images. ``tune`` holds out a fixed
     random 50 training images per class to evaluate on, and never reads the validation images.
     """
-    whole = index(root)
-    chosen = chosen_classes(classes, len(whole["wnids"]))
-    val = _decoded(root, "val", whole) if which == "full" else None
-    return split(_decoded(root, "train", whole), val, chosen, "tiny_imagenet split")
+    contents = index(root)
+    chosen = chosen_classes(classes, len(contents["wnids"]))
+    val = _decoded(root, "val", contents) if which == "full" else None
+    return split(_decoded(root, "train", contents), val, chosen, "tiny_imagenet split")
 
 
-def _decoded(root: Path, part: str, whole: dict[str, Any]) -> Labelled:
+def _decoded(root: Path, part: str, contents: dict[str, Any]) -> Labelled:
     """Return the images of a part, (M, 3, H, W), mapped into memory and not yet read."""
-    path, count, total = root / "decoded" / f"{part}.npy", whole["images"][part], len(whole["wnids"])
+    path, count, total = root / "decoded" / f"{part}.npy", contents["images"][part], len(contents["wnids"])
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -87,9 +88,9 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
         repair: do it again even if the data set is prepared.
     """
     if (root / "decoded" / "index.json").exists() and not repair:
-        whole = index(root)
-        _check_digest(whole["fingerprint"], root)
-        return f"{root}: prepared before, {len(whole['wnids'])} classes; --repair does it again"
+        contents = index(root)
+        _check_digest(contents["fingerprint"], root)
+        return f"{root}: prepared before, {len(contents['wnids'])} classes; --repair does it again"
     archive = root / f"{FOLDER}.zip"
     if source is None and not archive.exists() and not (root / "wnids.txt").exists():
         fetch(ADDRESS, archive)
@@ -154,7 +155,7 @@ def _decode_all(root: Path, wnids: list[str], parts: dict[str, list[Path]]) -> s
         raise UserError(f"{faults} of {sum(counts.values())} files cannot be decoded; run again with --repair")
     _check_digest(digest.hexdigest(), root)
     words = dict(row.split("\t", 1) for row in (root / "words.txt").read_text().splitlines())
-    whole = {"wnids": wnids, "names": [words.get(wnid, wnid) for wnid in wnids], "images": counts}
-    write_json(decoded / "index.json", whole | {"fingerprint": digest.hexdigest()[:16]})
+    contents = {"wnids": wnids, "names": [words.get(wnid, wnid) for wnid in wnids], "images": counts}
+    write_json(decoded / "index.json", contents | {"fingerprint": digest.hexdigest()[:16]})
     images = f"{counts['train']:,} training and {counts['val']:,} validation images"
     return f"{root}: {images}, {len(wnids)} classes"
