@@ -21,10 +21,11 @@ from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.config.datasets import DATASETS, DataSet
 from bnrepro.config.overrides import check
+from bnrepro.data import load
 from bnrepro.layers import registry
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.sweeps import jobs
-from bnrepro.training import build, experiment
+from bnrepro.training import experiment
 from bnrepro.training.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 
@@ -170,7 +171,7 @@ def test_the_claim_is_one_of_records_that_its_command_makes(added, monkeypatch):
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_the_commands_of_the_guides_compose(added, guide, monkeypatch):
-    monkeypatch.setattr(build, "data_fingerprint", lambda config: "0")
+    monkeypatch.setattr(load, "fingerprint", lambda data: "0")
     found = [words[2:] for words in commands_of(guide) if words[1] == "scripts/train.py"]
     assert found
     for words in found:

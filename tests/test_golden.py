@@ -17,7 +17,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bnrepro.config.schema import Config
-from bnrepro.data import mnist, tiny_imagenet
+from bnrepro.data import load, mnist, tiny_imagenet
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import provenance
 from bnrepro.records.run import RunDirectory
@@ -111,7 +111,7 @@ def test_first_steps_are_those_of_the_record(experiment, tmp_path):
     config.data.root = str(ROOT / "data" / ("mnist" if config.data.name == "mnist" else "tiny-imagenet-200"))
     config.runs_dir, config.device, config.logger.mode = str(tmp_path), "cpu", "disabled"
     try:
-        assert build.data_fingerprint(config) == status["data_fingerprint"]
+        assert load.fingerprint(config.data) == status["data_fingerprint"]
     except UserError as error:
         pytest.skip(str(error))
     exact = same_kind_of_machine(status)

@@ -7,10 +7,10 @@ import pytest
 from omegaconf.errors import OmegaConfBaseException
 
 from bnrepro.config.overrides import options
+from bnrepro.data import load
 from bnrepro.errors import UserError
 from bnrepro.sweeps import jobs
 from bnrepro.sweeps.jobs import Job
-from bnrepro.training import build
 from bnrepro.training.validation import typed
 from conftest import CONFIGS, ROOT, compose_config
 from fake_sweeps import master
@@ -38,7 +38,7 @@ def no_data_needed(monkeypatch):
         return json.loads(Path(status).read_text())["data_fingerprint"]
 
     prints = {name: known(folder) for name, folder in FINGERPRINTS.items()}
-    monkeypatch.setattr(build, "data_fingerprint", lambda config: prints[config.data.name])
+    monkeypatch.setattr(load, "fingerprint", lambda data: prints[data.name])
 
 
 def test_figure_1_is_what_is_committed():

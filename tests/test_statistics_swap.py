@@ -165,7 +165,7 @@ def test_refusals_are_one_line_and_nothing_is_written(x5, plain, tmp_path, capsy
 
 
 def test_another_data_set_and_other_normalisers_are_refused(x5, monkeypatch):
-    monkeypatch.setattr(swap.build, "data_fingerprint", lambda config: "another")
+    monkeypatch.setattr(swap.load, "fingerprint", lambda data: "another")
     with pytest.raises(UserError, match="data/mnist is not the data set that"):
         swap.measure(x5)
     for section, key, value, expected in (

@@ -12,7 +12,7 @@ from torch import nn
 from bnrepro.config.schema import Init
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
-from bnrepro.training import build, schedule
+from bnrepro.training import build
 from bnrepro.training.init import initialise
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.population import batch_norms, moving_average, population_statistics
@@ -23,12 +23,11 @@ CPU = torch.device("cpu")
 
 
 def test_exponential_schedule_by_hand():
-    rate = schedule.exponential(0.0015, 0.96, 320_000)
+    rate = build.rate(config_of("experiment=figure2/inception", "scale=paper"))
     assert rate(0) == rate(319_999) == 0.0015 and rate(320_000) == 0.0015 * 0.96
-    assert rate(30_999_999) == pytest.approx(0.0015 * 0.96**96) and rate(31_000_000) / 0.0015 == pytest.approx(
-        0.019, abs=1e-3
-    )
-    faster = schedule.exponential(0.045, 0.96, 320_000 / 6)
+    assert rate(30_999_999) == pytest.approx(0.0015 * 0.96**96)
+    assert rate(31_000_000) / 0.0015 == pytest.approx(0.019, abs=1e-3)
+    faster = build.rate(config_of("experiment=figure2/bn_x30", "scale=paper"))
     assert faster(53_333) == 0.045 and faster(53_334) == 0.045 * 0.96  # 8 / 6 epochs
     assert faster(6_000_000) / 0.045 == pytest.approx(0.010, abs=1e-3)
     assert build.rate(config_of("experiment=figure1/bn", "optimizer.base_lr=3"))(10**9) == 3.0

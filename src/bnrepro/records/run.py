@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 
 from bnrepro.errors import UserError
 from bnrepro.records.files import (
@@ -117,10 +116,6 @@ class RunDirectory:
         whole = status.get("state") == "diverged" or (self.path / "metrics.csv").exists()
         return status.get("state") in ENDED and own and whole
 
-    def write_config(self, text: str) -> None:
-        """Write config.yaml."""
-        write_text(self.path / "config.yaml", text)
-
     def append_rows(self, rows: list[dict[str, Any]]) -> None:
         """Append rows to metrics.csv and sync it; the first call also writes the header."""
         if not rows:
@@ -135,10 +130,6 @@ class RunDirectory:
             file.write(text.getvalue())
             file.flush()
             os.fsync(file.fileno())
-
-    def write_probes(self, arrays: dict[str, np.ndarray]) -> None:
-        """Write probes.npz."""
-        write_atomically(self.path / "probes.npz", lambda file: np.savez_compressed(file, **arrays))
 
     def digests(self) -> dict[str, str]:
         """Return, by name, the SHA-256 of the files that a checkpoint builds upon."""

@@ -1,5 +1,6 @@
 """Builds what a configuration names: the device, the data, the networks, the optimiser and the probes."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,6 @@ from bnrepro.probes.instruments import InstrumentProbe
 from bnrepro.probes.probe import Probe
 from bnrepro.training.distributed import ALONE, Replicas
 from bnrepro.training.init import initialise
-from bnrepro.training.schedule import exponential
 from bnrepro.training.sgd import SGD, decayed, spare_the_compiler
 from bnrepro.training.tasks.images import ImageClassification
 from bnrepro.training.tasks.stacked_mnist import StackedMNIST
@@ -32,11 +32,6 @@ from bnrepro.training.validation import DIGITS
 Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
 ADAPTIVE = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
-
-
-def data_fingerprint(config: Config) -> str:
-    """What identifies the contents of the data set."""
-    return load.fingerprint(config.data)
 
 
 def usable(name: str) -> torch.device:
@@ -51,49 +46,48 @@ def usable(name: str) -> torch.device:
 
 def device(config: Config) -> torch.device:
     """Return the device to train on, and set the precision of its products."""
-    chosen = usable(config.device)
-    if chosen.type == "cuda":  # By default PyTorch computes float32 convolutions in TF32.
-        kind = "tf32" if config.training.precision == "tf32" else "ieee"
-        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = kind
-    return chosen
+    device = usable(config.device)
+    if device.type == "cuda":  # By default PyTorch computes float32 convolutions in TF32.
+        precision = "tf32" if config.training.precision == "tf32" else "ieee"
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = precision
+    return device
 
 
 def conditions(config: Config, device: torch.device) -> dict[str, Any]:
-    """What the bits of a run depend on beside its identity."""
-    values = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(device)}
+    """Return what the bits of a run depend on beside its identity."""
+    conditions = {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": str(device)}
     if device.type == "cuda":
-        values["gpu"] = torch.cuda.get_device_name(device)
+        conditions["gpu"] = torch.cuda.get_device_name(device)
     if config.training.compile != "none":
-        values["compile"] = config.training.compile
-    return values
+        conditions["compile"] = config.training.compile
+    return conditions
 
 
 def of_digits(config: Config) -> bool:
-    """Whether the network reads binary digits as vectors, and so is not convolutional."""
+    """Return whether the network reads binary digits as vectors, and so is not convolutional."""
     return config.model.name in DIGITS
 
 
 def stackable(config: Config) -> bool:
-    """Whether several seeds can train side by side in one program."""
-    return config.model.name == "mlp" and stacks(_norm(config)(1)) and not config.probe.instruments
+    """Return whether several seeds can train side by side in one program."""
+    return config.model.name == "mlp" and stacks(_norm_layer(config)(1)) and not config.probe.instruments
 
 
 def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) -> Dataset:
     """Load the data set, which then gives batches on the device."""
-    options = config.data
+    options, size = config.data, config.training.batch_size
     if of_digits(config):
-        size = config.training.batch_size
         return mnist.MNIST(Path(options.root), options.split, options.binarize_above, size, device, options.inputs)
-    return load.batches(config, load.parts(config.data), device, (replicas.rank, replicas.count))
+    return load.batches(config, load.parts(options), device, (replicas.rank, replicas.count))
 
 
 def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
-    """The options that only some normalisers have, for the named normaliser or else for the configuration's."""
+    """Return the options that only some normalisers have, of the named one or else of the configuration's."""
     offered = vars(config.norm) | {"steps": config.training.total_steps}
     return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
 
 
-def _norm(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
+def _norm_layer(config: Config, name: str = "") -> Callable[..., nn.Module | None]:
     """Return a function of the number of features that makes the named normaliser, or else the configuration's."""
     options = config.norm
     common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
@@ -104,7 +98,7 @@ def network(config: Config, seeds: list[int], device: torch.device, classes: int
     """Return a network with its initial weights: for digits, one per seed side by side; for images, one alone."""
     options = config.model
     shared = {
-        "norm_layer": _norm(config),
+        "norm_layer": _norm_layer(config),
         "norm_placement": config.norm.placement,
         "nonlinearity": options.nonlinearity,
         "pixels": config.data.pixels,
@@ -117,10 +111,10 @@ def network(config: Config, seeds: list[int], device: torch.device, classes: int
         "aux": options.aux,
     }
     if of_digits(config):
-        layers = options.name, options.hidden, _norm(config), options.nonlinearity, config.norm.placement
+        layers = options.name, options.hidden, _norm_layer(config), options.nonlinearity, config.norm.placement
         model = digits.network(*layers, stack=len(seeds))
     elif options.name == "inception":
-        last_norm = _norm(config, config.norm.last)
+        last_norm = _norm_layer(config, config.norm.last)
         model = Inception(classes, last_norm_layer=last_norm, projection_4cd=options.projection_4cd, **shared)
     else:
         model = GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
@@ -166,8 +160,8 @@ def probes(config: Config, task: Task, steps: list[int]) -> list[Probe]:
 
 
 def rate(config: Config) -> Callable[[int], float]:
-    """Return a function that gives the learning rate of each step."""
-    lr = config.optimizer.lr
+    """Return a function that gives the learning rate of each step, from 0; ``exponential`` is GoogLeNet's schedule."""
+    lr, factor, every = config.optimizer.lr, config.schedule.factor, config.schedule.every
     if config.schedule.name == "constant":
         return lambda step: lr
-    return exponential(lr, config.schedule.factor, config.schedule.every)
+    return lambda step: lr * factor ** math.floor(step / every + 1e-9)  # 30 / 10.000000000000002 counts as three

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from bnrepro.config.schema import Config, run_seeds
+from bnrepro.data import load
 from bnrepro.errors import UserError, explain
 from bnrepro.records.identity import run_name
 from bnrepro.records.outcome import Outcome
@@ -22,8 +23,8 @@ from bnrepro.training.session import Session
 
 
 def names(config: Config) -> list[str]:
-    """The names of the runs that a launch of this configuration makes, one per seed."""
-    return [run_name(config, seed, build.data_fingerprint(config)) for seed in run_seeds(config)]
+    """Return the names of the runs that a launch of this configuration makes, one per seed."""
+    return [run_name(config, seed, load.fingerprint(config.data)) for seed in run_seeds(config)]
 
 
 def finished(config: Config, name: str) -> Path | None:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from bnrepro.config.schema import Config, as_yaml
+from bnrepro.data import load
+from bnrepro.records.files import write_atomically, write_text
 from bnrepro.records.identity import PROTOCOL, group_hash
 from bnrepro.records.outcome import Outcome
 from bnrepro.records.provenance import now, provenance, varied
 from bnrepro.records.run import RunDirectory
 from bnrepro.tracking import mirror, mirrored
-from bnrepro.training import build, checkpoint
+from bnrepro.training import checkpoint
 from bnrepro.training.loop import Member
 
 
@@ -26,12 +28,12 @@ class SeedRun(Member):
     outcome: Outcome | None = None  # how it ended, once it has
 
     def step(self) -> int:
-        """The number of steps at its checkpoint."""
+        """Return the number of steps at its checkpoint."""
         return self.checkpoint["step"] if self.checkpoint else 0
 
 
 def published_runs(config: Config) -> Path:
-    """The folder in which records of this configuration are committed."""
+    """Return the folder in which records of this configuration are committed."""
     return Path(config.results_dir) / config.figure / config.scale["name"] / "runs"
 
 
@@ -53,7 +55,7 @@ class Recorder:
         """Write what is known before the first step of this process."""
         config, run, directory = self.config, self.run, self.directory
         if not (directory.path / "config.yaml").exists():
-            directory.write_config(as_yaml(config, run.seed))
+            write_text(directory.path / "config.yaml", as_yaml(config, run.seed))
         (directory.path / "traceback.txt").unlink(missing_ok=True)
         before = directory.status()
         exact, started, resumed = True, now(), []
@@ -63,7 +65,7 @@ class Recorder:
             started, resumed = before.get("started", started), [*before.get("resumed", []), run.step()]
         if not exact:
             print(f"{directory.name}: resumed on a GPU or under other conditions; not bit for bit the same run")
-        fingerprint = build.data_fingerprint(config)
+        fingerprint = load.fingerprint(config.data)
         directory.update(
             **provenance(),
             command=self.command,
@@ -99,7 +101,7 @@ class Recorder:
         self.rows_written = len(run.rows)
         checkpoint.save(directory.checkpoint, state | {"run": directory.name, "files": directory.digests()})
         if probes:
-            directory.write_probes(probes)
+            write_atomically(directory.path / "probes.npz", lambda file: np.savez_compressed(file, **probes))
         ending: dict[str, Any] = {}
         if run.diverged_at is not None:
             ending = {"state": "diverged", "diverged_at": run.diverged_at, "ended": now()}

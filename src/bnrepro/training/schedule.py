@@ -1,7 +1,5 @@
-"""When a run is evaluated and probed, when it ends, and at which rate it learns."""
+"""When a run is evaluated and probed, and when it ends."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 from bnrepro.config.schema import Config
@@ -43,8 +41,3 @@ class Schedule:
             return True
         earlier = [row[f"{self.prefix}/top1"] for row in rows if row["step"] < step]
         return step == self.chance_step and all(top1 < self.chance for top1 in earlier)
-
-
-def exponential(lr: float, factor: float, every: float) -> Callable[[int], float]:
-    """GoogLeNet's schedule: the rate is multiplied by ``factor`` after every ``every`` steps."""
-    return lambda step: lr * factor ** math.floor(step / every + 1e-9)  # 30 / 10.000000000000002 counts as three

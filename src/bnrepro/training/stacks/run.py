@@ -34,11 +34,7 @@ class StackedRun:
         self.measurements: list[tuple[int, Future]] = []  # of the probe, by step
         self.losses: list[Tensor] = []  # since the last row
         self.over = False  # whether the run has finished or diverged
-        self.recorder: Recorder | None = None
-
-    def start(self, conditions: dict[str, Any], stacked_with: int) -> None:
-        """Begin the record."""
-        self.recorder = Recorder(self.config, self.command, self.seed_run, conditions, stacked_with)
+        self.recorder: Recorder | None = None  # made once the stack knows the conditions
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore what a checkpoint holds of the run beside its network."""

@@ -12,6 +12,7 @@ from bnrepro.data.resident import CHUNK
 from bnrepro.models.stacked_images import own_state, stack_networks, stacked_name
 from bnrepro.training import build
 from bnrepro.training.population import batch_norms, moving_average
+from bnrepro.training.recorder import Recorder
 from bnrepro.training.stacks.evaluation import evaluate, evaluate_by_population
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.step import StackedStep
@@ -40,7 +41,7 @@ class Stack:
         self.training.capture(self.step)
         conditions = build.conditions(runs[0].config, self.device) | {"stack": len(runs)}
         for run in runs:
-            run.start(conditions, len(runs))
+            run.recorder = Recorder(run.config, run.command, run.seed_run, conditions, len(runs))
         self._save_diverged()  # A kill may have come before their status said so.
         self.saved = time.monotonic()
         self.started = self.saved - self.seconds
