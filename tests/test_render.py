@@ -21,7 +21,7 @@ def test_prose_leaves_out_what_is_not_so():
     def text(seeds: list[int]) -> str:
         return " ".join(prose("tuning", "figure2", seeds=seeds, steps="9", images="8", data="MNIST").split())
 
-    assert "with one seed a cell. It is measured on 8" in text([1]) and "A ~" not in text([1])
+    assert "with one seed per cell. It is measured on 8" in text([1]) and "A ~" not in text([1])
     assert "over 2 seeds. It" in text([1, 2]) and "apart. A cell without ± has one seed" in text([1, 2])
     assert "compete. A network" in text([1, 2])
     assert "A cell without ±" not in text([2])

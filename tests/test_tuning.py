@@ -44,7 +44,7 @@ def test_tuning_has_a_column_per_initialisation(tmp_path):
     given = (("he", 0.1, 0.10), ("he", 1.0, 0.05), ("xavier", 0.1, 0.09), ("xavier", 1.0, None))
     records = [cell(tmp_path, rate, top1, name=init) for init, rate, top1 in given]
     text = str(tuning.page(records, "figure2"))
-    assert "one seed a cell. It is measured on 2,500 training images" in " ".join(text.split())
+    assert "one seed per cell. It is measured on 2,500 training images" in " ".join(text.split())
     assert "| rate | He | Xavier |" in text
     assert "| 0.1 | **10.00** | 9.00 |" in text and "| 1 | 5.00 | diverged |" in text
 
@@ -60,7 +60,7 @@ def test_in_tuning_a_lucky_seed_does_not_win_against_more_seeds(tmp_path):
 
 @pytest.fixture
 def sweep(tmp_path) -> Path:
-    """The ladder of rates of Inception: without BN three seeds a rate, with BN and either beta one seed a rate."""
+    """The ladder of rates of Inception: without BN three seeds per rate, with BN and either beta one seed per rate."""
     runs = tmp_path / "runs"
     for rate, *accuracies in (
         (0.0075, 0.25, 0.25, 0.26),
@@ -110,7 +110,7 @@ def test_the_ladders_picture_shows_ranges_and_what_never_gets_there(sweep):
     bars = accuracy.collections[-1].get_segments()  # of the network without BN
     np.testing.assert_allclose(bars[2], [[0.03, 0.02], [0.03, 0.30]])
     assert max(accuracy.get_yticks()) <= 0.47
-    assert "1 or 3 seeds a rate" in figure.get_suptitle()
+    assert "1 or 3 seeds per rate" in figure.get_suptitle()
 
 
 def test_a_sweep_without_the_plain_network_is_one_line(tmp_path, capsys):

@@ -125,7 +125,7 @@ def draw(ladder: Ladder) -> Drawing:
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOK))
     counts = sorted({int(n) for n in ladder.rungs["n"]})
     seeds = " or ".join(map(str, counts)) + " seed" + "s" * (counts[-1] > 1)
-    figure.suptitle(f"{ladder.title}; mean and range, {seeds} a rate")
+    figure.suptitle(f"{ladder.title}; mean and range, {seeds} per rate")
     return figure
 
 
