@@ -135,8 +135,8 @@ def test_the_best_of_several_cells_is_called_better_no_more_often_than_it_may_be
     for tested in ([5, 6, 7, 8, 9], [0, 1, 2, 3, 4]):
         cells = [{lr: dict(enumerate(cell)) for lr, cell in enumerate(arm)} for arm in many]
         best = np.array([list(across(arm, spec | {"test_on": tested}).values()) for arm in cells])
-        found = stats.ttest_rel(best, one[:, tested], axis=1)
-        better[tested[0]] = ((found.pvalue < 0.05) & (found.statistic > 0)).mean()
+        paired = stats.ttest_rel(best, one[:, tested], axis=1)
+        better[tested[0]] = ((paired.pvalue < 0.05) & (paired.statistic > 0)).mean()
     error = (0.025 * 0.975 / draws) ** 0.5
     assert abs(better[5] - 0.025) < 3 * error and better[0] > 0.025 + 6 * error
 
@@ -164,8 +164,8 @@ def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
     parts = table.parts(row)
     head, (cells,) = parts.head, parts.rows
     assert cells[head.index("adjusted p")] == f"{judged.q:.2g}"
-    said = f"inconclusive; {n} seeds would decide (by its interval alone it holds; the adjusted p decides)"
-    assert cells[head.index("verdict")] == said
+    expected = f"inconclusive; {n} seeds would decide (by its interval alone it holds; the adjusted p decides)"
+    assert cells[head.index("verdict")] == expected
 
 
 @pytest.mark.parametrize("within", [0.005, 0.03])

@@ -115,15 +115,15 @@ def test_a_time_is_judged_by_the_interval_over_its_repetitions(tmp_path):
     (tmp_path / "claims").mkdir()
 
     def judged(intervals: dict) -> dict:
-        found = {"numbers": {"C01": {"time": 12.0}}, "intervals": intervals}
-        (tmp_path / ledger.IDENTITIES).write_text(json.dumps(found))
+        identities = {"numbers": {"C01": {"time": 12.0}}, "intervals": intervals}
+        (tmp_path / ledger.IDENTITIES).write_text(json.dumps(identities))
         return ledger.build(tmp_path, rules).rows[0]
 
     row = judged({"C01": {"time": timed}})
-    (told,) = row["ours"]
+    (part,) = row["ours"]
     assert row["verdict"] == "inconclusive" and judged({})["verdict"] == "holds"
-    assert (told["n"], told["interval"], told["family"], row["n"]) == (3, [9.0, 16.0], "timed", 3)
-    assert told["note"] == "3 repetitions on one a processor, threads: 1" and told["q"] is None
+    assert (part["n"], part["interval"], part["family"], row["n"]) == (3, [9.0, 16.0], "timed", 3)
+    assert part["note"] == "3 repetitions on one a processor, threads: 1" and part["q"] is None
 
 
 def test_the_ledger_says_what_it_lacks(tmp_path, capsys):

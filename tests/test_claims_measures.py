@@ -48,19 +48,19 @@ BEST = {"best": "lr", "cells": 3, "choose_on": [0, 1], "test_on": [2, 3]}
 
 
 def test_measures_over_cells():
-    found = {0.1: {0: 0.5, 1: 0.6}, 1.0: {0: 0.9, 1: 0.8}, 10.0: {0: 0.46, 1: 0.1, 2: 0.9}}
-    assert across(found, {"average": "lr", "cells": 3}) == pytest.approx({0: 0.62, 1: 0.5})
-    assert across(found, {"reached": "lr", "cells": 3, "share": 0.5}) == {0: 3, 1: 2}
-    assert across(found, {"largest": "lr", "cells": 3, "share": 0.5}) == {0: 10.0, 1: 1.0}
-    assert across(found, {"average": "lr", "cells": 4}) == {}  # a ladder with a rung missing says nothing
+    ladder = {0.1: {0: 0.5, 1: 0.6}, 1.0: {0: 0.9, 1: 0.8}, 10.0: {0: 0.46, 1: 0.1, 2: 0.9}}
+    assert across(ladder, {"average": "lr", "cells": 3}) == pytest.approx({0: 0.62, 1: 0.5})
+    assert across(ladder, {"reached": "lr", "cells": 3, "share": 0.5}) == {0: 3, 1: 2}
+    assert across(ladder, {"largest": "lr", "cells": 3, "share": 0.5}) == {0: 10.0, 1: 1.0}
+    assert across(ladder, {"average": "lr", "cells": 4}) == {}  # a ladder with a rung missing says nothing
 
 
 def test_the_best_cell_is_tested_on_seeds_that_did_not_choose_it():
-    found = {0.1: {0: 0.5, 1: 0.6, 2: 0.9, 3: 0.9}, 1.0: {0: 0.9, 1: 0.8, 2: 0.7}, 10.0: {0: 0.4, 1: 0.1}}
-    assert best(found, BEST) == 1.0
-    assert across(found, BEST) == {2: 0.7}  # neither 0.9 of seed 0, nor the cell that does best on seeds 2 and 3
-    assert across({lr: found[lr] for lr in (0.1, 1.0)}, BEST) == {}
-    assert across(found | {10.0: {0: 0.4}}, BEST) == {}  # a seed to choose on is missing
+    ladder = {0.1: {0: 0.5, 1: 0.6, 2: 0.9, 3: 0.9}, 1.0: {0: 0.9, 1: 0.8, 2: 0.7}, 10.0: {0: 0.4, 1: 0.1}}
+    assert best(ladder, BEST) == 1.0
+    assert across(ladder, BEST) == {2: 0.7}  # neither 0.9 of seed 0, nor the cell that does best on seeds 2 and 3
+    assert across({lr: ladder[lr] for lr in (0.1, 1.0)}, BEST) == {}
+    assert across(ladder | {10.0: {0: 0.4}}, BEST) == {}  # a seed to choose on is missing
 
 
 @pytest.mark.parametrize("order", [(0.1, 1.0), (1.0, 0.1)])
@@ -73,11 +73,11 @@ def test_a_number_that_is_missing_counts_as_a_seed_that_is_missing(tmp_path, ord
         for seed, top in enumerate(final[lr])
     ]
     spec = {"cells": 2, "of": {"final": "val/top1"}}
-    found = cells(records, {"average": "optimizer.base_lr"} | spec)
-    assert list(found) == [0.1, 1.0] and found[0.1] == {0: 0.5, 2: 0.7}
-    assert across(found, {"average": "optimizer.base_lr"} | spec) == pytest.approx({0: 0.55, 2: 0.6})
-    assert across(found, BEST | {"cells": 2}) == {}  # of seeds 0 and 1 one has no number in one cell
-    assert across(found, BEST | {"cells": 2, "choose_on": [0], "test_on": [1, 2]}) == {1: 0.8, 2: 0.5}
+    ladder = cells(records, {"average": "optimizer.base_lr"} | spec)
+    assert list(ladder) == [0.1, 1.0] and ladder[0.1] == {0: 0.5, 2: 0.7}
+    assert across(ladder, {"average": "optimizer.base_lr"} | spec) == pytest.approx({0: 0.55, 2: 0.6})
+    assert across(ladder, BEST | {"cells": 2}) == {}  # of seeds 0 and 1 one has no number in one cell
+    assert across(ladder, BEST | {"cells": 2, "choose_on": [0], "test_on": [1, 2]}) == {1: 0.8, 2: 0.5}
 
 
 def test_an_older_record_has_the_default_of_a_newer_key():

@@ -47,7 +47,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-def said(seed: int, images: int = 40, classes: int = 7) -> Predictions:
+def random_predictions(seed: int, images: int = 40, classes: int = 7) -> Predictions:
     logits = np.random.default_rng(seed).normal(0, 2, (images, classes)).astype(np.float32)
     exponentials = np.exp(logits)
     return Predictions(exponentials / exponentials.sum(1, keepdims=True), logits)
@@ -57,7 +57,7 @@ LABELS = np.random.default_rng(99).integers(0, 7, 40)
 
 
 def test_an_ensemble_of_one_is_the_network():
-    one = said(0)
+    one = random_predictions(0)
     ranks = [rank_of_label(combine([one], method), LABELS) for method in METHODS]
     own = rank_of_label(one.probabilities, LABELS)
     assert all((rank == own).all() for rank in ranks)
@@ -65,7 +65,7 @@ def test_an_ensemble_of_one_is_the_network():
 
 
 def test_copies_of_a_network_change_nothing_and_order_does_not_matter():
-    one, two, three = said(0), said(1), said(2)
+    one, two, three = random_predictions(0), random_predictions(1), random_predictions(2)
     for method in METHODS:
         alone, copies = combine([one], method), combine([one, one, one], method)
         assert (alone.argsort(1) == copies.argsort(1)).all()
@@ -84,20 +84,20 @@ def test_means_and_votes_by_hand():
 
 
 def test_every_k_of_six_is_there_once():
-    found = list(subsets(6))
-    assert len(found) == len(set(found)) == 63
-    assert [sum(len(chosen) == k for chosen in found) for k in range(1, 7)] == [6, 15, 20, 15, 6, 1]
-    assert set(found) == {chosen for k in range(1, 7) for chosen in combinations(range(6), k)}
+    every_subset = list(subsets(6))
+    assert len(every_subset) == len(set(every_subset)) == 63
+    assert [sum(len(chosen) == k for chosen in every_subset) for k in range(1, 7)] == [6, 15, 20, 15, 6, 1]
+    assert set(every_subset) == {chosen for k in range(1, 7) for chosen in combinations(range(6), k)}
     assert len(list(subsets(13))) == 14
 
 
 def test_calibration_by_hand():
     """Two images at confidence 0.72, one right, and one at 0.95, right: ECE = (2 * 0.22 + 0.05) / 3."""
     probabilities = np.array([[0.72, 0.28], [0.28, 0.72], [0.95, 0.05]])
-    found = calibration(probabilities, np.array([0, 0, 0]), bins=10)
-    assert found["ece"] == pytest.approx((2 * 0.22 + 0.05) / 3)
-    assert found["images"] == [0, 0, 0, 0, 0, 0, 0, 2, 0, 1]
-    assert found["accuracy"][7:] == [0.5, None, 1.0]
+    bins_of_confidence = calibration(probabilities, np.array([0, 0, 0]), bins=10)
+    assert bins_of_confidence["ece"] == pytest.approx((2 * 0.22 + 0.05) / 3)
+    assert bins_of_confidence["images"] == [0, 0, 0, 0, 0, 0, 0, 2, 0, 1]
+    assert bins_of_confidence["accuracy"][7:] == [0.5, None, 1.0]
 
 
 def test_intervals_and_tests_over_images():
@@ -113,18 +113,20 @@ def test_figure_4_from_its_runs_to_its_table(runs, tmp_path, capsys):
     results = tmp_path / "results"
     options = ("scale=smoke", f"results_dir={results}", "publish=true", f"runs_dir={runs}")
     ask(*options)
-    told = capsys.readouterr().out
-    assert "all 6, mean" in told and "figure4/smoke" in told
-    found = figure4.load_evaluation(results / "figure4" / "smoke")
-    assert found.count == 6 and found.images == 40 and len(found.subsets) == 63 * 3 * 3
+    printed = capsys.readouterr().out
+    assert "all 6, mean" in printed and "figure4/smoke" in printed
+    evaluation = figure4.load_evaluation(results / "figure4" / "smoke")
+    assert evaluation.count == 6 and evaluation.images == 40 and len(evaluation.subsets) == 63 * 3 * 3
     members = load_records(runs)
     for k, member in enumerate(members, 1):  # one crop is what the run itself was judged by
-        assert found.wrong(1, (k,)).mean() == pytest.approx(1 - member.status["final"]["val/top1"])
-    everyone = found.subsets[(found.subsets["size"] == 6) & (found.subsets["crops"] == 144)].set_index("method")
+        assert evaluation.wrong(1, (k,)).mean() == pytest.approx(1 - member.status["final"]["val/top1"])
+    everyone = evaluation.subsets[(evaluation.subsets["size"] == 6) & (evaluation.subsets["crops"] == 144)].set_index(
+        "method"
+    )
     for method in METHODS:
-        assert everyone.loc[method, "top1"] == 40 - found.all_wrong(144, method).sum()
-        assert everyone.loc[method, "top5"] == 40 - found.all_wrong(144, method, top=5).sum()
-    text = str(figure4_table.page(found, members))
+        assert everyone.loc[method, "top1"] == 40 - evaluation.all_wrong(144, method).sum()
+        assert everyone.loc[method, "top5"] == 40 - evaluation.all_wrong(144, method, top=5).sum()
+    text = str(figure4_table.page(evaluation, members))
     assert "misprint for 4.82" in text and "| 25.2 | 7.82 |" in text
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/predictions/*.npz")}
     assert len(kept) == 18
@@ -212,8 +214,8 @@ def test_any_folder_of_pictures(runs, pictures, tmp_path):
 
 def test_predict_prints_five_names_and_probabilities(runs, pictures, capsys):
     one, two = sorted(runs.glob("member*"))[:2]
-    seen = [str(pictures / name) for name in ("3/b.jpg", "5/c.png")]
-    assert predict.main([str(one), str(two), *seen]) == 0
+    paths = [str(pictures / name) for name in ("3/b.jpg", "5/c.png")]
+    assert predict.main([str(one), str(two), *paths]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.split()[0].isdigit()]
     assert len(rows) == 10
     for answers in (rows[:5], rows[5:]):

@@ -53,9 +53,11 @@ def test_the_chosen_rates_are_the_tuning_sweeps_best():
 
 def test_records_are_small_and_complete_and_name_no_folder_of_a_machine():
     files = [path for path in RESULTS.rglob("*") if path.is_file()]
-    told = [json.loads(path.read_text())["command"] for path in RESULTS.glob("**/runs/*/status.json")]
-    told += [word for path in RESULTS.glob("*/*/evaluation.json") for word in json.loads(path.read_text())["trained"]]
-    assert len(told) > 100 and not [command for command in told if "=/" in command or "root=" in command]
+    commands = [json.loads(path.read_text())["command"] for path in RESULTS.glob("**/runs/*/status.json")]
+    commands += [
+        word for path in RESULTS.glob("*/*/evaluation.json") for word in json.loads(path.read_text())["trained"]
+    ]
+    assert len(commands) > 100 and not [command for command in commands if "=/" in command or "root=" in command]
     assert sum(path.stat().st_size for path in files) < 50e6
     assert max(path.stat().st_size for path in files) < 2e6
     assert max(path.stat().st_size for path in RESULTS.glob("**/runs/*/probes.npz")) < 150e3
@@ -96,9 +98,9 @@ def test_benchmarks_say_against_what_and_on_what():
     paths = list((RESULTS / "benchmarks").glob("*.json"))
     assert "mnist.json" in [path.name for path in paths]
     for path in paths:
-        found = json.loads(path.read_text())
-        assert found["commit"] and found["processor"] and found["command"].startswith("python scripts/benchmark.py")
-        assert all({"what", "ratio", "target", "met"} <= row.keys() for row in found["rows"])
+        record = json.loads(path.read_text())
+        assert record["commit"] and record["processor"] and record["command"].startswith("python scripts/benchmark.py")
+        assert all({"what", "ratio", "target", "met"} <= row.keys() for row in record["rows"])
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

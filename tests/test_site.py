@@ -33,17 +33,17 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
-        found = dict(attributes)
-        if "id" in found:
-            self.ids.append(found["id"])
+        values = dict(attributes)
+        if "id" in values:
+            self.ids.append(values["id"])
         if tag == "a":
-            self.links.append(found["href"])
+            self.links.append(values["href"])
         else:
-            self.loaded += [found[name] for name in ("src", "href", "srcset", "data") if name in found]
+            self.loaded += [values[name] for name in ("src", "href", "srcset", "data") if name in values]
         if tag == "section":
             self.claim = None
-        if tag == "tbody" and "claim" in found.get("class", ""):
-            self.claim = self.claims[found["id"]] = []
+        if tag == "tbody" and "claim" in values.get("class", ""):
+            self.claim = self.claims[values["id"]] = []
         if tag == "tr":
             self.rows.append([])
             if self.claim is not None:
