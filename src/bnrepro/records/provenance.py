@@ -73,14 +73,13 @@ def typed_command(script: str, overrides: list[str]) -> str:
 
 def varied(command: str) -> str:
     """Return the overrides of a record's command that say what its run is, beside experiment, scale and seed."""
-    words = [word.lstrip("+") for word in shlex.split(command)[2:] if "=" in word]
-    return " ".join(word for word in words if not _UNTOLD.intersection(_key_and_section(word)))
-
-
-def _key_and_section(override: str) -> tuple[str, str]:
-    key = override.split("=")[0]
-    section = key.replace("/", ".").split(".")[0]
-    return key, "" if section == "scale" else section  # scale=laptop is no news, scale.mnist.steps=9 is
+    told = []
+    for word in (word.lstrip("+") for word in shlex.split(command)[2:] if "=" in word):
+        key = word.split("=")[0]
+        section = key.replace("/", ".").split(".")[0]
+        if key not in _UNTOLD and (section == "scale" or section not in _UNTOLD):  # scale.mnist.steps=9 is news
+            told.append(word)
+    return " ".join(told)
 
 
 def now() -> str:

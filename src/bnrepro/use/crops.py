@@ -65,9 +65,9 @@ class Views(NamedTuple):
     weights: np.ndarray
 
 
-def views(every: Crops, height: int, width: int) -> Views:
+def views(crops: Crops, height: int, width: int) -> Views:
     """Return each different crop of an image once; the three squares of a square image are one."""
-    rows = np.column_stack([every.frames, every.boxes, every.mirrored])
+    rows = np.column_stack([crops.frames, crops.boxes, crops.mirrored])
     rows, counts = np.unique(rows, axis=0, return_counts=True)
     factors = np.array([height, width]) / rows[:, :2]
     sides = rows[:, 4:5] * factors
@@ -75,14 +75,14 @@ def views(every: Crops, height: int, width: int) -> Views:
     return Views(boxes, rows[:, 5].astype(bool), counts / counts.sum())
 
 
-def cut(images: Tensor, parts: Views, out: int) -> Tensor:
+def cut(images: Tensor, views: Views, out: int) -> Tensor:
     """Return every view of images (n, C, H, W) of one size as floats (n, U, C, out, out) on the same scale.
 
     A view is resampled once, from the pixels of the original to those of the network.
     """
     n, channels, rows, columns = images.shape
-    boxes = torch.from_numpy(parts.boxes).float().to(images.device)
-    mirrored = torch.from_numpy(parts.mirrored).to(images.device)
+    boxes = torch.from_numpy(views.boxes).float().to(images.device)
+    mirrored = torch.from_numpy(views.mirrored).to(images.device)
     # All images share the matrices of a view, and many views share the rows that they take.
     spans, span_of = boxes[:, ::2].unique(dim=0, return_inverse=True)
     down = resampling(spans[:, 0], spans[:, 1], rows, out)

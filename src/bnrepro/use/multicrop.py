@@ -1,6 +1,7 @@
 """A network's answers about whole images: probabilities averaged over crops (Sec. 4.2.3, as GoogLeNet)."""
 
 from collections.abc import Callable, Iterator
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,22 +25,16 @@ class Predictions(NamedTuple):
     logits: np.ndarray
 
 
-def _groups(pictures: Pictures, kind: int, pixels: int, together: int) -> Iterator[tuple[np.ndarray, Views]]:
-    """Yield the images in order, as groups of neighbours of one size (n, H, W, 3), with the views of that size."""
-    group: list[np.ndarray] = []
-    every, limit = None, 0  # views and largest number of images of the group
-    for k in range(len(pictures)):
-        image = pictures.image(k)
-        if group and (image.shape != group[0].shape or len(group) >= limit):
-            yield np.stack(group), every
-            group = []
-        if not group:
-            height, width = image.shape[:2]
-            every = views(crops(kind, height, width, pixels), height, width)
-            limit = max(1, together // len(every.weights))
-        group.append(image)
-    if group:
-        yield np.stack(group), every
+def _groups(pictures: Pictures, kind: int, pixels: int, most: int) -> Iterator[tuple[np.ndarray, Views]]:
+    """Yield the images in order, as groups of neighbours of one size (n, H, W, 3), with the views of that size.
+
+    A group has at most ``most`` views in all, or is a single image.
+    """
+    for shape, same in groupby(map(pictures.image, range(len(pictures))), key=np.shape):
+        group_views = views(crops(kind, *shape[:2], pixels), *shape[:2])
+        limit = max(1, most // len(group_views.weights))
+        while group := list(islice(same, limit)):
+            yield np.stack(group), group_views
 
 
 def predict(network: Callable[[Tensor], Tensor], pictures: Pictures, kind: int, pixels: int) -> Predictions:
@@ -48,12 +43,12 @@ def predict(network: Callable[[Tensor], Tensor], pictures: Pictures, kind: int, 
     ``network`` maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes).
     """
     probabilities, logits = [], []
-    together = max(1, PIXELS_TOGETHER // pixels**2)
-    for group, every in _groups(pictures, kind, pixels, together):
+    most = max(1, PIXELS_TOGETHER // pixels**2)  # crops that pass through the network together
+    for group, group_views in _groups(pictures, kind, pixels, most):
         images = torch.from_numpy(group).permute(0, 3, 1, 2)
         mean_probabilities, mean_logits = 0.0, 0.0
-        for start in range(0, len(every.weights), together):
-            chunk = Views(*(values[start : start + together] for values in every))
+        for start in range(0, len(group_views.weights), most):
+            chunk = Views(*(values[start : start + most] for values in group_views))
             cropped = cut(images, chunk, pixels).clamp_(0, 255).div_(255)
             answers = network(augment.finish(cropped.flatten(0, 1))).view(len(group), len(chunk.weights), -1).cpu()
             weights = torch.from_numpy(chunk.weights).float()[:, None]

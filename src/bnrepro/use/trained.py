@@ -1,5 +1,6 @@
 """Trained networks, loaded from the directories of their runs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,25 +40,21 @@ class Trained:
         """Return whether the network reads binary digits."""
         return build.of_digits(self.config)
 
-    def predictor(self) -> "Predictor":
-        """Return the network for fast inference: its BN folded into convolutions, in the precision of training."""
-        if self.of_digits:
-            return Predictor(self.network)
-        return Predictor(folded(self.network), self.config.training.precision == "bfloat16")
+    def predictor(self) -> Callable[[Tensor], Tensor]:
+        """Return a function from images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32.
 
+        It is fast: batch normalisers are folded into the convolutions, and the precision is that of training.
+        """
+        network = self.network if self.of_digits else folded(self.network)
+        device, mixed = next(network.parameters()).device, self.config.training.precision == "bfloat16"
 
-class Predictor:
-    """Maps images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32."""
+        @torch.no_grad()
+        def predict(images: Tensor) -> Tensor:
+            images = images.to(device).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                return network(images).float()
 
-    def __init__(self, network: Trunk | DigitReader, mixed: bool = False):
-        self.network, self.mixed = network, mixed
-        self.device = next(network.parameters()).device
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor) -> Tensor:
-        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            return self.network(images).float()
+        return predict
 
 
 def trained(directory: Path, device: torch.device) -> Trained:
