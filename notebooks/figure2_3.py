@@ -19,7 +19,7 @@
 # |---|---|
 # | Inception | the baseline: dropout, LRN |
 # | BN-Baseline | BN before every nonlinearity, and nothing else |
-# | BN-x5 | five times the rate, and the six other changes of Sec. 4.2.1: no dropout, a fifth of the L2, a decay six times as fast, no LRN, better shuffling, weaker distortions |
+# | BN-x5 | five times the rate, and six other changes of Sec. 4.2.1: no dropout, a fifth of the L2, a decay six times as fast, no LRN, better shuffling, weaker distortions |
 # | BN-x30 | thirty times Inception's rate |
 # | BN-x5-Sigmoid | BN-x5 with sigmoids in place of ReLUs |
 #

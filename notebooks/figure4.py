@@ -84,8 +84,7 @@ show(figure4_table.networks_table(evaluation, networks))
 # ## More networks, more crops
 #
 # With six networks there are 63 choices of one or more. Each point is the mean over the choices of that size, the bar their
-# range. At six there is one choice, so there is no bar because there is nothing left to choose, and not because the error is
-# known so well.
+# range. There is only one choice of six, so the last point has no bar. This does not mean that its error is known exactly.
 
 # %%
 display(figure4_plot.draw(evaluation, f"{data}; {evaluation.images:,} validation images"))

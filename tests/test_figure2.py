@@ -85,7 +85,7 @@ def test_the_table_says_what_is_there_and_what_is_not(arms):
     assert row.endswith("| 34.00 ± 0.16 | +4.00 [+4.00, +4.00] |") and "| 5 | 126 (125 to 126) | 6.04 [" in row
     assert "| 5 | 138 (" in short
     assert "steps to 28.50%" in text and "Tiny-ImageNet, 50 classes, 32 px, scale laptop" in text
-    assert "Not trained yet: `inception_changes_x30_equal`, `inception_x5_whole`" in text
+    assert "No runs for this table yet: `inception_changes_x30_equal`, `inception_x5_whole`" in text
     assert "fewer seeds than the rules ask for" not in text and "## GoogLeNet" not in text
     assert "| Inception, rate x5 | 0.005 | seeds 0, 1, 2: diverged at step 170; seeds 3, 4: stays at chance" in text
     (six,) = [line for line in text.splitlines() if line.startswith("| the other six changes")]

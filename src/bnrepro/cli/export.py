@@ -10,7 +10,7 @@ from bnrepro.use.export import export
 
 def main(words: list[str] | None = None) -> int:
     """Run the command line, and print how to load each export."""
-    parser = argparse.ArgumentParser(description="A trained network as a folder that timm.create_model loads.")
+    parser = argparse.ArgumentParser(description="Write a trained network as a folder that timm.create_model loads.")
     parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
     parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
     options = parser.parse_args(words)

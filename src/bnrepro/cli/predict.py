@@ -19,7 +19,8 @@ from bnrepro.use.multicrop import predict
 from bnrepro.use.trained import check_together, trained
 
 ANSWERS = 5
-# BN-x5 with beta at 1, the best seed of Figure 2: 50 classes of Tiny-ImageNet. Its weights are kept in half precision.
+HELP = "finished runs, then pictures; several runs are averaged; without a run, the network that ships here"
+# BN-x5 of Figure 2 with beta at 1, seed 2: 50 classes of Tiny-ImageNet. Its weights are kept in half precision.
 SHIPPED = ROOT / "results" / "figure2" / "laptop" / "runs" / "bn_x5_beta1_equal-s2-4b760f23"
 
 
@@ -41,8 +42,8 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
 def main(words: list[str] | None = None) -> int:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
-    parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help="finished runs, several: their mean; and pictures")
-    parser.add_argument("--crops", type=int, choices=KINDS, default=1)
+    parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help=HELP)
+    parser.add_argument("--crops", type=int, choices=KINDS, default=1, help="crops per picture (default: 1)")
     options = parser.parse_args(words)
     return exit_status(lambda: _print_answers(options.word, options.crops))
 

@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     tiny = commands.add_parser("tiny_imagenet", help="Tiny-ImageNet-200, fetched from its official address")
     tiny.add_argument("--source", type=Path, help="an archive, a folder of archive parts, or a folder of the layout")
     tiny.add_argument("--root", type=Path, default=Path("data/tiny-imagenet-200"), help="where it goes")
-    tiny.add_argument("--repair", action="store_true", help="take and decode again what is there")
+    tiny.add_argument("--repair", action="store_true", help="verify the files again, and decode them again")
     full = commands.add_parser("imagenet", help="ILSVRC2012, from archives fetched with an account")
     full.add_argument("--source", type=Path, help="the folder of the official archives")
     full.add_argument("--root", type=Path, default=Path("data/imagenet"), help="where it is or goes")

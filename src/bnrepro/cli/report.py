@@ -54,10 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="REPORT",
         help=f"of {', '.join([*REPORTS, SITE])}; {SITE} is the results page (default: all whose records suffice)",
     )
-    parser.add_argument("--scale", help="which scale's records (default: figure1 paper, figure2 laptop)")
+    parser.add_argument(
+        "--scale", help="the scale of the records (default: paper for Figure 1, laptop for Figures 2 to 4)"
+    )
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument(
-        "--records", type=Path, help="read these records instead: a runs directory, or wandb:entity/project"
+        "--records",
+        type=Path,
+        help="read these records instead: a runs directory, or wandb:entity/project; needs --out",
     )
     parser.add_argument("--compare", action="store_true", help="print Figure 1 beside the committed records' numbers")
     parser.add_argument(

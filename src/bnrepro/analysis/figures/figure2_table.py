@@ -80,7 +80,7 @@ def apart_table(arms: Arms) -> Table:
     """Tabulate what each change brings, BN and the others, one change at a time."""
     control = best_control(arms)
     pairs = [
-        ("the other six changes, without BN", BASELINE, control),
+        ("the five other changes, without BN", BASELINE, control),
         ("BN alone, nothing else changed", BASELINE, "bn_baseline"),
         ("BN alone, beta starts at 1", BASELINE, "bn_baseline_beta1"),
         ("BN and the rate x5, on top of the other changes", control, "bn_x5_equal"),

@@ -70,7 +70,7 @@ def figure_table(evaluation: Evaluation, where: str) -> Table:
         f"BN-Inception {name}": [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in TOPS]
         for name, crops in (("single crop", 1), ("multicrop", MOST))
     } | {"BN-Inception ensemble": together}
-    head = ["model", "resolution", "crops", "networks"]
+    head = ["model", "paper: resolution", "crops", "networks"]
     head += [f"paper (ImageNet): top-{top} error, %" for top in TOPS]
     head += [f"ours ({where}): top-{top} error, % (± sd over networks) {OVER_IMAGES}" for top in TOPS]
     rows = [[*row, *ours.get(row[0], ["", ""])] for row in PAPER]
@@ -160,6 +160,8 @@ def page(evaluation: Evaluation, members: list[Record]) -> Page:
         "figure4",
         "opening",
         data=data,
+        rate=f"{members[0].rate:g}",
+        beta=f"{members[0].config['init']['beta']:g}",
         steps=f"{members[0].status['steps']:,}",
         shortened=members[0].config["training"]["steps_multiplier"] != 1,
         images=f"{evaluation.images:,}",
