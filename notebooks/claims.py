@@ -234,7 +234,8 @@ Markdown(growth_of_gradients(networks))
 # %% [markdown]
 # **Answer.** BN prevents vanishing gradients where they occur, in sigmoids with too small weights. But its division makes gradients
 # grow where the nonlinearity is bent, so the conjecture holds only for nearly straight layers. Without BN small changes amplify on
-# their way up, in eight layers of ReLUs and far more in Inception.
+# their way up, in eight layers of ReLUs and far more in Inception. With BN the last layer moves less, but in eight layers of ReLUs
+# the first moves less still, so that changes grow even more from the first layer to the last.
 
 # %% [markdown]
 # ## 7 Which rates and which initial weights can a network stand?
