@@ -14,7 +14,7 @@ PLURAL = {"holds": "hold", "fails": "fail"}  # the others: "are inconclusive"
 HEAD = ["claim", "what it says", "the paper prints", "what we measured", "n", "verdict"]
 KINDS = {
     "empirical": "Empirical claims",
-    "identity": "Identities, which are exact and can hardly fail",
+    "identity": "Identities, which are computed exactly, without training",
     "no measurement": "No measurements of their own",
 }
 
@@ -214,6 +214,6 @@ def _sentences(rows: list[Row]) -> str:
     )
     return (
         f"Of {len(rows)} claims {len(kinds['empirical'])} are empirical: {verdicts}. "
-        f"{len(kinds['identity'])} are identities, which can hardly fail, "
+        f"{len(kinds['identity'])} are identities, which are computed and not trained, "
         f"and {len(kinds['no measurement'])} have no measurement of their own."
     )
