@@ -135,7 +135,7 @@ class Claim:
 
     @property
     def kind(self) -> str:
-        """``empirical``, ``identity`` (exact, so that it can hardly fail) or ``no measurement`` of its own."""
+        """``empirical``, ``identity`` (computed exactly, without training) or ``no measurement`` of its own."""
         return "no measurement" if not self.parts else "empirical" if self.test else "identity"
 
     @property
