@@ -10,7 +10,7 @@ from bnrepro.analysis.render.table import Table, paragraph
 PLOTS = "claims/plots"
 INTRO = prose("claims", "The ledger")
 MARKS = {"holds": "●", "fails": "○", "inconclusive": "◐", "contested": "◑", "untested": "·"}
-PLURAL = {"holds": "hold", "fails": "fail"}  # the others: "are inconclusive"
+PLURAL = {"holds": "hold", "fails": "fail"}  # the other verdicts are no verbs
 HEAD = ["claim", "what it says", "the paper prints", "what we measured", "n", "verdict"]
 KINDS = {
     "empirical": "Empirical claims",
@@ -206,11 +206,17 @@ def within(readme: str, rows: list[Row]) -> str:
     return f"{before}{BEGIN}\n{_sentences(rows)}\n{END}{after}"
 
 
+def _verb(verdict: str, count: int) -> str:
+    if count == 1:
+        return verdict if verdict in PLURAL else f"is {verdict}"
+    return PLURAL.get(verdict, f"are {verdict}")
+
+
 def _sentences(rows: list[Row]) -> str:
     """How many claims of each kind there are, and how many of the empirical ones have each verdict."""
     kinds = {kind: of_kind(rows, kind) for kind in KINDS}
     verdicts = ", ".join(
-        f"**{len(ids)}** {PLURAL.get(verdict, f'are {verdict}')}" for verdict, ids in counts(kinds["empirical"]).items()
+        f"**{len(ids)}** {_verb(verdict, len(ids))}" for verdict, ids in counts(kinds["empirical"]).items()
     )
     return (
         f"Of {len(rows)} claims {len(kinds['empirical'])} are empirical: {verdicts}. "
