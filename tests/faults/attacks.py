@@ -15,6 +15,7 @@ ATTACKS = {
     "HTML in the text of records": inputs.html_in_records,
     "the clock set back nine years": surroundings.clock_set_back,
     "ten kills of prepare_data": processes.killed_preparation,
+    "two preparations of one data set at once": processes.two_preparations,
     "a sweep whose parent alone is killed": processes.killed_parent,
     "two launches of one sweep at once": processes.two_launches,
 }

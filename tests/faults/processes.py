@@ -1,4 +1,4 @@
-"""Attacks on processes: kills of a preparation and of a sweep's parent, and two launches at once."""
+"""Attacks on processes: kills of a preparation and of a sweep's parent, two preparations and two launches at once."""
 
 import gzip
 import random
@@ -9,14 +9,34 @@ from bnrepro.records.files import read_json
 from faults.attack import MNIST, SWEEP, Attack
 
 
-def killed_preparation(attack: Attack) -> None:
-    """Ten kills while a data set is put in its place, over one that is there; then it is whole."""
-    rng, root = random.Random(0), attack.folder / "mnist"
-    source = attack.folder / "source"
+def _preparation(attack: Attack) -> tuple[Path, tuple[str, ...]]:
+    """Return the folder and the command of a preparation of MNIST from files that are packed in another way."""
+    root, source = attack.folder / "mnist", attack.folder / "source"
     source.mkdir()
     for path in MNIST.glob("*.gz"):
         (source / path.name).write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1))
-    words = ("prepare_data.py", "mnist", "--source", str(source), "--root", str(root))
+    return root, ("prepare_data.py", "mnist", "--source", str(source), "--root", str(root))
+
+
+def _is_whole(attack: Attack, root: Path) -> None:
+    attack.works("prepare_data.py", "mnist", "--root", str(root))
+    attack.check(len(list(root.iterdir())) == 4, f"litter: {sorted(path.name for path in root.iterdir())}")
+
+
+def two_preparations(attack: Attack) -> None:
+    """Two preparations of one data set at once: both end well, and it is whole."""
+    root, words = _preparation(attack)
+    processes = [attack.start(*words) for _ in range(2)]
+    for process in processes:
+        attack.tries += 1
+        output = process.communicate(timeout=600)[0]
+        attack.check(process.returncode == 0, output)
+    _is_whole(attack, root)
+
+
+def killed_preparation(attack: Attack) -> None:
+    """Ten kills while a data set is put in its place, over one that is there; then it is whole."""
+    rng, (root, words) = random.Random(0), _preparation(attack)
     attack.works(*words)
     began = time.monotonic()
     attack.works(*words)
@@ -26,9 +46,8 @@ def killed_preparation(attack: Attack) -> None:
         time.sleep(rng.uniform(0.3, 1) * seconds)
         process.kill()
         process.communicate()
-    attack.works("prepare_data.py", "mnist", "--root", str(root))
     attack.works(*words)
-    attack.check(len(list(root.iterdir())) == 4, f"litter: {sorted(path.name for path in root.iterdir())}")
+    _is_whole(attack, root)
 
 
 def killed_parent(attack: Attack) -> None:
