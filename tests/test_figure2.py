@@ -111,6 +111,12 @@ def test_rings_and_crosses_are_where_the_numbers_say(arms):
     assert crosses == [150]  # the last evaluation before the first seed diverges
 
 
+def test_it_counts_the_seeds_of_the_networks_that_it_draws(arms):
+    few = arms["inception"][:3]
+    assert "n = 5 seeds each. Rings" in " ".join(figure2_plot.draw(arms | {"googlenet": few}).get_suptitle().split())
+    assert "BN-Baseline: 3" in figure2_plot.draw(arms | {"bn_baseline": few}).get_suptitle()
+
+
 def test_networks_of_which_none_learns_are_named(tmp_path):
     arms = {name: arm(tmp_path, name, [[0.02] * 3, [0.02] * 3]) for name in figure2.REQUIRED}
     figure = figure2_plot.draw(arms)

@@ -9,9 +9,9 @@ import importlib.util
 from pathlib import Path
 
 import torch
-from torch.library import Library
+from torch import library
 
-_declared: Library | None = None  # a declaration lives as long as this reference
+_declared: library.Library | None = None  # a declaration lives as long as this reference
 
 
 def ensure_torchvision() -> None:
@@ -26,6 +26,6 @@ def ensure_torchvision() -> None:
             raise OSError("torchvision has no compiled operators")
         torch.ops.load_library(str(compiled))
     except OSError:
-        _declared = Library("torchvision", "DEF")
+        _declared = library.Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
             _declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -25,8 +25,6 @@ COLOURS = {  # by `figure2.plain_name`
     "inception_changes": style.WITHOUT,  # a control has the colour of the network with BN
     "inception_changes_x5": style.X5,
     "inception_changes_x30": style.X30,
-    "googlenet": style.WITHOUT,
-    "bn_googlenet": style.WITH,
 }
 EXTRA = {"Equal budget": (*figure2.CONTROLS, "inception_x5", "inception_sigmoid")}  # more networks in a panel
 
@@ -74,15 +72,18 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
     goal = figure2.target(arms[BASELINE])
     budget = arms[BASELINE][0].status["steps"]
     top = max(accuracies(records).max(axis=None) for records in (*arms.values(), *(own or {}).values()))
+    counts = {}  # the number of seeds of each network that is drawn
     for (letter, axes), (name, variants) in zip(panels.items(), figure2.READINGS.items(), strict=True):
         shown = {}
         for variant in (*variants, *EXTRA.get(name, ())):
             if variant in arms:
                 network = figure2.plain_name(variant)
                 shown[figure2.TITLES[network]] = arms[variant], COLOURS[network], line_style(variant)
+                counts[figure2.title(variant)] = len(arms[variant])
         for variant, colour in style.own_colours(own or {}).items():
             if letter == ("a" if own[variant][0].status["steps"] == budget else "c"):
                 shown[variant] = own[variant], colour, "-."
+                counts[variant] = len(own[variant])
         longest = max(records[0].status["steps"] for records, _, _ in shown.values())
         axes.set(xlim=(0, 1.02 * longest), ylim=(0, 1.05 * top))
         _draw_reading(axes, shown, goal, gap=0.055 if letter == "a" else 0.08)
@@ -91,9 +92,7 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     for letter in "ab":
         panels[letter].set_ylabel("validation accuracy")
-    drawn = {figure2.title(variant): arms[variant] for variant in arms if variant not in figure2.WHOLE} | (own or {})
-    names = {name: len(records) for name, records in drawn.items()}
     key = "Rings: the median seed reaches 95 % of Inception's final accuracy (dotted line)."
-    caption = f"{dataset.title(arms[BASELINE][0])}. Mean and range, {style.seeds(names)}. {key}"
+    caption = f"{dataset.title(arms[BASELINE][0])}. Mean and range, {style.seeds(counts)}. {key}"
     figure.suptitle(textwrap.fill(caption, 100))
     return figure
