@@ -15,6 +15,7 @@ def test_measures_on_a_known_run(tmp_path):
     }
     run = fake(tmp_path, "r", 0, [(0, 0.2), (50, 0.8), (100, 0.6)], probes=probes)
     assert measure(run, {"final": "val/top1"}) == 0.6
+    assert measure(run, {"above_chance": "val/top1"}) == pytest.approx(0.5)  # ten classes
     assert measure(run, {"area": "val/top1"}) == pytest.approx(0.5 * 0.5 + 0.5 * 0.7)
     assert measure(run, {"late": "val/top1", "from": 50}) == pytest.approx(0.7)
     known = {
@@ -40,6 +41,7 @@ def test_the_gap_is_taken_where_the_training_loss_first_falls_so_far(tmp_path):
 def test_a_diverged_run_is_at_chance_and_its_norms_are_endless(tmp_path):
     run = fake(tmp_path, "r", 0, [(0, 0.1), (10, 0.5)], state="diverged", diverged_at=20)
     assert measure(run, {"final": "val/top1"}) == 0.1
+    assert measure(run, {"above_chance": "val/top1"}) == 0.0
     assert measure(run, {"area": "val/top1"}) == pytest.approx((0.3 * 10 + 0.3 * 10 + 0.1 * 80) / 100)
     assert measure(run, {"probe": "weights/norm", "sites": "max", "at": "last"}) == np.inf
 
@@ -49,10 +51,15 @@ BEST = {"best": "lr", "cells": 3, "choose_on": [0, 1], "test_on": [2, 3]}
 
 def test_measures_over_cells():
     ladder = {0.1: {0: 0.5, 1: 0.6}, 1.0: {0: 0.9, 1: 0.8}, 10.0: {0: 0.46, 1: 0.1, 2: 0.9}}
-    assert across(ladder, {"average": "lr", "cells": 3}) == pytest.approx({0: 0.62, 1: 0.5})
-    assert across(ladder, {"reached": "lr", "cells": 3, "share": 0.5}) == {0: 3, 1: 2}
+    assert across(ladder, {"mean_over_best": "lr", "cells": 3}) == pytest.approx({0: 0.62 / 0.9, 1: 0.5 / 0.8})
     assert across(ladder, {"largest": "lr", "cells": 3, "share": 0.5}) == {0: 10.0, 1: 1.0}
-    assert across(ladder, {"average": "lr", "cells": 4}) == {}  # a ladder with a rung missing says nothing
+    assert across(ladder, {"mean_over_best": "lr", "cells": 4}) == {}  # a ladder with a rung missing says nothing
+
+
+def test_a_seed_that_is_never_above_chance_says_nothing():
+    ladder = {0.1: {0: -0.01, 1: 0.4}, 1.0: {0: 0.0, 1: -0.1}}
+    assert across(ladder, {"largest": "lr", "cells": 2, "share": 0.5}) == {1: 0.1}
+    assert across(ladder, {"mean_over_best": "lr", "cells": 2}) == pytest.approx({1: 0.15 / 0.4})
 
 
 def test_the_best_cell_is_tested_on_seeds_that_did_not_choose_it():
@@ -73,9 +80,9 @@ def test_a_number_that_is_missing_counts_as_a_seed_that_is_missing(tmp_path, ord
         for seed, top in enumerate(final[lr])
     ]
     spec = {"cells": 2, "of": {"final": "val/top1"}}
-    ladder = cells(records, {"average": "optimizer.base_lr"} | spec)
+    ladder = cells(records, {"mean_over_best": "optimizer.base_lr"} | spec)
     assert list(ladder) == [0.1, 1.0] and ladder[0.1] == {0: 0.5, 2: 0.7}
-    assert across(ladder, {"average": "optimizer.base_lr"} | spec) == pytest.approx({0: 0.55, 2: 0.6})
+    assert across(ladder, {"mean_over_best": "optimizer.base_lr"} | spec) == pytest.approx({0: 0.55 / 0.6, 2: 0.6 / 0.7})
     assert across(ladder, BEST | {"cells": 2}) == {}  # of seeds 0 and 1 one has no number in one cell
     assert across(ladder, BEST | {"cells": 2, "choose_on": [0], "test_on": [1, 2]}) == {1: 0.8, 2: 0.5}
 

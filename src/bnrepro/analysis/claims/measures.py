@@ -21,6 +21,10 @@ def _final(record: Record, column: str) -> float:
     return dataset.chance(record) if record.diverged else float(record.status["final"].get(column, np.nan))
 
 
+def _above_chance(record: Record, spec: Spec) -> float:
+    return _final(record, spec["above_chance"]) - dataset.chance(record)
+
+
 def _curve(record: Record, column: str) -> pd.Series:
     curve = record.curve(column)
     if record.diverged:
@@ -94,6 +98,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "final": Kind(lambda record, spec: _final(record, spec["final"])),  # of a column, at the end
+    "above_chance": Kind(_above_chance),  # an accuracy at the end, minus that of guessing
     "area": Kind(_area),  # the mean of a column over the run's steps, which measures speed
     "late": Kind(_late, ("from",)),  # the mean of a column's evaluations from a step on
     "difference": Kind(_difference),  # of two columns at the end
@@ -104,8 +109,7 @@ KINDS: dict[str, Kind] = {
 ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm, and the keys that each needs
     "best": ("cells", "of", "choose_on", "test_on"),
     "largest": ("cells", "of", "share"),
-    "reached": ("cells", "of", "share"),
-    "average": ("cells", "of"),
+    "mean_over_best": ("cells", "of"),
 }
 
 
@@ -148,8 +152,8 @@ def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
 
     ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
     highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the key
-    at which a seed reaches ``share`` of its own best, and ``reached`` is the number of values at which it does.
-    ``average`` is a seed's mean over the cells. These three use only seeds that every cell has.
+    at which a seed reaches ``share`` of its own best, and ``mean_over_best`` is a seed's mean over the cells divided by
+    its best. These two use only seeds that every cell has and whose best is above zero.
     """
     if len(of_arm) < spec["cells"]:
         return {}
@@ -159,9 +163,10 @@ def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
     numbers: dict[int, float] = {}
     for seed in sorted(set.intersection(*(set(cell) for cell in of_arm.values()))):
         by_value = {value: cell[seed] for value, cell in of_arm.items()}
-        if "average" in spec:
-            numbers[seed] = float(np.mean(list(by_value.values())))
+        if (highest := max(by_value.values())) <= 0:
             continue
-        enough = [value for value, number in by_value.items() if number >= spec["share"] * max(by_value.values())]
-        numbers[seed] = len(enough) if "reached" in spec else max(enough)
+        if "largest" in spec:
+            numbers[seed] = max(value for value, number in by_value.items() if number >= spec["share"] * highest)
+        else:
+            numbers[seed] = float(np.mean(list(by_value.values())) / highest)
     return numbers
