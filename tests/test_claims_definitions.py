@@ -78,9 +78,9 @@ BEST = {"best": "init.std", "cells": 2, "of": {"area": "val/top1"}, "choose_on":
         ({"measure": {"finale": "val/top1"}}, "a measure is one of final, .*; it says finale"),
         ({"measure": {"final": "val/top1", "site": "last"}}, "unknown key site; known: final"),
         ({"measure": {"probe": "a/b", "sites": "last"}}, "no at"),
-        ({"measure": {"average": "init.std", "cells": 2, "of": {"area": 1, "at": 1}}}, "unknown key at"),
+        ({"measure": {"mean_over_best": "init.std", "cells": 2, "of": {"area": 1, "at": 1}}}, "unknown key at"),
         (
-            {"measure": {"average": "init.sdt", "cells": 2, "of": {"area": 1}}},
+            {"measure": {"mean_over_best": "init.sdt", "cells": 2, "of": {"area": 1}}},
             "unknown key init.sdt; did you mean init.std",
         ),
         ({"measure": BEST | {"test_on": [4, 5]}}, "seed 4 is in choose_on and in test_on"),
