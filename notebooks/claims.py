@@ -61,7 +61,7 @@ figure, ((left, middle, right),) = panels(1, 3)
 for axes, network in ((left, plain), (middle, bn)):
     panel(axes, network.label, layer_lines(network, "saturation/share"), "log steps", ylim=(0, 1.02))
 left.set_ylabel("saturated share of inputs")
-deep = by("model.hidden", pair("depth", {}, varied="model.hidden"))
+deep = by("model.hidden", pair("depth", {}, varied=("model.hidden",)))
 panel(right, "trainable?", deep, xlabel="hidden layers of sigmoids", ylabel="final accuracy", ylim=(0, 1))
 display(figure)
 Markdown(ledger.verdicts("C04", "C27"))
@@ -143,7 +143,7 @@ Markdown(ledger.verdicts("C10"))
 
 # %%
 SIZE = "training.batch_size"
-sizes, adapted = pair("batch_size", {}, varied=SIZE), arm("Inception with BN", WITH, "x5", {})
+sizes, adapted = pair("batch_size", {}, varied=(SIZE,)), arm("Inception with BN", WITH, "x5", {})
 figure, ((left, middle, right),) = panels(1, 3)
 axis = {"xscale": "log", "xlabel": "images in a mini-batch"}
 panel(left, "final accuracy", by(SIZE, sizes), **axis)

@@ -35,8 +35,9 @@ def test_every_claim_has_a_rule_and_every_rule_records_that_a_command_makes():
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_base_of_an_experiment_is_its_configuration(name):
-    config = config_of(f"experiment=claims/{name}", "scale=mini")
-    for key, wanted in load_experiments(RULES)[name].base.items():
+    experiment = load_experiments(RULES)[name]
+    config = config_of(f"experiment=claims/{name}", f"scale={experiment.records.rpartition('/')[2]}")
+    for key, wanted in experiment.base.items():
         section, field = key.split(".")
         assert getattr(getattr(config, section), field) == wanted, key
 

@@ -70,6 +70,22 @@ def test_the_best_cell_is_tested_on_seeds_that_did_not_choose_it():
     assert across(ladder | {10.0: {0: 0.4}}, BEST) == {}  # a seed to choose on is missing
 
 
+def test_cells_may_differ_in_two_keys(tmp_path):
+    records = [
+        fake(tmp_path, f"{norm} {lr}", seed, [(0, 0.1), (9, top1)], norm, lr)
+        for norm, lr, top1 in (("bn", 0.1, 0.5), ("bn", 1.0, 0.6), ("group_norm", 0.1, 0.9), ("group_norm", 1.0, 0.2))
+        for seed in (0, 2)
+    ]
+    spec = BEST | {
+        "best": ["optimizer.base_lr", "norm.name"],
+        "cells": 4,
+        "choose_on": [0],
+        "of": {"final": "val/top1"},
+    }
+    assert best(cells(records, spec), spec) == (0.1, "group_norm")
+    assert across(cells(records, spec), spec) == {2: 0.9}
+
+
 @pytest.mark.parametrize("order", [(0.1, 1.0), (1.0, 0.1)])
 def test_a_number_that_is_missing_counts_as_a_seed_that_is_missing(tmp_path, order):
     """It neither wins nor loses, in whatever order the records come."""
@@ -82,7 +98,9 @@ def test_a_number_that_is_missing_counts_as_a_seed_that_is_missing(tmp_path, ord
     spec = {"cells": 2, "of": {"final": "val/top1"}}
     ladder = cells(records, {"mean_over_best": "optimizer.base_lr"} | spec)
     assert list(ladder) == [0.1, 1.0] and ladder[0.1] == {0: 0.5, 2: 0.7}
-    assert across(ladder, {"mean_over_best": "optimizer.base_lr"} | spec) == pytest.approx({0: 0.55 / 0.6, 2: 0.6 / 0.7})
+    assert across(ladder, {"mean_over_best": "optimizer.base_lr"} | spec) == pytest.approx(
+        {0: 0.55 / 0.6, 2: 0.6 / 0.7}
+    )
     assert across(ladder, BEST | {"cells": 2}) == {}  # of seeds 0 and 1 one has no number in one cell
     assert across(ladder, BEST | {"cells": 2, "choose_on": [0], "test_on": [1, 2]}) == {1: 0.8, 2: 0.5}
 

@@ -38,12 +38,12 @@ class Records:
             self._by_experiment[name] = records
         return self._by_experiment[name]
 
-    def arm(self, name: str, overrides: dict[str, Any], varied: str = "") -> list[Record]:
-        """The records of one arm of an experiment; the key ``varied`` may have any value."""
+    def arm(self, name: str, overrides: dict[str, Any], varied: tuple[str, ...] = ()) -> list[Record]:
+        """The records of one arm of an experiment; the keys ``varied`` may have any value."""
         experiment = self.experiments[name]
         settings = experiment.base | experiment.usual | overrides
-        settings.pop(varied, None)
-        return [r for r in self.of(name) if all(value(r.config, key) == wanted for key, wanted in settings.items())]
+        fixed = {key: wanted for key, wanted in settings.items() if key not in varied}
+        return [r for r in self.of(name) if all(value(r.config, key) == wanted for key, wanted in fixed.items())]
 
 
 def _with_statistics(record: Record, accuracies: dict[str, float]) -> Record:

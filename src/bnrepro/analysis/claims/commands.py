@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from bnrepro.analysis.claims.arms import Records, value
-from bnrepro.analysis.claims.measures import best, cells, varied
+from bnrepro.analysis.claims.measures import best, cells, records_of_arm, varied
 from bnrepro.analysis.claims.rules import Part
 from bnrepro.analysis.reading.load import Record
 
@@ -17,22 +17,28 @@ PAPER = "paper"  # the scale of an experiment unless the command names another
 def _sweeps(part: Part, arm: str, records: Records, most_seeds: int) -> list[Sweep]:
     """The sweeps that train one arm of a part.
 
-    A key that the measure varies has all values of which there are records. If the best value is tested on other seeds
-    than it was chosen on, a second sweep trains the best value with these seeds.
+    Keys that the measure varies have all values of which there are records; without a record there is no sweep. If the
+    best value is tested on other seeds than it was chosen on, a second sweep trains the best value with these seeds.
     """
     experiment, overrides = records.experiments[part.experiment], part.arms[arm]
     seeds = list(range(part.first_seed, part.first_seed + most_seeds))
     settings = experiment.usual | overrides
     chosen = {key: [setting] for key, setting in settings.items() if setting != experiment.base.get(key)}
-    if not (key := varied(part.measure)):
+    if not (keys := varied(part.measure)):
         return [chosen | {SEED: seeds}]
-    of_arm = records.arm(part.experiment, overrides, key)
-    all_values = chosen | {key: sorted({value(record.config, key) for record in of_arm})}
+    if not (of_arm := records_of_arm(records, part, overrides)):
+        return []
+    all_values = chosen | {key: sorted({value(record.config, key) for record in of_arm}) for key in keys}
     if "best" not in part.measure:
         return [all_values | {SEED: seeds}]
     sweeps = [all_values | {SEED: part.measure["choose_on"]}]
-    winner = best(cells(of_arm, part.measure), part.measure)
-    return sweeps if winner is None else [*sweeps, chosen | {key: [winner], SEED: part.measure["test_on"]}]
+    if (winner := best(cells(of_arm, part.measure), part.measure)) is None:
+        return sweeps
+    winners = [winner] if len(keys) == 1 else winner
+    return [
+        *sweeps,
+        chosen | {key: [won] for key, won in zip(keys, winners, strict=True)} | {SEED: part.measure["test_on"]},
+    ]
 
 
 def _merge(sweeps: list[Sweep]) -> list[Sweep]:

@@ -68,7 +68,8 @@ def _check_measure(measure: Any, where: str) -> None:
     (kind,) = kinds
     _check_keys(measure, (kind, *known[kind]), (), where)
     if kind in ACROSS:
-        _check_keys({measure[kind]: None}, (), CONFIGURED, where)
+        keys = measure[kind] if isinstance(measure[kind], list) else [measure[kind]]
+        _check_keys(dict.fromkeys(keys), (), CONFIGURED, where)
         _check_measure(measure["of"], where)
     if kind == "best" and (shared := sorted({*measure["choose_on"]} & {*measure["test_on"]})):
         raise UserError(f"{where}: seed {shared[0]} is in choose_on and in test_on; choose on other seeds")

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from bnrepro.analysis.claims.arms import Records
-from bnrepro.analysis.claims.measures import across, cells, measure, varied
+from bnrepro.analysis.claims.measures import across, cells, measure, records_of_arm, varied
 from bnrepro.analysis.claims.rules import Part
 from bnrepro.analysis.reading.endpoints import SIGNIFICANT
 from bnrepro.analysis.reading.statistics import Estimate, distance, geometric, p_value
@@ -40,11 +40,8 @@ class Judged:
 
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
     """One number for each seed of an arm, and the names of the arm's runs."""
-    key = varied(part.measure)
-    of_arm = records.arm(part.experiment, overrides, key)
-    if "best" not in part.measure:  # which names its seeds itself
-        of_arm = [record for record in of_arm if 0 <= record.seed - part.first_seed < part.seeds]
-    if key:
+    of_arm = records_of_arm(records, part, overrides)
+    if varied(part.measure):
         numbers = across(cells(of_arm, part.measure), part.measure)
     else:
         numbers = {record.seed: measure(record, part.measure) for record in of_arm}

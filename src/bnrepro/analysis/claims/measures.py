@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bnrepro.analysis.claims.arms import value
+from bnrepro.analysis.claims.arms import Records, value
+from bnrepro.analysis.claims.rules import Part
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.reading.drift import layer_drift
 from bnrepro.analysis.reading.load import Record
@@ -119,25 +120,35 @@ def measure(record: Record, spec: Spec) -> float:
     return float(kind.compute(record, spec))
 
 
-Cells = dict[Any, dict[int, float]]  # the cells of an arm: value of the varied key -> seed -> number
+Cells = dict[Any, dict[int, float]]  # the cells of an arm: value of the varied key, or of each -> seed -> number
 
 
-def varied(spec: Spec) -> str:
-    """The key whose values make the cells of a measure in `ACROSS`; empty for any other measure."""
-    return next((spec[name] for name in ACROSS if name in spec), "")
+def varied(spec: Spec) -> tuple[str, ...]:
+    """The keys whose values make the cells of a measure in `ACROSS`; none for any other measure."""
+    keys = next((spec[name] for name in ACROSS if name in spec), ())
+    return (keys,) if isinstance(keys, str) else tuple(keys)
+
+
+def records_of_arm(records: Records, part: Part, overrides: dict[str, Any]) -> list[Record]:
+    """The records of one arm of a part with the seeds that the part takes; ``best`` names its seeds itself."""
+    of_arm = records.arm(part.experiment, overrides, varied(part.measure))
+    if "best" in part.measure:
+        return of_arm
+    return [record for record in of_arm if 0 <= record.seed - part.first_seed < part.seeds]
 
 
 def cells(records: list[Record], spec: Spec) -> Cells:
-    """The cells of an arm's records, in the order of the key's values; a seed without a number (nan) is left out."""
+    """The cells of an arm's records, in the order of the keys' values; a seed without a number (nan) is left out."""
     by_value: Cells = {}
     for record in records:
         if not np.isnan(number := measure(record, spec["of"])):
-            by_value.setdefault(value(record.config, varied(spec)), {})[record.seed] = number
+            values = tuple(value(record.config, key) for key in varied(spec))
+            by_value.setdefault(values if len(values) > 1 else values[0], {})[record.seed] = number
     return dict(sorted(by_value.items()))
 
 
 def best(of_arm: Cells, spec: Spec) -> Any:
-    """The value of the key with the highest mean over the seeds ``choose_on``; the first if several are equal.
+    """The cell with the highest mean over the seeds ``choose_on``; the first if several are equal.
 
     Return None until every cell has all of these seeds.
     """
