@@ -135,8 +135,8 @@ class Claim:
 
     @property
     def kind(self) -> str:
-        """``empirical``, ``identity`` (computed exactly, without training) or ``no measurement`` of its own."""
-        return "no measurement" if not self.parts else "empirical" if self.test else "identity"
+        """``empirical``, ``exact`` (computed without training) or ``no measurement`` of its own."""
+        return "no measurement" if not self.parts else "empirical" if self.test else "exact"
 
     @property
     def experiments(self) -> list[str]:

@@ -14,7 +14,7 @@ PLURAL = {"holds": "hold", "fails": "fail"}  # the other verdicts are no verbs
 HEAD = ["claim", "what it says", "the paper prints", "what we measured", "n", "verdict"]
 KINDS = {
     "empirical": "Empirical claims",
-    "identity": "Identities, which are computed exactly, without training",
+    "exact": "Exact claims, which are computed without training",
     "no measurement": "No measurements of their own",
 }
 
@@ -220,6 +220,6 @@ def _sentences(rows: list[Row]) -> str:
     )
     return (
         f"Of {len(rows)} claims {len(kinds['empirical'])} are empirical: {verdicts}. "
-        f"{len(kinds['identity'])} are identities, which are computed and not trained, "
+        f"{len(kinds['exact'])} are exact and were computed without training, "
         f"and {len(kinds['no measurement'])} have no measurement of their own."
     )
