@@ -79,13 +79,14 @@ def _reading(parts: list[Judged]) -> str:
 
 
 def _over_readings(verdicts: list[str], claim: Claim) -> str:
-    """The verdict of several readings: ``contested`` if they contradict each other, or if the literature does."""
-    tested = {verdict for verdict in verdicts if verdict != "untested"}
-    if not tested:
-        return "untested"
-    if {"holds", "fails"} <= tested:
+    """The verdict of several readings: ``contested`` if they contradict each other, or if the literature does.
+
+    A reading that is untested leaves a claim inconclusive that has other readings.
+    """
+    different = set(verdicts)
+    if {"holds", "fails"} <= different:
         return "contested"
-    verdict = tested.pop() if len(tested) == 1 else "inconclusive"
+    verdict = different.pop() if len(different) == 1 else "inconclusive" if different else "untested"
     return "contested" if verdict == "holds" and claim.literature["stance"] == "contradicts" else verdict
 
 

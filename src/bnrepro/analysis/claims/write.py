@@ -16,7 +16,7 @@ def report(out: Path, results: Path) -> list[Path]:
     write_text(paths[1], table.page(rows))
     for row in rows:
         if table.plotted(row):
-            paths += style.save(plot.draw(judged[row["id"]]), out / table.PLOTS / row["id"], kinds=(".png",))
+            paths += style.save(plot.draw(row, judged[row["id"]]), out / table.PLOTS / row["id"], kinds=(".png",))
     readme = results.parent / "README.md"
     if out == results and readme.is_file():
         write_text(readme, table.within(readme.read_text(), rows))
