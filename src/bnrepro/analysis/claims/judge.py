@@ -71,6 +71,8 @@ def gather(records: Records, part: Part) -> Judged:
         if lost := int((~np.isfinite(values)).sum()):
             note = f"no mean: {lost} of {len(seeds)} seeds have no finite value"
         estimate = geometric(values) if part.ratio else Estimate.of(values)
+    if estimate.sd == 0:
+        note = "all seeds are equal, so that the interval has no width"
     p = p_value(estimate, *part.rule.edges, ratio=part.ratio)
     verdict = "inconclusive" if p is None else part.rule.judge(estimate.low, estimate.high)
     if len(seeds) < part.seeds:
