@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bnrepro.config.schema import Data
-from bnrepro.data.augment import Augmentation
+from bnrepro.config.schema import Augment, Data
 from bnrepro.data.imagenet import parts
 from bnrepro.data.stream import StreamedImages
 
@@ -62,5 +61,5 @@ def root(tmp_path: Path) -> Path:
 
 
 def streamed(root: Path, batch_size: int = 4, **options) -> StreamedImages:
-    options = {"shuffle": "full", "augmentation": Augmentation(), "device": CPU} | options
+    options = {"shuffle": "full", "augmentation": Augment("googlenet"), "device": CPU} | options
     return StreamedImages(*parts(Data("imagenet", str(root))), batch_size, PIXELS, **options)

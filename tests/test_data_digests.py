@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from bnrepro.config.schema import Augment
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
 from bnrepro.data.batches import Order
@@ -26,12 +27,8 @@ def order() -> list[np.ndarray]:
 
 
 def draws() -> list[np.ndarray]:
-    strengths = (augment.Augmentation(), augment.Augmentation((0.25, 1.0), flip=False, colour=0.5))
-    return [
-        value
-        for options in strengths
-        for value in vars(augment.draw(numpy_rng(1, "augment", 2), SIZES, options)).values()
-    ]
+    strengths = (Augment("googlenet"), Augment("googlenet", [0.25, 1.0], flip=False, colour=0.5))
+    return [value for options in strengths for value in augment.draw(numpy_rng(1, "augment", 2), SIZES, options)]
 
 
 def pixels() -> list[np.ndarray]:

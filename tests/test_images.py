@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from bnrepro.compat import ensure_torchvision
+from bnrepro.config.schema import Augment
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
-from bnrepro.data.augment import Augmentation
 from bnrepro.data.batches import Order
 from bnrepro.data.resident import ResidentImages
 from fake_photographs import photograph
@@ -15,7 +15,7 @@ ensure_torchvision()
 from torchvision.transforms.v2 import functional as vision  # noqa: E402
 
 CPU = torch.device("cpu")
-PLAIN = Augmentation(colour=0.0)
+PLAIN = Augment("googlenet", colour=0.0)
 
 
 def test_full_shuffle_and_fixed_shards():
@@ -34,7 +34,7 @@ def test_full_shuffle_and_fixed_shards():
 def test_crops_follow_the_rule():
     """8-100 % of the area, aspect 3/4-4/3, inside the image, everywhere; mirrored half of the time."""
     sizes = np.broadcast_to([64, 64], (20_000, 2))
-    draws = augment.draw(numpy_rng(0, "test"), sizes, Augmentation())
+    draws = augment.draw(numpy_rng(0, "test"), sizes, Augment("googlenet"))
     top, left, height, width = draws.boxes.T
     assert (top >= 0).all() and (left >= 0).all() and (top + height <= 64).all() and (left + width <= 64).all()
     area, aspect = height * width / 64**2, width / height
@@ -42,7 +42,7 @@ def test_crops_follow_the_rule():
     assert abs(np.median(np.log(aspect))) < 0.02 and 0.47 < area.mean() < 0.51
     assert abs(draws.flips.mean() - 0.5) < 0.02 and abs(draws.brightness).max() <= 32 / 255
     assert 0.5 <= draws.saturation.min() < 0.51 and 1.49 < draws.saturation.max() <= 1.5
-    weak = augment.draw(numpy_rng(0, "test"), sizes, Augmentation(colour=0.5))
+    weak = augment.draw(numpy_rng(0, "test"), sizes, Augment("googlenet", colour=0.5))
     np.testing.assert_allclose(weak.brightness, draws.brightness / 2, rtol=1e-6)
 
 
@@ -53,7 +53,7 @@ def test_a_crop_that_never_fits_is_the_centre():
 
 def test_resizing_is_torchvisions_antialiased_bilinear():
     images = torch.randint(0, 256, (6, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    draws = augment.draw(numpy_rng(1, "test"), np.broadcast_to([64, 64], (6, 2)), Augmentation())
+    draws = augment.draw(numpy_rng(1, "test"), np.broadcast_to([64, 64], (6, 2)), Augment("googlenet"))
     for out in (32, 64):
         ours = augment.crop_and_resize(images, torch.from_numpy(draws.boxes), out, torch.from_numpy(draws.flips))
         for k, box in enumerate(draws.boxes.tolist()):
@@ -92,7 +92,7 @@ def test_a_resident_batch_is_a_function_of_seed_and_step():
 
 
 def test_a_batch_shows_the_images_that_the_order_says():
-    data = resident(wanted=Augmentation((1.0, 1.0), (1.0, 1.0), flip=False, colour=0.0), pixels=64)
+    data = resident(wanted=augment.NONE, pixels=64)
     images, labels = data.batch(1, 3)
     index = data.order(1, 3)
     assert labels.tolist() == (index % 5).tolist()

@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import torch
 
-from bnrepro.config.schema import Config
+from bnrepro.config.schema import Augment, Config
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment, load
 from bnrepro.data.decode import decode
@@ -61,7 +61,7 @@ def test_a_batch_follows_the_rule_of_resident_images(root):
     index = data.order(2, 0)
     decoded = [decode(found.train.read(k)) for k in index]
     shapes = np.array([image.shape[:2] for image in decoded])
-    draws = augment.draw(numpy_rng(2, "augment", 0), shapes, augment.Augmentation())
+    draws = augment.draw(numpy_rng(2, "augment", 0), shapes, Augment("googlenet"))
     expected = torch.cat(
         [
             augment.crop_and_resize(

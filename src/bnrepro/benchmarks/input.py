@@ -19,9 +19,8 @@ from torch import Tensor
 
 from bnrepro.benchmarks.record import row
 from bnrepro.compat import ensure_torchvision
-from bnrepro.config.schema import Data
+from bnrepro.config.schema import Augment, Data
 from bnrepro.data import imagenet
-from bnrepro.data.augment import Augmentation
 from bnrepro.data.decode import decode
 from bnrepro.data.parts import chosen_classes
 from bnrepro.data.prepare_imagenet import prepare
@@ -34,7 +33,7 @@ BATCH, ROUNDS = 32, 7
 PIXELS, TINY_PIXELS = 224, (32, 64)
 IMAGES, TINY_IMAGES, RESIDENT_IMAGES = 256, 1024, 8192  # in one measurement
 TINY_CLASSES = 20  # of 500 images
-PLAIN = Augmentation(colour=0.0)
+PLAIN = Augment("googlenet", colour=0.0)
 CPU = torch.device("cpu")
 COMPARED = (  # raw numbers, ours, peer, target
     (f"photographs, {PIXELS} px", "ours, original files", "usual", ">= 1.4"),

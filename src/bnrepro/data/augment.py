@@ -4,8 +4,9 @@ Random numbers are drawn with numpy. Pixels are changed by batched tensor operat
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,35 +18,11 @@ from bnrepro.config.schema import Augment
 ATTEMPTS = 10  # to draw a crop that fits into the image, as torchvision's RandomResizedCrop
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's "L"
 BRIGHTNESS, SATURATION = 32 / 255, 0.5  # at strength 1, as tf-slim's fast mode; the paper gives no amounts
+NONE = Augment("none", [1.0, 1.0], [1.0, 1.0], flip=False, colour=0.0)  # the whole image, unchanged
 CENTRE = 0.875  # share of the shorter side that the centre crop of an evaluation takes (224 of 256)
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """The bounds of the random changes to a training image.
-
-    Args:
-        area: smallest and largest share of the image's area that a crop takes.
-        aspect: smallest and largest width over height of a crop.
-        flip: whether half of the images are mirrored.
-        colour: strength of the photometric distortions.
-    """
-
-    area: tuple[float, float] = (0.08, 1.0)
-    aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    flip: bool = True
-    colour: float = 1.0
-
-    @classmethod
-    def of(cls, options: Augment) -> "Augmentation":
-        """Read the configuration; ``none`` shows the whole image unchanged."""
-        if options.name == "none":
-            return cls((1.0, 1.0), (1.0, 1.0), flip=False, colour=0.0)
-        return cls(tuple(options.area), tuple(options.aspect), options.flip, options.colour)
-
-
-@dataclass(frozen=True)
-class Draws:
+class Draws(NamedTuple):
     """The random numbers of n images.
 
     Args:
@@ -62,7 +39,7 @@ class Draws:
 
 
 def draw_boxes(
-    rng: np.random.Generator, sizes: np.ndarray, area: tuple[float, float], aspect: tuple[float, float]
+    rng: np.random.Generator, sizes: np.ndarray, area: Sequence[float], aspect: Sequence[float]
 ) -> np.ndarray:
     """Draw a crop of each image by torchvision's rule: area uniform, log aspect uniform, up to 10 attempts.
 
@@ -86,7 +63,7 @@ def draw_boxes(
     return np.column_stack([corner, h, w]).astype(np.int64)
 
 
-def draw(rng: np.random.Generator, sizes: np.ndarray, options: Augmentation) -> Draws:
+def draw(rng: np.random.Generator, sizes: np.ndarray, options: Augment) -> Draws:
     """Draw all random numbers of n images of the given heights and widths (n, 2)."""
     n = len(sizes)
     boxes = draw_boxes(rng, sizes, options.area, options.aspect)

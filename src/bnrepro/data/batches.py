@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from bnrepro.config.schema import Augment
 from bnrepro.config.seeding import numpy_rng
-from bnrepro.data.augment import Augmentation
 from bnrepro.data.parts import Part
 from bnrepro.errors import UserError
 
@@ -53,7 +53,7 @@ class ImageBatches:
         batch_size: images per step and replica.
         pixels: width of the images that the network gets.
         shuffle: see `Order`.
-        augmentation: see `Augmentation`.
+        augmentation: of training images; `augment.NONE` shows them whole.
         device: the device of the batches.
         replica: rank and number of the replicas. Each replica gets its own consecutive part of every step's images.
     """
@@ -65,7 +65,7 @@ class ImageBatches:
         batch_size: int,
         pixels: int,
         shuffle: str,
-        augmentation: Augmentation,
+        augmentation: Augment,
         device: torch.device,
         replica: tuple[int, int] = (0, 1),
     ):

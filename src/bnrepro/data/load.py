@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 
 from bnrepro.config.schema import Config, Data
-from bnrepro.data.augment import Augmentation
+from bnrepro.data.augment import NONE
 from bnrepro.data.parts import Encoded, Labelled, first_of_each_class
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
@@ -43,7 +43,8 @@ def batches(
 ) -> ResidentImages | StreamedImages:
     """Return the batches of the images that `parts` returned; ``replica`` is the rank and the number of replicas."""
     options, size = config.data, config.training.batch_size
-    arguments = (*images, size, options.pixels, options.shuffle, Augmentation.of(config.augment), device, replica)
+    augmentation = NONE if config.augment.name == "none" else config.augment
+    arguments = (*images, size, options.pixels, options.shuffle, augmentation, device, replica)
     if isinstance(images[0], Encoded):
         return StreamedImages(*arguments, workers=options.workers)
     return ResidentImages(*arguments)

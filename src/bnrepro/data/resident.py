@@ -34,7 +34,7 @@ class ResidentImages(ImageBatches):
         index = np.stack([self.order(seed, step) for step in steps])
         sizes = np.broadcast_to(np.array(self.train_images.shape[2:]), (index.size, 2))
         draws = augment.draw(numpy_rng(seed, purpose, chunk), sizes, self.augmentation)
-        own = [values.reshape(*index.shape, *values.shape[1:])[:, self.own] for values in vars(draws).values()]
+        own = [values.reshape(*index.shape, *values.shape[1:])[:, self.own] for values in draws]
         return index[:, self.own], augment.Draws(*own)
 
     def _augmented(self, seed: int, purpose: str, step: int) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ class ResidentImages(ImageBatches):
         if self._chunk != (seed, purpose, chunk):
             index, draws = self.drawn(seed, purpose, chunk)
             self._index = self._to_device(index)
-            self._draws = [self._to_device(values) for values in vars(draws).values()]
+            self._draws = [self._to_device(values) for values in draws]
             self._chunk = seed, purpose, chunk
         index = self._index[k]
         boxes, flips, brightness, saturation = (values[k] for values in self._draws)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bnrepro.config.schema import Augment
 from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
 from bnrepro.data.batches import EVALUATION_BATCH, ImageBatches, Order
@@ -42,7 +43,7 @@ class Made(NamedTuple):
 class _Maker(Dataset):
     """Reads, decodes, crops and resizes images; it runs in the workers. For the arguments see `ImageBatches`."""
 
-    def __init__(self, part: Encoded, pixels: int, augmentation: augment.Augmentation, replica: tuple[int, int]):
+    def __init__(self, part: Encoded, pixels: int, augmentation: Augment, replica: tuple[int, int]):
         self.part, self.pixels, self.augmentation, self.replica = part, pixels, augmentation, replica
 
     def __getitem__(self, job: Job) -> Made | str:
@@ -72,7 +73,7 @@ class _Maker(Dataset):
         all_sizes = np.ones((replicas * n, 2), np.int64)
         all_sizes[own] = sizes
         draws = augment.draw(numpy_rng(*job.stream), all_sizes, self.augmentation)
-        return augment.Draws(*(values[own] for values in vars(draws).values()))
+        return augment.Draws(*(values[own] for values in draws))
 
 
 def _jobs(order: Order, own: slice, seed: int, purpose: str, steps: Iterable[int]) -> Iterator[Job]:

@@ -59,7 +59,7 @@ class Streams:
         parts = []
         for source, seed in self.streams:
             index, draws = source.drawn(seed, self.purpose, chunk)
-            parts.append((index + self.first_image[id(source.train_images)], *vars(draws).values()))
+            parts.append((index + self.first_image[id(source.train_images)], *draws))
         numbers = [torch.from_numpy(np.stack(values, axis=1)) for values in zip(*parts, strict=True)]
         return tuple(values.pin_memory() if self.device.type == "cuda" else values for values in numbers)
 
