@@ -5,9 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from bnrepro.analysis.render.table import Table
 from bnrepro.records.files import write_json
 from bnrepro.records.provenance import now, provenance
 
@@ -27,9 +25,7 @@ def row(comparison: str, numerators: list[float], denominators: list[float], tar
 
 def write(path: Path, title: str, command: str, rows: list[dict[str, Any]], raw: dict[str, Any]) -> None:
     """Print the rows, and write them with the raw numbers and the machine that they come from."""
-    table = Table("measured", "ratio", "target", "met", box=None, header_style="bold")
-    for values in rows:
-        table.add_row(values["what"], f"{values['ratio']:.3g}", values["target"], "yes" if values["met"] else "no")
-    Console(width=140).print(table)
+    shown = [[row["what"], f"{row['ratio']:.3g}", row["target"], "yes" if row["met"] else "no"] for row in rows]
+    Table(["measured", "ratio", "target", "met"], shown).show()
     write_json(path, {"what": title, "command": command, "measured": now(), **provenance(), "rows": rows, "raw": raw})
     print(path)

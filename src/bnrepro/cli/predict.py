@@ -1,13 +1,11 @@
 """``scripts/predict.py``: the most probable classes of pictures, from trained networks."""
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.config.folders import ROOT
 from bnrepro.data import pictures
@@ -53,9 +51,5 @@ def _print_answers(words: list[str], crops: int) -> None:
     if not images:
         raise UserError(f"which pictures? name them after the run ({', '.join(pictures.SUFFIXES)})")
     runs = named(word for word in words if Path(word) not in images) or [SHIPPED]
-    console = Console(width=None if sys.stdout.isatty() else 120)
     for image, best in zip(images, answers(runs, images, crops), strict=True):
-        table = Table(str(image), "probability", box=None, header_style="bold")
-        for name, probability in best:
-            table.add_row(name, f"{probability:.4f}")
-        console.print(table)
+        Table([str(image), "probability"], [[name, f"{probability:.4f}"] for name, probability in best]).show()

@@ -2,16 +2,13 @@
 
 import argparse
 import re
-import sys
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from bnrepro.analysis.claims import ledger, write
 from bnrepro.analysis.figures import beside, figure1_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Source
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.named import runs_folder
@@ -92,7 +89,7 @@ def _rebuild_all(options: argparse.Namespace) -> None:
     for name in options.reports or recorded(options.results, options.scale):
         print(*_written(name, options), sep="\n")
     if options.compare:
-        Console(width=None if sys.stdout.isatty() else 160).print(_compared(options))
+        _compared(options).show(width=160)
 
 
 def _check(name: str) -> None:
@@ -126,7 +123,5 @@ def _compared(options: argparse.Namespace) -> Table:
         figure1_table.quantities(FIGURES["figure1"].arms(source, options.scale, options.results))
         for source in (options.records or options.results, options.results)
     )
-    table = Table("Figure 1", "trained here", "committed", box=None, header_style="bold")
-    for name, value in trained.items():
-        table.add_row(name, value, committed.get(name, ""))
-    return table
+    rows = [[name, value, committed.get(name, "")] for name, value in trained.items()]
+    return Table(["Figure 1", "trained here", "committed"], rows)

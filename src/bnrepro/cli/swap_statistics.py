@@ -5,9 +5,8 @@ import shlex
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from bnrepro.analysis.render.table import Table
 from bnrepro.cli.mistakes import exit_status
 from bnrepro.records.files import make_writable, write_json
 from bnrepro.records.named import named
@@ -32,8 +31,6 @@ def _measure_all(directories: list[Path], out: Path) -> None:
     runs = {directory.name: measure(directory) for directory in directories}
     command = shlex.join(["python", "scripts/swap_statistics.py", *(f"runs/{name}" for name in runs)])
     write_json(out, {"command": command, "measured": now(), **provenance(), "shift": SHIFT, "runs": runs})
-    table = Table("top-1 accuracy", *next(iter(runs.values())), box=None, header_style="bold")
-    for name, accuracies in runs.items():
-        table.add_row(name, *(f"{accuracy:.4f}" for accuracy in accuracies.values()))
-    Console(width=120).print(table)
+    rows = [[name, *(f"{accuracy:.4f}" for accuracy in accuracies.values())] for name, accuracies in runs.items()]
+    Table(["top-1 accuracy", *next(iter(runs.values()))], rows).show()
     print(out)

@@ -1,16 +1,14 @@
 """Run the programs of the exact claims, and record their numbers."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from bnrepro.analysis.reading.statistics import geometric
+from bnrepro.analysis.render.table import Table
 from bnrepro.identities import convolution, counts, gradients, inference, scaling, statistics, toys, whitening
 from bnrepro.identities.common import Numbers
 from bnrepro.records.files import make_writable, write_json
@@ -41,12 +39,6 @@ PROGRAMS: dict[str, Callable[[], Numbers]] = {  # by claim
 }
 
 
-def plain(value: float | list[float]) -> float | str:
-    """A number, or the geometric mean of a list, as JSON can hold it: "nan", "inf" and "-inf" are strings."""
-    number = geometric(np.array(value)).mean if isinstance(value, list) else float(value)
-    return number if math.isfinite(number) else str(number)
-
-
 def interval(values: list[float]) -> dict[str, Any]:
     """The 95 % interval of a ratio of times over its repetitions, and the machine that it was measured on."""
     estimate, machine = geometric(np.array(values)), provenance()
@@ -70,17 +62,18 @@ def run(out: Path, command: str) -> None:
         command: the command as it was typed.
     """
     make_writable(out.parent)
-    table = Table("claim", "number", "value", box=None, header_style="bold")
-    numbers: dict[str, dict[str, float | str]] = {}
+    numbers: dict[str, dict[str, float]] = {}
     intervals: dict[str, dict[str, Any]] = {}
     for claim, program in PROGRAMS.items():
         values = program()
-        numbers[claim] = {name: plain(value) for name, value in values.items()}
+        numbers[claim] = {
+            name: geometric(np.array(value)).mean if isinstance(value, list) else float(value)
+            for name, value in values.items()
+        }
         if times := {name: interval(value) for name, value in values.items() if isinstance(value, list)}:
             intervals[claim] = times
-        for name, value in numbers[claim].items():
-            table.add_row(claim, name, value if isinstance(value, str) else f"{value:.6g}")
     header = {"command": command, "measured": now(), **provenance(), "threads": torch.get_num_threads()}
     write_json(out, header | {"numbers": numbers, "intervals": intervals})
-    Console(width=140).print(table)
+    rows = [[claim, name, f"{value:.6g}"] for claim, values in numbers.items() for name, value in values.items()]
+    Table(["claim", "number", "value"], rows).show()
     print(out)

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.table import Table
 
 from bnrepro.analysis.figures.registry import FIGURES
+from bnrepro.analysis.render.table import Table
 from bnrepro.config.schema import Logger
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
@@ -136,10 +136,10 @@ def _name(options: Evaluate, networks: list[Trained]) -> str:
 
 def _print_table(info: dict[str, Any]) -> None:
     """Print the errors of each network alone and of all together."""
-    table = Table("crops", "networks", "top-1 error", "top-5 error", box=None, header_style="bold")
+    rows = []
     for kind, method, chosen, size, *right in info["rows"]:
         alone = size == 1 and method == "mean"
         if alone or size == len(info["runs"]) > 1:
             title = info["runs"][int(chosen) - 1] if alone else f"all {size}, {method}"
-            table.add_row(str(kind), title, *(f"{100 * (1 - count / info['images']):.2f} %" for count in right))
-    Console(width=None if Console().is_terminal else 120).print(table)
+            rows.append([str(kind), title, *(f"{100 * (1 - count / info['images']):.2f} %" for count in right)])
+    Table(["crops", "networks", "top-1 error", "top-5 error"], rows).show()

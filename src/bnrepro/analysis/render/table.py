@@ -1,9 +1,13 @@
-"""Tables and pages of tables as data, and as Markdown."""
+"""Tables and pages of tables as data, as Markdown, and in the terminal."""
 
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from rich import table as rich_table
+from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class Table:
 
     def __str__(self) -> str:
         return self.markdown()
+
+    def show(self, width: int = 140) -> None:
+        """Print the head and the rows; where standard output is no terminal, it is this wide."""
+        shown = rich_table.Table(*self.head, box=None, header_style="bold")
+        for row in self.rows:
+            shown.add_row(*row)
+        Console(width=None if sys.stdout.isatty() else width).print(shown)
 
 
 @dataclass(frozen=True)
