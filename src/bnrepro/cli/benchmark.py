@@ -7,7 +7,7 @@ from bnrepro.benchmarks import input as input_speed
 from bnrepro.benchmarks import record
 from bnrepro.benchmarks.mnist import mnist
 from bnrepro.benchmarks.training import gpu, train
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.records.files import make_writable
 
 PROGRAMS = {  # what each measures, and its help
@@ -30,13 +30,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(words: list[str] | None = None) -> int:
-    """Measure, write the record, and return the exit status."""
+@script
+def main(words: list[str] | None) -> None:
+    """Measure, and write the record."""
     options = _parser().parse_args(words)
-    return exit_status(lambda: _measure(options))
-
-
-def _measure(options: argparse.Namespace) -> None:
     out = options.out or Path(f"results/benchmarks/{options.name}.json")
     make_writable(out.parent)
     title, rows, raw = PROGRAMS[options.name][0](options)

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.errors import UserError
 from bnrepro.records.named import runs_folder
 
@@ -38,8 +38,9 @@ def _push(options: argparse.Namespace) -> None:
     print(*push(overview, options.project, options.entity, options.runs, options.new), sep="\n")
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the command and return the exit status."""
+@script
+def main(words: list[str] | None) -> None:
+    """Show local runs, or push the dashboard."""
     parser = argparse.ArgumentParser(description="Dashboards of runs, with a W&B account and without.")
     parser.add_argument("--runs", type=Path, default=runs_folder(), help="runs directory")
     parser.set_defaults(command=_local)
@@ -53,4 +54,4 @@ def main(words: list[str] | None = None) -> int:
     push.add_argument("--scale", help="the scale of Figure 2 (default: laptop)")
     push.add_argument("--new", action="store_true", help="make a new workspace and report; leave earlier ones alone")
     options = parser.parse_args(words)
-    return exit_status(lambda: options.command(options))
+    options.command(options)

@@ -3,21 +3,19 @@
 import argparse
 from pathlib import Path
 
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.records.named import named
 from bnrepro.use.export import export
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the command line, and print how to load each export."""
+@script
+def main(words: list[str] | None) -> None:
+    """Export the runs, and print how to load each export."""
     parser = argparse.ArgumentParser(description="Write a trained network as a folder that timm.create_model loads.")
     parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
     parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
     options = parser.parse_args(words)
-    return exit_status(lambda: _export_all(named(options.run), options.out))
-
-
-def _export_all(runs: list[Path], folder: Path | None) -> None:
+    runs, folder = named(options.run), options.out
     for run in runs:
         out = (folder if len(runs) == 1 else folder / run.name) if folder else run / "export"
         export(run, out)

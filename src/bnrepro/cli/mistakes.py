@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
@@ -36,6 +37,11 @@ def exit_status(work: Callable[[], object]) -> int:
     else:
         return 0
     return 2
+
+
+def script(main: Callable[[list[str] | None], object]) -> Callable[..., int]:
+    """Let the ``main`` of a script, which takes the words of its command, return its exit status."""
+    return wraps(main)(lambda words=None: exit_status(lambda: main(words)))
 
 
 def _discard_output() -> None:

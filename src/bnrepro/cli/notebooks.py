@@ -11,7 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.config.folders import ROOT
 
 FOLDER = ROOT / "notebooks"
@@ -58,19 +58,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
-def rebuild(chosen: list[str]) -> None:
-    """Execute these notebooks, and write and print their executed pairs."""
-    for name in chosen:
-        script = FOLDER / f"{name}.py"
-        nbformat.write(execute(script), script.with_suffix(".ipynb"))
-        print(script.with_suffix(".ipynb"))
-
-
-def main(words: list[str] | None = None) -> int:
+@script
+def main(words: list[str] | None) -> None:
     """Execute the notebooks that are named, or all, and write them back with their outputs."""
     parser = argparse.ArgumentParser(description="Execute notebooks and write them back with their outputs.")
     parser.add_argument("name", nargs="*", help=f"of {', '.join(names())} (default: all of them)")
     options = parser.parse_args(words)
     if unknown := set(options.name) - set(names()):
         parser.error(f"no notebook {unknown.pop()}; there are {', '.join(names())}")
-    return exit_status(lambda: rebuild(options.name or names()))
+    for name in options.name or names():
+        source = FOLDER / f"{name}.py"
+        nbformat.write(execute(source), source.with_suffix(".ipynb"))
+        print(source.with_suffix(".ipynb"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from bnrepro.analysis.render.table import Table
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.config.folders import ROOT
 from bnrepro.data import pictures
 from bnrepro.errors import UserError
@@ -37,19 +37,16 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
     return [[(names[k], float(row[k])) for k in order] for row, order in zip(mean, best, strict=True)]
 
 
-def main(words: list[str] | None = None) -> int:
+@script
+def main(words: list[str] | None) -> None:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
     parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help=HELP)
     parser.add_argument("--crops", type=int, choices=KINDS, default=1, help="crops per picture (default: 1)")
     options = parser.parse_args(words)
-    return exit_status(lambda: _print_answers(options.word, options.crops))
-
-
-def _print_answers(words: list[str], crops: int) -> None:
-    images = [Path(word) for word in words if Path(word).is_file() or Path(word).suffix.lower() in pictures.SUFFIXES]
+    images = [path for path in map(Path, options.word) if path.is_file() or path.suffix.lower() in pictures.SUFFIXES]
     if not images:
         raise UserError(f"which pictures? name them after the run ({', '.join(pictures.SUFFIXES)})")
-    runs = named(word for word in words if Path(word) not in images) or [SHIPPED]
-    for image, best in zip(images, answers(runs, images, crops), strict=True):
+    runs = named(word for word in options.word if Path(word) not in images) or [SHIPPED]
+    for image, best in zip(images, answers(runs, images, options.crops), strict=True):
         Table([str(image), "probability"], [[name, f"{probability:.4f}"] for name, probability in best]).show()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.data import mnist, prepare_imagenet, tiny_imagenet
 
 PREPARE = {
@@ -13,7 +13,9 @@ PREPARE = {
 }
 
 
-def _parser() -> argparse.ArgumentParser:
+@script
+def main(words: list[str] | None) -> None:
+    """Prepare a data set, and print a summary of it."""
     parser = argparse.ArgumentParser(description="Fetch or take a data set, and verify it.")
     commands = parser.add_subparsers(dest="dataset", required=True)
     digits = commands.add_parser("mnist", help="the four gzip'd idx files; they ship with the repository")
@@ -27,10 +29,5 @@ def _parser() -> argparse.ArgumentParser:
     full.add_argument("--source", type=Path, help="the folder of the official archives")
     full.add_argument("--root", type=Path, default=Path("data/imagenet"), help="where it is or goes")
     full.add_argument("--cache", type=Path, help="also write smaller images there, for data.root=CACHE")
-    return parser
-
-
-def main(words: list[str] | None = None) -> int:
-    """Run the command line, and print a summary of the data set."""
-    options = _parser().parse_args(words)
-    return exit_status(lambda: print(PREPARE[options.dataset](options)))
+    options = parser.parse_args(words)
+    print(PREPARE[options.dataset](options))

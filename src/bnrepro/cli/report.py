@@ -9,7 +9,7 @@ from bnrepro.analysis.figures import beside, figure1_table
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import Source
 from bnrepro.analysis.render.table import Table
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.named import runs_folder
 from bnrepro.tracking.wandb_source import is_wandb
@@ -42,8 +42,9 @@ def rebuild(
     return write.report(out, results)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Rebuild what the arguments name; return the exit status."""
+@script
+def main(words: list[str] | None) -> None:
+    """Rebuild what the words name, or all whose records suffice."""
     parser = argparse.ArgumentParser(description="Figures and tables, rebuilt from records.")
     parser.add_argument(
         "reports",
@@ -71,13 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--out", type=Path, help="write here instead of beside the committed records; with --beside, in the runs folder"
     )
     parser.add_argument("--repository", default="", help=f"{SITE}: link to this address of the repository's files")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     if options.beside and not (options.reports and set(options.reports) <= set(OPEN)):
         parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
-    return exit_status(lambda: _rebuild_all(options))
-
-
-def _rebuild_all(options: argparse.Namespace) -> None:
     if options.results.exists() and not options.results.is_dir():
         raise UserError(f"{options.results} is not a folder")
     if options.records and not is_wandb(options.records) and not options.records.is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bnrepro.cli.mistakes import exit_status
+from bnrepro.cli.mistakes import script
 from bnrepro.errors import UserError
 from bnrepro.records.files import read_json
 from bnrepro.records.named import runs_folder
@@ -64,19 +64,16 @@ def last_sweep(runs_dir: Path, runs: list[Run]) -> dict[str, Any] | None:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table, or JSON; the exit status is 0 unless something cannot be read."""
+@script
+def main(words: list[str] | None) -> None:
+    """Print the table, or JSON; raise a `UserError` if something cannot be read."""
     parser = argparse.ArgumentParser(description="Every run: state, step, accuracy, time, where.")
     parser.add_argument("run", nargs="*", help="only these: directories, names or patterns such as 'bn-s*'")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--runs", type=Path, default=runs_folder(), help="runs directory")
     parser.add_argument("--results", type=Path, default=Path("results"), help="committed results")
     parser.add_argument("--committed", action="store_true", help="also list the committed records that are not here")
-    options = parser.parse_args(arguments)
-    return exit_status(lambda: _show(options))
-
-
-def _show(options: argparse.Namespace) -> None:
+    options = parser.parse_args(words)
     runs_everywhere, messages = all_runs(options.runs, options.results)
     runs = matching(options.run, runs_everywhere)
     local = [run for run in runs if Path(run["path"]).parent == options.runs]
