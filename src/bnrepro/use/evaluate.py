@@ -1,7 +1,10 @@
 """The work of ``scripts/evaluate.py``: trained networks, alone and as an ensemble, on images they were not trained on.
 
-The files that it writes are those of `bnrepro.use.evaluation_files`. The probabilities of each network are kept in
-``predictions/`` of its run.
+It writes three files into a folder of its own. The probabilities of each network are kept in ``predictions/`` of its run.
+
+evaluation.json   which runs, on which images, with which options, and where; calibration
+subsets.csv       how many images were right, for every number of crops, choice of networks and way to combine them
+images.npz        the rank of the label, (rows, M), and the crops, the way and the networks of each row
 """
 
 import shutil
@@ -10,6 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -20,12 +25,13 @@ from bnrepro.config.schema import Logger
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
 from bnrepro.errors import UserError
-from bnrepro.records.files import read_json
+from bnrepro.records.files import read_json, write_atomically, write_json, write_text
 from bnrepro.records.named import named
+from bnrepro.records.provenance import now, provenance
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
-from bnrepro.use import evaluation_files
 from bnrepro.use.crops import KINDS
+from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, subsets
 from bnrepro.use.multicrop import Predictions, predictions
 from bnrepro.use.trained import Trained, check_together, trained
 
@@ -65,7 +71,7 @@ def evaluate(composed: DictConfig, command: str) -> None:
     default_out = Path(options.runs_dir) / "evaluations" / _name(options, networks)
     out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
-    info = evaluation_files.write(out, networks, pictures, answers, command)
+    info = write(out, networks, pictures, answers, command)
     _print_table(info)
     files = [out / name for name in FIGURES["figure4"].files]
     mirrored.evaluation(options.logger, Path(options.runs_dir), default_out.name, files, info)
@@ -132,6 +138,61 @@ def _name(options: Evaluate, networks: list[Trained]) -> str:
     else:
         name = "ensemble-" + sha256(" ".join(sorted(network.name for network in networks)).encode()).hexdigest()[:8]
     return f"{name}-{Path(options.images).name}" if options.images else name
+
+
+def write(
+    out: Path, networks: list[Trained], pictures: data.Pictures, answers: dict[int, list[Predictions]], command: str
+) -> dict[str, Any]:
+    """Write the three files; ``answers`` has the predictions of each network, by the number of crops.
+
+    Returns:
+        The contents of evaluation.json, and the rows of subsets.csv as ``rows``.
+    """
+    rows: list[list[Any]] = []
+    ranks: dict[str, np.ndarray] = {}
+    calibrated: dict[str, Any] = {}
+    for kind, members in answers.items():
+        for chosen in subsets(len(networks)):
+            for method in METHODS:
+                scores = combine([members[k] for k in chosen], method)
+                rank = rank_of_label(scores, pictures.labels)
+                numbers = "+".join(str(k + 1) for k in chosen)
+                rows.append([kind, method, numbers, len(chosen), *(int((rank <= k).sum()) for k in (1, 5))])
+                if len(chosen) == len(networks) or (len(chosen) == 1 and method == "mean"):
+                    row = f"{kind} {method} {numbers}"
+                    ranks[row] = rank.astype(np.uint16)
+                    if method == "mean":
+                        calibrated[row] = calibration(scores, pictures.labels)
+    table = pd.DataFrame(rows, columns=["crops", "method", "networks", "size", "top1", "top5"])
+    write_text(out / "subsets.csv", table.to_csv(index=False, lineterminator="\n"))
+    arrays = {
+        "rows": np.array(list(ranks)),
+        "rank": np.stack(list(ranks.values())),
+        "label": pictures.labels.astype(np.uint16),
+    }
+    write_atomically(out / "images.npz", lambda file: np.savez_compressed(file, **arrays))
+    config = networks[0].config
+    info = {
+        **provenance(),
+        "command": command,
+        "ended": now(),
+        "runs": [network.name for network in networks],
+        "experiments": [network.status["experiment"] for network in networks],
+        "trained": [network.status["command"] for network in networks],
+        "seeds": [network.status["seed"] for network in networks],
+        "steps": [network.status["steps"] for network in networks],
+        "scale": config.scale["name"],
+        "data": config.data.name,
+        "classes": len(networks[0].classes),
+        "pixels": config.data.pixels,
+        "images": len(pictures),
+        "images_fingerprint": pictures.fingerprint,
+        "crops": list(answers),
+        "while_training": [network.status["final"] for network in networks],
+        "calibration": calibrated,
+    }
+    write_json(out / "evaluation.json", info)
+    return info | {"rows": rows}
 
 
 def _print_table(info: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from bnrepro.tracking import wandb_source
 RESAMPLES = 100_000
 ENOUGH = 0.01  # a bin of a reliability diagram is drawn if it holds this share of the images
 MOST = 144  # the number of crops that the claims are about
-FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.evaluation_files
+FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.evaluate
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
 
