@@ -36,10 +36,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from bnrepro.analysis.claims.drawings import effects, layer_lines, panel, panels
-from bnrepro.analysis.claims.reader import BN, NONE, Reader, accuracy, by, growth_of_gradients, in_points
+from bnrepro.analysis.claims.notebook import BN, NONE, Reader, accuracy, by, effects, layer_lines, panel, panels
 from bnrepro.analysis.claims.series import FIRST, LAST, by_layer
-from bnrepro.analysis.render.style import POOLED, WITH, WITHOUT
+from bnrepro.analysis.render.style import POOLED, WITH, WITHOUT, X30
 from bnrepro.cli.notebooks import at_root
 
 at_root()
@@ -229,7 +228,21 @@ Markdown(ledger.verdicts("C02", "C25", "S5"))
 # therefore at least 1.
 
 # %%
-Markdown(growth_of_gradients(networks))
+points, weights = np.polynomial.hermite_e.hermegauss(80)
+weights = weights / weights.sum()  # E[f(x)] of a standard normal x is weights @ f(points)
+sigmoid = 1 / (1 + np.exp(-points))
+slope, variance = weights @ (sigmoid * (1 - sigmoid)) ** 2, weights @ sigmoid**2 - (weights @ sigmoid) ** 2
+predicted = {"sigmoid": np.sqrt(slope / variance), "ReLU": np.sqrt(np.pi / (np.pi - 1))}
+
+
+def factor(network) -> float:
+    """The factor of the gradient per layer on its way down, at the first step; nan if it is not measured yet."""
+    sizes = by_layer(network.records, "gradients/input_rms", FIRST)
+    return ((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean() if len(sizes) else np.nan
+
+
+factors = {name: [*map(factor, networks[name]), predicted[name]] for name in predicted}
+pd.DataFrame(factors, ["with BN", "without BN", "with BN, predicted"]).T.round(3)
 
 # %% [markdown]
 # **Answer.** BN prevents vanishing gradients where they occur, in sigmoids with too small weights. But its division makes gradients
@@ -276,7 +289,8 @@ Markdown(ledger.verdicts("C21", "C26"))
 # %%
 smallest = {GAIN: 0.01}
 print("Inception at a hundredth of the usual weights, gain of eps = 1e-12 over 1e-3:")
-print(in_points(gain("x5", smallest | {"norm.eps": 1e-12}, over=smallest)))
+values, effect = gain("x5", smallest | {"norm.eps": 1e-12}, over=smallest)
+print(f"{100 * effect.mean:.1f} [{100 * effect.low:.1f}, {100 * effect.high:.1f}] points (n = {len(values)})")
 
 # %% [markdown]
 # ## 8 Does BN stabilise the growth of weights?
@@ -308,10 +322,15 @@ Markdown(ledger.verdicts("C24"))
 # there is no noise, so a deep network meets inputs that it was not trained on. Inception is therefore judged by its training loss, too.
 
 # %%
+networks = {
+    "rate 0.1, std 0.01": ("control", {}),
+    "rate 0.3, std 0.1": ("control", {STD: 0.1, RATE: 0.3}),
+    "Inception": ("x5", {}),
+}
+NOISY = {"norm.name": "noisy_bn"}
 runs = {
-    "rate 0.1, std 0.01": ledger.with_noise("control", {}),
-    "rate 0.3, std 0.1": ledger.with_noise("control", {STD: 0.1, RATE: 0.3}),
-    "Inception": ledger.with_noise("x5", {}),
+    name: [*pair(experiment, keys), arm("noisy BN", X30, experiment, keys | NOISY, line="--")]
+    for name, (experiment, keys) in networks.items()
 }
 figure, places = panels(2, 2, width=8)
 for axes, (title, arms) in zip(places.flat, runs.items(), strict=False):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from bnrepro.analysis.claims import drawings, series
+from bnrepro.analysis.claims import notebook as drawings
+from bnrepro.analysis.claims import series
 from bnrepro.analysis.claims.series import FINAL, FIRST, Arm
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate

@@ -22,10 +22,11 @@ Row = dict[str, Any]
 
 
 class Ledger(NamedTuple):
-    """One row for each claim, in order, and the judged parts of each claim."""
+    """One row for each claim, in order, the judged parts of each claim, and the records of the experiments."""
 
     rows: list[Row]
     judged: dict[str, list[Judged]]
+    records: Records
 
 
 def build(results: Path, definitions: Path, source: Path | str | None = None, scale: str = SCALE) -> Ledger:
@@ -54,7 +55,7 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     rows: dict[str, Row] = {}
     for name in sorted(claims, key=lambda name: bool(claims[name].all_of)):  # a claim comes after those it follows from
         rows[name] = _row(claims[name], judged[name], reports[name], rows, records)
-    return Ledger([rows[name] for name in claims], judged)
+    return Ledger([rows[name] for name in claims], judged, records)
 
 
 def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:

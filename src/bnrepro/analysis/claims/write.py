@@ -9,7 +9,7 @@ from bnrepro.records.files import write_json, write_text
 
 def report(out: Path, results: Path) -> list[Path]:
     """Judge the claims on the committed records; update the README only if ``out`` is the committed folder."""
-    rows, judged = ledger.build(results, results.parent / "configs" / "claims")
+    rows, judged, _ = ledger.build(results, results.parent / "configs" / "claims")
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "claims.json", out / "claims.md"]
     write_json(paths[0], rows)

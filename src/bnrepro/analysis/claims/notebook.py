@@ -1,9 +1,10 @@
-"""The elements of the pictures in the notebook of claims: arms and layers as lines, effects as rows.
+"""What the notebook of claims shows: arms of records, verdicts, and pictures with layers as lines and effects as rows.
 
 Lines are means over seeds, and bands are their whole range. What has no records is "not measured yet".
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,65 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from bnrepro.analysis.claims import series
-from bnrepro.analysis.claims.series import Arm
+from bnrepro.analysis.claims import ledger, series, table
+from bnrepro.analysis.claims.measures import Spec
+from bnrepro.analysis.claims.series import FINAL, Arm
+from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.analysis.reading.statistics import Estimate
 from bnrepro.analysis.render import style
+from bnrepro.analysis.render.style import WITH, WITHOUT
+from bnrepro.analysis.render.table import Table
+from bnrepro.records.files import read_json
 
+RESULTS, DEFINITIONS = Path("results"), Path("configs/claims")
+NONE, BN = {"norm.name": "none"}, {"norm.name": "bn"}
 ABSENT = "not measured yet"
 LINES = (":", "--", "-")  # of the first, the second and the third layer
 Drawn = list[tuple[Arm, pd.DataFrame]]  # each line with its frame, which has a column per seed
 Effect = tuple[np.ndarray, Estimate]  # a number per seed, and the estimate of their mean
+Keys = dict[str, Any]
+
+
+class Reader:
+    """The claims, judged on the records of a source at a scale.
+
+    ``rows`` is the ledger by claim, ``records`` the records by experiment, and ``exact`` the numbers of the exact
+    claims.
+    """
+
+    def __init__(self, source: str, scale: str):
+        judged = ledger.build(RESULTS, DEFINITIONS, source, scale)
+        self.rows, self.records = {row["id"]: row for row in judged.rows}, judged.records
+        self.exact = read_json(RESULTS / ledger.IDENTITIES)["numbers"]
+
+    def verdicts(self, *claims: str) -> str:
+        """Tabulate what the ledger says of these claims."""
+        return str(Table(table.HEAD, [table.cells(self.rows[claim]) for claim in claims]))
+
+    def arm(
+        self, label: str, colour: str, experiment: str, keys: Keys, varied: tuple[str, ...] = (), line: str = "-"
+    ) -> Arm:
+        """Return the records of an experiment whose configurations have these values, and how they are drawn."""
+        return Arm(label, self.records.arm(experiment, keys, varied), colour, line)
+
+    def pair(self, experiment: str, keys: Keys, varied: tuple[str, ...] = ()) -> list[Arm]:
+        """Return two arms, with BN and without it."""
+        with_bn = self.arm("with BN", WITH, experiment, keys | BN, varied)
+        return [with_bn, self.arm("without BN", WITHOUT, experiment, keys | NONE, varied)]
+
+    def gain(self, experiment: str, keys: Keys, over: Keys) -> Effect:
+        """Return the final accuracy of the arm with these keys minus that of the arm with the keys ``over``."""
+        return series.differences(self.records.arm(experiment, keys), self.records.arm(experiment, over), FINAL)
+
+
+def by(key: str, arms: list[Arm], measure: Spec = FINAL) -> Drawn:
+    """Return a line for each arm: a measure, usually the final accuracy, over the values of a key."""
+    return [(arm, series.ladder(arm.records, key, measure)) for arm in arms]
+
+
+def accuracy(axes: Axes, network: str, arms: list[Arm]) -> None:
+    """Draw accuracy over the steps, with a line for each arm."""
+    panel(axes, f"{network}: accuracy", [(arm, accuracies(arm.records)) for arm in arms], "steps", ylim=(0, None))
 
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
