@@ -1,5 +1,6 @@
 """Judge the parts of claims: from the records of arms to an estimate, and from an estimate and a rule to a verdict."""
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,8 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.measures import across, cells, measure, records_of_arm, varied
 from bnrepro.analysis.claims.rules import Part
-from bnrepro.analysis.reading.endpoints import SIGNIFICANT
+from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint
+from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate, distance, geometric, p_value
 
 ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
@@ -18,7 +20,7 @@ MOST_SEEDS = 1000  # a larger number of seeds that would decide is not named
 
 @dataclass
 class Judged:
-    """A part with its estimate over seeds, or its exact number, and the verdict."""
+    """A part with its estimate over seeds, its exact number or the endpoints of a figure's report, and the verdict."""
 
     part: Part
     verdict: str = "untested"
@@ -27,8 +29,11 @@ class Judged:
     number: float | None = None
     p: float | None = None  # two-sided, for the hypothesis that the mean lies on the rule's nearest edge
     q: float | None = None  # p adjusted for all parts that are judged together
+    n: int = 0
     seeds: list[int] = field(default_factory=list)
-    runs: list[str] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
+    rule: str = ""  # of a report, in words
     note: str = ""
 
     @property
@@ -38,15 +43,15 @@ class Judged:
         return value if value is not None and np.isfinite(value) else None
 
 
-def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[str]]:
-    """One number for each seed of an arm, and the names of the arm's runs."""
+def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[Record]]:
+    """One number for each seed of an arm, and the arm's records."""
     of_arm = records_of_arm(records, part, overrides)
     if varied(part.measure):
         numbers = across(cells(of_arm, part.measure), part.measure)
     else:
         numbers = {record.seed: measure(record, part.measure) for record in of_arm}
     known = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
-    return known, [record.path.name for record in of_arm]
+    return known, of_arm
 
 
 def gather(records: Records, part: Part) -> Judged:
@@ -55,11 +60,11 @@ def gather(records: Records, part: Part) -> Judged:
     It is untested without a seed, and inconclusive with fewer seeds than its rule asks for. The verdict stands only
     once the p-values of all parts are adjusted together: see `analysis.reading.endpoints.adjust`.
     """
-    arms, names = zip(*(_seed_values(records, part, part.arms[name]) for name in part.weights), strict=True)
-    runs = sorted(set().union(*names))
+    arms, of_arms = zip(*(_seed_values(records, part, part.arms[name]) for name in part.weights), strict=True)
+    used = list(itertools.chain(*of_arms))
     seeds = sorted(set.intersection(*map(set, arms)))
     if not seeds:
-        return Judged(part, runs=runs)
+        return Judged(part, records=used)
     table = np.array([[arm[seed] for seed in seeds] for arm in arms])
     weights = np.array(list(part.weights.values()))
     note = ""
@@ -77,7 +82,7 @@ def gather(records: Records, part: Part) -> Judged:
     verdict = "inconclusive" if p is None else part.rule.judge(estimate.low, estimate.high)
     if len(seeds) < part.seeds:
         verdict, note = "inconclusive", f"{len(seeds)} of {part.seeds} seeds"
-    return Judged(part, verdict, estimate, values.tolist(), p=p, seeds=seeds, runs=runs, note=note)
+    return Judged(part, verdict, estimate, values.tolist(), p=p, seeds=seeds, records=used, note=note)
 
 
 def seeds_to_decide(judged: Judged) -> int | None:

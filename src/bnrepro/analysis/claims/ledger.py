@@ -10,7 +10,7 @@ from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
 from bnrepro.analysis.claims.judge import Judged, gather, seeds_to_decide
-from bnrepro.analysis.claims.reported import HOMES, Reported, reported, training
+from bnrepro.analysis.claims.reported import HOMES, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
 from bnrepro.analysis.reading.endpoints import Endpoint, adjust, together
 from bnrepro.analysis.reading.statistics import Estimate, holm
@@ -42,19 +42,21 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
     identities = read_json(results / IDENTITIES)
     records = Records(source or results, experiments)
     judged: dict[str, list[Judged]] = {name: [] for name in claims}
-    reports: dict[str, list[Reported]] = {name: [] for name in claims}
     for name, claim in claims.items():
         for part in claim.parts:
             if part.report:
-                reports[name] += reported(part.report, name, results)
+                judged[name] += reported(part.report, name, results)
             else:
                 judged[name].append(_exact(name, part, identities) if part.number else gather(records, part))
-    endpoints = [endpoint for readings in reports.values() for reading in readings for endpoint in reading.endpoints]
-    adjust(endpoints, holm)
-    adjust([part for parts in judged.values() for part in parts], stats.false_discovery_control)
+    everything = [part for parts in judged.values() for part in parts]
+    adjust([endpoint for part in everything for endpoint in part.endpoints], holm)
+    adjust(everything, stats.false_discovery_control)
+    for part in everything:
+        if part.endpoints:
+            part.verdict = together(endpoint.verdict for endpoint in part.endpoints)
     rows: dict[str, Row] = {}
     for name in sorted(claims, key=lambda name: bool(claims[name].all_of)):  # a claim comes after those it follows from
-        rows[name] = _row(claims[name], judged[name], reports[name], rows, records)
+        rows[name] = _row(claims[name], judged[name], rows, records)
     return Ledger([rows[name] for name in claims], judged, records)
 
 
@@ -65,7 +67,7 @@ def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
         raise UserError(f"{IDENTITIES} has no {part.number} of {claim}; run: python scripts/identities.py")
     timed = identities.get("intervals", {}).get(claim, {}).get(part.number)
     if timed is None:
-        return Judged(part, verdict=part.rule.judge(number, number), number=number)
+        return Judged(part, verdict=part.rule.judge(number, number), number=number, n=1)
     estimate = Estimate(number, timed["sd_of_logs"], timed["low"], timed["high"], timed["n"])
     verdict = part.rule.judge(estimate.low, estimate.high)
     note = f"{timed['n']} repetitions on one {timed['processor']}, threads: {timed['threads']}"
@@ -91,11 +93,10 @@ def _over_readings(verdicts: list[str], claim: Claim) -> str:
     return "contested" if verdict == "holds" and claim.literature["stance"] == "contradicts" else verdict
 
 
-def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict[str, Row], records: Records) -> Row:
-    parts = [*map(_part, judged), *map(_reported, reports)]
+def _row(claim: Claim, judged: list[Judged], rows: dict[str, Row], records: Records) -> Row:
+    parts = list(map(_part, judged))
     names = dict.fromkeys(part.part.reading for part in judged)
     readings = {name: _reading([part for part in judged if part.part.reading == name]) for name in names}
-    readings |= {report.reading: report.verdict for report in reports}
     if claim.text:
         verdict = claim.text
     elif claim.all_of:
@@ -104,7 +105,7 @@ def _row(claim: Claim, judged: list[Judged], reports: list[Reported], rows: dict
         verdict = _over_readings(list(readings.values()), claim)
     figures = list(dict.fromkeys(part.report for part in claim.parts if part.report))
     folders = [records.experiments[name].records for name in claim.experiments] + [HOMES[name] for name in figures]
-    lines = commands(claim.parts, records) + [line for figure in figures for line in training(figure, reports)]
+    lines = commands(claim.parts, records) + [line for figure in figures for line in training(figure, judged)]
     if any(part.number for part in claim.parts):
         lines.append("python scripts/identities.py")
     return {
@@ -149,15 +150,17 @@ def _part(judged: Judged) -> Row:
     row: Row = {
         "what": part.what,
         "reading": part.reading,
-        "rule": part.rule.text(part.unit),
+        "rule": judged.rule or part.rule.text(part.unit),
         "is": part.kind,
         "unit": part.unit,
-        "family": "directional" if part.experiment else "timed" if estimate else "exact",
+        "family": "reported" if part.report else "directional" if part.experiment else "timed" if estimate else "exact",
         "verdict": judged.verdict,
-        "n": 1 if part.number else 0,
+        "n": judged.n,
         "value": _rounded(judged.value),
-        "runs": judged.runs,
+        "runs": sorted({record.path.name for record in judged.records}),
     }
+    if part.report:
+        row["endpoints"] = list(map(_endpoint, judged.endpoints))
     if part.check:
         row["check"] = True
     if estimate:
@@ -169,22 +172,6 @@ def _part(judged: Judged) -> Row:
     if judged.note:
         row["note"] = judged.note
     return row
-
-
-def _reported(report: Reported) -> Row:
-    return {
-        "what": report.ours,
-        "reading": report.reading,
-        "rule": report.rule,
-        "is": "value",
-        "unit": "number",
-        "family": "reported",
-        "verdict": report.verdict,
-        "n": report.n,
-        "value": None,
-        "runs": sorted({record.path.name for record in report.records}),
-        "endpoints": [_endpoint(endpoint) for endpoint in report.endpoints],
-    }
 
 
 def _endpoint(endpoint: Endpoint) -> Row:

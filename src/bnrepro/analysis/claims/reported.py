@@ -2,30 +2,15 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from bnrepro.analysis.claims.commands import commands_of
+from bnrepro.analysis.claims.judge import Judged
+from bnrepro.analysis.claims.rules import Part
 from bnrepro.analysis.figures import figure2_claims, figure4, figure4_table
 from bnrepro.analysis.figures.registry import FIGURES
-from bnrepro.analysis.reading.endpoints import Endpoint, above, together
-from bnrepro.analysis.reading.load import Record
+from bnrepro.analysis.reading.endpoints import Endpoint, above
 from bnrepro.errors import UserError, suggest
-
-
-class Reported(NamedTuple):
-    """One reading of a claim, as the report of a figure judges it."""
-
-    reading: str
-    ours: str  # what was measured, in words
-    rule: str
-    n: int
-    records: list[Record]
-    endpoints: list[Endpoint]  # empty if the reading is untested
-
-    @property
-    def verdict(self) -> str:
-        """The verdict of all endpoints together."""
-        return together(endpoint.verdict for endpoint in self.endpoints) if self.endpoints else "untested"
 
 
 @cache
@@ -34,7 +19,7 @@ def _contents(figure: str, results: Path) -> Any:
     return FIGURES[figure].contents(results=results)
 
 
-def _figure2(name: str, results: Path) -> list[Reported]:
+def _figure2(name: str, results: Path) -> list[Judged]:
     (arms,), claim = _contents("figure2", results), figure2_claims.CLAIMS[name]
     readings = []
     for beta in claim.betas:
@@ -43,7 +28,9 @@ def _figure2(name: str, results: Path) -> list[Reported]:
         ours = "; ".join(map(figure2_claims.words, endpoints))
         reading = figure2_claims.BETAS[beta] if len(claim.betas) > 1 else ""
         records = [record for arm in used for record in arm]
-        readings.append(Reported(reading, ours, claim.rule, min(map(len, used)), records, endpoints))
+        part = Part(ours, reading, report="figure2")
+        n = min(map(len, used))
+        readings.append(Judged(part, rule=claim.rule, n=n, records=records, endpoints=endpoints))
     return readings
 
 
@@ -57,20 +44,21 @@ def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpo
     return [best_network]
 
 
-def _figure4(claim: str, results: Path) -> list[Reported]:
+def _figure4(claim: str, results: Path) -> list[Judged]:
     evaluation, records = _contents("figure4", results)
     rule = figure4_table.RULES[claim]
     if any(record.config["training"]["steps_multiplier"] != 1 for record in records):  # the rule asks for full runs
-        return [Reported("", "", rule, 0, [], [])]
-    ours = figure4_table.ours(evaluation)[claim]
-    return [Reported("", ours, rule, evaluation.count, records, _figure4_endpoints(claim, evaluation))]
+        return [Judged(Part(report="figure4"), rule=rule)]
+    part = Part(figure4_table.ours(evaluation)[claim], report="figure4")
+    endpoints = _figure4_endpoints(claim, evaluation)
+    return [Judged(part, rule=rule, n=evaluation.count, records=records, endpoints=endpoints)]
 
 
 _REPORTS = {"figure2": (_figure2, tuple(figure2_claims.CLAIMS)), "figure4": (_figure4, ("C45", "C46"))}
 HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in _REPORTS}  # of their records, below results/
 
 
-def reported(figure: str, claim: str, results: Path) -> list[Reported]:
+def reported(figure: str, claim: str, results: Path) -> list[Judged]:
     """The readings of a claim that a figure's report judges."""
     if figure not in _REPORTS:
         raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, _REPORTS)}")
@@ -80,7 +68,7 @@ def reported(figure: str, claim: str, results: Path) -> list[Reported]:
     return read(claim, results)
 
 
-def training(figure: str, readings: list[Reported]) -> list[str]:
+def training(figure: str, readings: list[Judged]) -> list[str]:
     """The commands that make the records that these readings are judged on."""
     records = [record for reading in readings for record in reading.records]
     scale = HOMES[figure].split("/")[-1]
