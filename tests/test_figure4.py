@@ -115,7 +115,7 @@ def test_figure_4_from_its_runs_to_its_table(runs, tmp_path, capsys):
     ask(*options)
     printed = capsys.readouterr().out
     assert "all 6, mean" in printed and "figure4/smoke" in printed
-    evaluation = figure4.load_evaluation(results / "figure4" / "smoke")
+    evaluation = figure4.evaluation(results, "smoke")
     assert evaluation.count == 6 and evaluation.images == 40 and len(evaluation.subsets) == 63 * 3 * 3
     members = load_records(runs)
     for k, member in enumerate(members, 1):  # one crop is what the run itself was judged by
@@ -144,7 +144,10 @@ def test_figure_4_from_its_runs_to_its_table(runs, tmp_path, capsys):
 def test_bad_requests_get_one_line(runs, tmp_path):
     one = sorted(runs.glob("member*"))[0]
     for words, expected in (
-        (["scale=smoke", f"runs_dir={tmp_path}"], "python scripts/train.py -m .* scale=smoke .*figure4/member6"),
+        (
+            ["scale=smoke", f"runs_dir={tmp_path}"],
+            "python scripts/train.py -m experiment=figure4/member1,.*figure4/member6 scale=smoke",
+        ),
         (["crops=7"], "crops=7 is not one of 1, 10, 144"),
         (["crops=[1,ten]"], "crops=ten is not one of"),
         (["threads=many"], "threads"),

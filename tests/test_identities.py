@@ -207,7 +207,7 @@ def test_s10_whitening_removes_correlations_and_bn_does_not():
 
 def test_the_record_has_numbers_and_of_times_the_repetitions_an_interval_and_the_machine(tmp_path, monkeypatch, capsys):
     ratios = [1.0, 2.0, 4.0]
-    programs = {"C01": lambda: {"time": ratios, "rank": 3.0}, "C02": lambda: {"a": math.inf, "b": math.nan}}
+    programs = {"C01": lambda: {"time": ratios, "rank": 3.0}, "C02": lambda: {"a": 1, "b": 0.5}}
     monkeypatch.setattr(record, "PROGRAMS", programs)
     out = tmp_path / "new" / "identities.json"
     assert identities.main(["--out", str(out)]) == 0
@@ -215,7 +215,7 @@ def test_the_record_has_numbers_and_of_times_the_repetitions_an_interval_and_the
     assert measured["numbers"]["C01"] == {"rank": 3.0, "time": pytest.approx(2.0)} and set(measured["intervals"]) == {
         "C01"
     }
-    assert measured["numbers"]["C02"] == {"a": "inf", "b": "nan"}
+    assert measured["numbers"]["C02"] == {"a": 1.0, "b": 0.5}
     assert {"command", "measured", "commit", "packages", "processor"} <= measured.keys()
     (timed,) = measured["intervals"]["C01"].values()
     low, high = geometric(np.array(ratios)).low, geometric(np.array(ratios)).high

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bnrepro.config.schema import Data
 from bnrepro.data import tiny_imagenet
 from bnrepro.data.archives import fetch, unpack
 from bnrepro.errors import UserError
@@ -62,7 +63,7 @@ def test_prepared_from_a_folder(small, tmp_path):
     assert "80 training and 16 validation images, 8 classes" in said
     told = tiny_imagenet.index(root)
     assert told["wnids"] == sorted(told["wnids"]) and told["names"][3] == "thing n00000003"
-    (images, labels), (held_out, held_labels) = tiny_imagenet.load(root, 0, "full")
+    (images, labels), (held_out, held_labels) = tiny_imagenet.parts(Data("tiny_imagenet", str(root), "full", classes=0))
     assert images.shape == (80, 3, 64, 64) and np.bincount(labels).tolist() == [10] * 8
     assert held_out.shape == (16, 3, 64, 64) and np.bincount(held_labels).tolist() == [2] * 8
     decoded = Image.open(source / "train" / "n00000002" / "images" / "n00000002_3.JPEG").convert("RGB")
@@ -74,17 +75,17 @@ def test_prepared_from_a_folder(small, tmp_path):
 def test_classes_are_evenly_spaced_and_the_split_is_of_training_images_alone(small, tmp_path):
     root = tmp_path / "root"
     tiny_imagenet.prepare(root, layout(tmp_path / "source"))
-    (whole, _), _ = tiny_imagenet.load(root, 0, "full")
-    (images, labels), _ = tiny_imagenet.load(root, 2, "full")
+    (whole, _), _ = tiny_imagenet.parts(Data("tiny_imagenet", str(root), "full", classes=0))
+    (images, labels), _ = tiny_imagenet.parts(Data("tiny_imagenet", str(root), "full", classes=2))
     np.testing.assert_array_equal(images, np.concatenate([whole[:10], whole[40:50]]))
     assert labels.tolist() == [0] * 10 + [1] * 10
     (root / "decoded" / "val.npy").unlink()  # a tuning run has no use for it
-    (kept, kept_labels), (tune, tune_labels) = tiny_imagenet.load(root, 2, "tune")
+    (kept, kept_labels), (tune, tune_labels) = tiny_imagenet.parts(Data("tiny_imagenet", str(root), "tune", classes=2))
     assert np.bincount(kept_labels).tolist() == [9, 9] and np.bincount(tune_labels).tolist() == [1, 1]
     together = sorted(image.tobytes() for image in [*kept, *tune])
     assert together == sorted(image.tobytes() for image in images)
     with pytest.raises(UserError, match=r"data\.classes=9, but the data set has 8"):
-        tiny_imagenet.load(root, 9, "full")
+        tiny_imagenet.parts(Data("tiny_imagenet", str(root), "full", classes=9))
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.xz parts"])

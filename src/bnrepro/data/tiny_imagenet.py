@@ -42,8 +42,12 @@ def classes(options: Data) -> list[list[str]]:
 
 
 def parts(options: Data) -> tuple[Labelled, Labelled]:
-    """See `bnrepro.data.load`."""
-    return load(Path(options.root), options.classes, options.split)
+    """See `bnrepro.data.load`. With ``tune`` the validation images are never read."""
+    root = Path(options.root)
+    contents = index(root)
+    chosen = chosen_classes(options.classes, len(contents["wnids"]))
+    val = _decoded(root, "val", contents) if options.split == "full" else None
+    return split(_decoded(root, "train", contents), val, chosen, "tiny_imagenet split")
 
 
 def index(root: Path) -> dict[str, Any]:
@@ -52,18 +56,6 @@ def index(root: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no prepared Tiny-ImageNet in {root}; {REMEDY.format(root=root)}")
     return read_json(path)
-
-
-def load(root: Path, classes: int, which: str) -> tuple[Labelled, Labelled]:
-    """Return the images to train on and the images to evaluate on, with their labels.
-
-    ``full`` trains on all training images and evaluates on the official validation images. ``tune`` holds out a fixed
-    random 50 training images per class to evaluate on, and never reads the validation images.
-    """
-    contents = index(root)
-    chosen = chosen_classes(classes, len(contents["wnids"]))
-    val = _decoded(root, "val", contents) if which == "full" else None
-    return split(_decoded(root, "train", contents), val, chosen, "tiny_imagenet split")
 
 
 def _decoded(root: Path, part: str, contents: dict[str, Any]) -> Labelled:

@@ -1,6 +1,6 @@
 """The work of ``scripts/evaluate.py``: trained networks, alone and as an ensemble, on images they were not trained on.
 
-It writes three files into a folder of its own. The probabilities of each network are kept in ``predictions/`` of its run.
+It writes three files into a folder, and keeps the probabilities of each network in ``predictions/`` of its run.
 
 evaluation.json   which runs, on which images, with which options, and where; calibration
 subsets.csv       how many images were right, for every number of crops, choice of networks and way to combine them
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from bnrepro.analysis.figures.registry import FIGURES
@@ -25,7 +25,7 @@ from bnrepro.config.schema import Logger
 from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
 from bnrepro.errors import UserError
-from bnrepro.records.files import read_json, write_atomically, write_json, write_text
+from bnrepro.records.files import write_atomically, write_json, write_text
 from bnrepro.records.named import named
 from bnrepro.records.provenance import now, provenance
 from bnrepro.tracking import mirrored
@@ -95,22 +95,12 @@ def _typed(composed: DictConfig) -> Evaluate:
 
 def _figure4_runs(options: Evaluate) -> list[Path]:
     """Return the directories of Figure 4's six networks at a scale."""
-    runs: dict[str, list[Path]] = {member: [] for member in FIGURES["figure4"].needed}
-    for path in sorted(Path(options.runs_dir).glob("member*/status.json")):
-        status = read_json(path)
-        scale = OmegaConf.load(path.parent / "config.yaml").scale.name
-        if scale == options.scale and status["state"] == "finished" and status["variant"] in runs:
-            runs[status["variant"]].append(path.parent)
-    if missing := [member for member, paths in runs.items() if not paths]:
-        experiments = ",".join(f"figure4/{member}" for member in missing)
-        raise UserError(
-            f"no trained {', '.join(missing)} at scale {options.scale} in {options.runs_dir}; train them: "
-            f"python scripts/train.py -m hydra/launcher=joblib scale={options.scale} experiment={experiments}"
-        )
-    for member, paths in runs.items():
-        if len(paths) > 1:
-            raise UserError(f"several runs of {member}: {', '.join(map(str, paths))}; choose with runs=[...]")
-    return [paths[0] for paths in runs.values()]
+    arms = FIGURES["figure4"].arms(options.runs_dir, options.scale, Path(options.results_dir))
+    for member, records in arms.items():
+        if len(records) > 1:
+            names = ", ".join(str(record.path) for record in records)
+            raise UserError(f"several runs of {member}: {names}; choose with runs=[...]")
+    return [record.path for (record,) in arms.values()]
 
 
 def _pictures(options: Evaluate, first: Trained) -> data.Pictures:

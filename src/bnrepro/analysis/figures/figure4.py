@@ -66,22 +66,18 @@ class Evaluation:
         return np.stack([self.wrong(crops, (k,), top=top) for k in self.everyone])
 
 
-def load_evaluation(folder: Path, scale: str = "laptop") -> Evaluation:
-    """Read an evaluation; the scale is that of the command in the message if there is none."""
+def evaluation(source: Path | str, scale: str) -> Evaluation:
+    """Read the evaluation in a folder laid out as ``results/``, a runs directory, or ``wandb:entity/project``."""
+    name, committed = f"figure4-{scale}", Path(source) / "figure4" / scale
+    if wandb_source.is_wandb(source):
+        folder = wandb_source.fetch_evaluation(source, name)
+    else:
+        folder = committed if committed.is_dir() else Path(source) / "evaluations" / name
     if not (folder / "evaluation.json").is_file():
         raise UserError(f"no evaluation in {folder}; run: python scripts/evaluate.py scale={scale}")
     with np.load(folder / "images.npz", allow_pickle=False) as arrays:
         ranks = dict(zip(arrays["rows"].tolist(), arrays["rank"], strict=True))
     return Evaluation(read_json(folder / "evaluation.json"), pd.read_csv(folder / "subsets.csv"), ranks)
-
-
-def evaluation(source: Path | str, scale: str) -> Evaluation:
-    """Read the evaluation in a folder laid out as ``results/``, a runs directory, or ``wandb:entity/project``."""
-    name = f"figure4-{scale}"
-    if wandb_source.is_wandb(source):
-        return load_evaluation(wandb_source.fetch_evaluation(source, name), scale)
-    committed = Path(source) / "figure4" / scale
-    return load_evaluation(committed if committed.is_dir() else Path(source) / "evaluations" / name, scale)
 
 
 def networks(evaluation: Evaluation, records: Iterable[Record]) -> list[Record]:

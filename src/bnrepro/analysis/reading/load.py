@@ -110,12 +110,13 @@ def by_variant(
     If a variant has records of several configurations, those in ``prefer`` (`Record.group`) are taken. ``figure`` and
     ``scale`` are for the message about a missing variant.
     """
-    arms = {}
-    for variant in variants:
-        arm = sorted((record for record in records if record.variant == variant), key=lambda record: record.seed)
-        if not arm:
-            command = f"python scripts/train.py experiment={figure}/{variant}" + (f" scale={scale}" if scale else "")
-            raise UserError(f"no complete record of {variant}; run {command}")
+    arms = {variant: sorted((r for r in records if r.variant == variant), key=lambda r: r.seed) for variant in variants}
+    if missing := [variant for variant, arm in arms.items() if not arm]:
+        sweep = "-m " if len(missing) > 1 else ""
+        experiments = ",".join(f"{figure}/{name}" for name in missing) + (f" scale={scale}" if scale else "")
+        command = f"python scripts/train.py {sweep}experiment={experiments}"
+        raise UserError(f"no complete record of {', '.join(missing)}; run {command}")
+    for variant, arm in arms.items():
         if len({record.group for record in arm}) > 1:
             arm = [record for record in arm if record.group in set(prefer)] or arm
         if len(groups := sorted({record.group for record in arm})) > 1:
