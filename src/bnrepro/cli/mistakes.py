@@ -41,7 +41,12 @@ def exit_status(work: Callable[[], object]) -> int:
 
 def script(main: Callable[[list[str] | None], object]) -> Callable[..., int]:
     """Let the ``main`` of a script, which takes the words of its command, return its exit status."""
-    return wraps(main)(lambda words=None: exit_status(lambda: main(words)))
+
+    @wraps(main)
+    def run(words: list[str] | None = None) -> int:
+        return exit_status(lambda: main(words))
+
+    return run
 
 
 def _discard_output() -> None:
