@@ -13,6 +13,7 @@ from PIL import Image
 from bnrepro.analysis.figures import figure4, figure4_table
 from bnrepro.analysis.reading.load import load_records
 from bnrepro.cli import export, predict, report
+from bnrepro.data import load
 from bnrepro.errors import UserError
 from bnrepro.training import experiment
 from bnrepro.training.validation import typed
@@ -161,6 +162,13 @@ def test_bad_requests_get_one_line(runs, tmp_path):
         with pytest.raises(UserError, match=expected) as error:
             ask(*words)
         assert "\n" not in str(error.value)
+
+
+def test_other_images_than_those_of_the_runs_own_data_are_refused(runs, tmp_path, monkeypatch):
+    run = next(runs.glob("member1*"))
+    monkeypatch.setattr(load, "fingerprint", lambda data: "another")
+    with pytest.raises(UserError, match=f"{tmp_path} is not the data set that {run.name} was trained on"):
+        ask(f"runs=[{run}]", f"root={tmp_path}")
 
 
 def test_the_door_turns_a_mistake_into_a_line(door):

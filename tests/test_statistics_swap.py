@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bnrepro.cli import swap_statistics
+from bnrepro.data import load
 from bnrepro.errors import UserError
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.training.population import batch_norms, population_statistics
@@ -165,7 +166,7 @@ def test_refusals_are_one_line_and_nothing_is_written(x5, plain, tmp_path, capsy
 
 
 def test_another_data_set_and_other_normalisers_are_refused(x5, monkeypatch):
-    monkeypatch.setattr(swap.load, "fingerprint", lambda data: "another")
+    monkeypatch.setattr(load, "fingerprint", lambda data: "another")
     with pytest.raises(UserError, match="data/mnist is not the data set that"):
         swap.measure(x5)
     for section, key, value, expected in (

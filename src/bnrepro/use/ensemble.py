@@ -8,7 +8,7 @@ import numpy as np
 from bnrepro.use.multicrop import Predictions
 
 METHODS = ("mean", "logits", "vote")
-ALL_SUBSETS_UP_TO = 12  # networks; of more networks, only each alone and all together
+ALL_SUBSETS_UP_TO = 12  # networks
 
 
 def combine(members: list[Predictions], method: str) -> np.ndarray:
@@ -31,7 +31,10 @@ def combine(members: list[Predictions], method: str) -> np.ndarray:
 
 
 def subsets(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield every choice of the networks 0 to count - 1, smallest first."""
+    """Yield choices of the networks 0 to count - 1, smallest first.
+
+    They are all choices of up to 12 networks (`ALL_SUBSETS_UP_TO`), and of more networks each alone and all together.
+    """
     for size in range(1, count + 1) if count <= ALL_SUBSETS_UP_TO else (1, count):
         yield from combinations(range(count), size)
 

@@ -106,9 +106,7 @@ def _figure4_runs(options: Evaluate) -> list[Path]:
 def _pictures(options: Evaluate, first: Trained) -> data.Pictures:
     if options.images:
         return data.of_folder(Path(options.images), first.classes, first.of_digits)
-    run_data = first.config.data
-    run_data.root = options.root or (run_data.root if first.of_digits else first.config.scale["imagenet"]["root"])
-    return data.held_out(run_data)
+    return data.held_out(first.data(options.root))
 
 
 def _kinds(options: Evaluate, first: Trained) -> list[int]:

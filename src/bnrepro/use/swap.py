@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.config.seeding import numpy_rng
-from bnrepro.data import load
 from bnrepro.data.batches import EVALUATION_BATCH
 from bnrepro.errors import UserError
 from bnrepro.training import build
@@ -92,9 +91,7 @@ def measure(directory: Path) -> dict[str, float]:
     network = trained(directory, CPU)
     check(network)
     config = network.config
-    config.data.root = config.scale["imagenet"]["root"]
-    if load.fingerprint(config.data) != network.status["data_fingerprint"]:
-        raise UserError(f"{config.data.root} is not the data set that {network.name} was trained on")
+    config.data = network.data()
     images, labels = map(torch.cat, zip(*build.dataset(config, CPU).evaluation_batches(), strict=True))
     with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bfloat16"):
         return accuracies(network.network, images, labels, config.training.batch_size)

@@ -1,7 +1,7 @@
 """Trained networks, loaded from the directories of their runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from bnrepro.config.schema import Config
+from bnrepro.config.schema import Config, Data
+from bnrepro.data import load
 from bnrepro.errors import UserError
 from bnrepro.models.digits import DigitReader
 from bnrepro.models.folded import folded
@@ -39,6 +40,17 @@ class Trained:
     def of_digits(self) -> bool:
         """Return whether the network reads binary digits."""
         return build.of_digits(self.config)
+
+    def data(self, root: str | None = None) -> Data:
+        """Return the options of the data that it was trained on; they lie in ``root``, or in the folder of its scale.
+
+        Raise a `UserError` if other data lie there.
+        """
+        home = self.config.data.root if self.of_digits else self.config.scale["imagenet"]["root"]
+        options = replace(self.config.data, root=root or home)
+        if load.fingerprint(options) != self.status["data_fingerprint"]:
+            raise UserError(f"{options.root} is not the data set that {self.name} was trained on")
+        return options
 
     def predictor(self) -> Callable[[Tensor], Tensor]:
         """Return a function from images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32.

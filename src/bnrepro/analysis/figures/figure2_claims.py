@@ -56,13 +56,14 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
 
     A lower bound cannot fail, and an upper bound cannot hold.
     """
-    ratios, sign = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
+    ratios, bound = figure2.speed_up(arms[slow], arms[fast], figure2.target(arms[BASELINE]))
     quantity = f"steps of {figure2.title(slow)} over those of {figure2.title(fast)}"
     endpoint = above(quantity, geometric(ratios), "times", times)
-    if sign == "?" or (sign, endpoint.verdict) in (("≥", "fails"), ("≤", "holds")):
+    endpoint.bound = bound
+    if bound == "?" or (bound, endpoint.verdict) in (("≥", "fails"), ("≤", "holds")):
         endpoint.verdict = "inconclusive"
-    if sign:
-        endpoint.note = f"a bound ({sign}): not every seed gets to the target"
+    if bound:
+        endpoint.note = f"a bound ({bound}): not every seed gets to the target"
     return _complete(arms, endpoint, slow, fast)
 
 
@@ -177,8 +178,8 @@ def words(endpoint: Endpoint) -> str:
         return f"{endpoint.what} ({endpoint.note})"
     if endpoint.unit == "points":
         return f"{endpoint.what}: {interval(endpoint.estimate, 100, 2, '+')} points"
-    bound = next((sign + " " for sign in "≥≤?" if endpoint.note.startswith(f"a bound ({sign}")), "")
-    return f"{endpoint.what}: {bound}{interval(endpoint.estimate)}"
+    number = interval(endpoint.estimate)
+    return f"{endpoint.what}: {endpoint.bound} {number}" if endpoint.bound else f"{endpoint.what}: {number}"
 
 
 def claims_table(arms: Arms) -> Table:

@@ -24,6 +24,7 @@ class Endpoint:
         estimate: the value and its interval, which is the one that the figure's table prints.
         p: the p-value before adjustment.
         unit: times for a ratio, points for a difference of accuracies, or number.
+        bound: the sign of a value that is only a bound: ≥, ≤, or ? if it is both.
         note: why there is no p-value, or why the verdict is not that of the interval.
         q: the adjusted p-value, which the ledger sets.
     """
@@ -33,6 +34,7 @@ class Endpoint:
     estimate: Estimate | None = None
     p: float | None = None
     unit: str = "number"
+    bound: str = ""
     note: str = ""
     q: float | None = None
 

@@ -43,7 +43,7 @@ class Table:
         shown = rich_table.Table(*self.head, box=None, header_style="bold")
         for row in self.rows:
             shown.add_row(*row)
-        Console(width=None if sys.stdout.isatty() else width).print(shown)
+        Console(width=None if sys.stdout.isatty() else width, markup=False).print(shown)
 
 
 @dataclass(frozen=True)
