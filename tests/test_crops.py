@@ -11,8 +11,8 @@ from bnrepro.data.pictures import Pictures, of_folder
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
-from bnrepro.use.crops import crops, cut, views
-from bnrepro.use.multicrop import predict
+from bnrepro.use.crops import crops_of, cut, views
+from bnrepro.use.multicrop import mean_over_crops
 
 
 def listed(found, shorter: int) -> list[tuple[int, ...]]:
@@ -23,7 +23,7 @@ def listed(found, shorter: int) -> list[tuple[int, ...]]:
 
 def test_the_144_crops_of_a_landscape():
     """500 x 375 becomes 341 x 256, say: squares at 0, 42 and 85, crops of 224 at 0, 16 and 32 in them."""
-    found = crops(144, 375, 500, 224)
+    found = crops_of(144, 375, 500, 224)
     assert len(found.boxes) == 144 and found.mirrored.sum() == 72
     assert sorted({tuple(frame) for frame in found.frames.tolist()}) == [(256, 341), (288, 384), (320, 427), (352, 469)]
     assert listed(found, 256) == [
@@ -38,7 +38,7 @@ def test_the_144_crops_of_a_landscape():
 
 def test_the_144_crops_of_a_portrait():
     """375 x 500: top, centre and bottom squares."""
-    found = crops(144, 500, 375, 224)
+    found = crops_of(144, 500, 375, 224)
     assert len(found.boxes) == 144
     assert listed(found, 288)[:6] == [
         *[(0, 0, 224), (0, 64, 224), (64, 0, 224), (64, 64, 224), (32, 32, 224), (0, 0, 288)]
@@ -47,7 +47,7 @@ def test_the_144_crops_of_a_portrait():
 
 
 def test_the_144_crops_of_a_square_are_48_each_three_times():
-    found = crops(144, 64, 64, 32)
+    found = crops_of(144, 64, 64, 32)
     assert len(found.boxes) == 144
     assert sorted(set(found.frames[:, 0].tolist())) == [37, 41, 46, 50]
     assert listed(found, 37) == [(0, 0, 32), (0, 5, 32), (5, 0, 32), (5, 5, 32), (2, 2, 32), (0, 0, 37)]
@@ -57,17 +57,17 @@ def test_the_144_crops_of_a_square_are_48_each_three_times():
 
 
 def test_ten_crops_and_one():
-    ten = crops(10, 256, 300, 224)
+    ten = crops_of(10, 256, 300, 224)
     assert len(ten.boxes) == 10
     assert listed(ten, 256) == [(0, 22, 224), (0, 54, 224), (32, 22, 224), (32, 54, 224), (16, 38, 224)]
-    one = crops(1, 64, 64, 32)
+    one = crops_of(1, 64, 64, 32)
     assert one.boxes.tolist() == [[4, 4, 56]] and not one.mirrored.any()
 
 
 def test_a_view_is_the_resized_image_cut():
     """The whole square is PyTorch's antialiased resize of it, and its mirror image."""
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 74, 148), np.uint8))
-    found = crops(144, 74, 148, 32)
+    found = crops_of(144, 74, 148, 32)
     whole = found._replace(**{name: getattr(found, name)[10:12] for name in found._fields})
     assert whole.frames.tolist() == [[37, 74]] * 2 and whole.boxes.tolist() == [[0, 0, 37]] * 2
     (seen,) = cut(image, views(whole, 74, 148), 32)
@@ -78,7 +78,7 @@ def test_a_view_is_the_resized_image_cut():
 
 def test_one_crop_is_what_training_looks_at():
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 3, 64, 64), np.uint8))
-    seen = cut(images, views(crops(1, 64, 64, 32), 64, 64), 32)[:, 0]
+    seen = cut(images, views(crops_of(1, 64, 64, 32), 64, 64), 32)[:, 0]
     assert torch.allclose(seen, crop_and_resize(images, torch.tensor([[4, 4, 56, 56]] * 3), 32), atol=1e-3)
 
 
@@ -127,10 +127,10 @@ def test_probabilities_are_the_mean_over_all_144_crops():
         def image(self, k):
             return self.images[k]
 
-    found = predict(small, Mixed(), 144, 32)
+    found = mean_over_crops(small, Mixed(), 144, 32)
     for k, image in enumerate(Mixed.images):
         pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())
-        every = crops(144, *image.shape[:2], 32)
+        every = crops_of(144, *image.shape[:2], 32)
         factors = np.array(image.shape[:2]) / every.frames
         sizes = every.boxes[:, 2:] * factors
         boxes = torch.from_numpy(np.column_stack([every.boxes[:, :2] * factors, sizes]))
@@ -144,8 +144,8 @@ def test_probabilities_are_the_mean_over_all_144_crops():
 def test_batches_do_not_change_what_is_said():
     images = np.random.default_rng(1).integers(0, 256, (30, 3, 40, 40), np.uint8)
     small = folded(network())
-    together = predict(small, Pictures(images, None), 10, 32)
-    alone = predict(small, Pictures(images[11:12], None), 10, 32)
+    together = mean_over_crops(small, Pictures(images, None), 10, 32)
+    alone = mean_over_crops(small, Pictures(images[11:12], None), 10, 32)
     assert np.allclose(together.probabilities[11:12], alone.probabilities, atol=1e-5)
 
 

@@ -15,7 +15,7 @@ from bnrepro.data import augment
 from bnrepro.data.batches import Order
 from bnrepro.data.decode import decode
 from bnrepro.data.mnist import split
-from bnrepro.use.crops import KINDS, crops, views
+from bnrepro.use.crops import CROP_COUNTS, crops_of, views
 from bnrepro.use.swap import mini_batches
 from conftest import ROOT
 
@@ -38,8 +38,8 @@ def pixels() -> list[np.ndarray]:
 
 
 def evaluation_crops() -> list[np.ndarray]:
-    sizes = [(kind, height, width) for kind in KINDS for height, width in ((64, 64), (375, 500), (500, 333))]
-    parts = [views(crops(kind, height, width, 224), height, width) for kind, height, width in sizes]
+    sizes = [(count, height, width) for count in CROP_COUNTS for height, width in ((64, 64), (375, 500), (500, 333))]
+    parts = [views(crops_of(count, height, width, 224), height, width) for count, height, width in sizes]
     return [np.round(values.astype(float), 9) for part in parts for values in part]
 
 

@@ -13,7 +13,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.training.population import batch_norms, population_statistics
 from bnrepro.use import swap
-from bnrepro.use.swap import accuracies, by_mini_batch, mini_batches, shifted
+from bnrepro.use.swap import accuracies, mini_batches, shifted, with_batch_statistics
 from bnrepro.use.trained import trained
 from conftest import ROOT
 from launches import trained_here
@@ -99,7 +99,7 @@ def test_one_mini_batch_by_its_own_statistics_by_hand():
     network, x = Toy(), images(12)
     first = network.layers[0](x).detach()
     mean, deviation = first.mean((0, 2, 3), keepdim=True), first.std((0, 2, 3), keepdim=True, correction=0)
-    found = by_mini_batch(network).layers[:2](x)
+    found = with_batch_statistics(network).layers[:2](x)
     torch.testing.assert_close(found, (first - mean) / deviation, rtol=0, atol=1e-12)
 
 
@@ -114,7 +114,7 @@ def test_each_accuracy_is_by_the_statistics_that_it_names():
     network.layers[-1].bias.data -= network(x).detach().mean(0)  # so that no class is said of all images
     own = torch.empty(203, dtype=torch.int64)
     for batch in mini_batches(203, 10):
-        own[batch] = by_mini_batch(network)(x[batch]).argmax(1)
+        own[batch] = with_batch_statistics(network)(x[batch]).argmax(1)
     there = shifted(x)
     answers = {"population": network(x), "shifted": network(there), "shifted_adapted": adapted(network, there)}
     for name, labels in ({kind: said.argmax(1) for kind, said in answers.items()} | {"batch": own}).items():
@@ -124,7 +124,7 @@ def test_each_accuracy_is_by_the_statistics_that_it_names():
 def test_only_normalisers_are_in_training_mode_and_the_network_is_left_as_it_was(x5):
     network = trained(x5, CPU).network
     before = copy.deepcopy(network.state_dict())
-    other = by_mini_batch(network)
+    other = with_batch_statistics(network)
     assert network.drop_rate == 0.3 and len(batch_norms(network)) > 50
     assert {type(m) for m in other.modules() if m.training} == {type(norm) for norm in batch_norms(network)}
     x = images(40, pixels=32).float()

@@ -11,9 +11,9 @@ from bnrepro.config.folders import ROOT
 from bnrepro.data import pictures
 from bnrepro.errors import UserError
 from bnrepro.records.named import named
-from bnrepro.use.crops import KINDS
+from bnrepro.use.crops import CROP_COUNTS
 from bnrepro.use.ensemble import combine
-from bnrepro.use.multicrop import predict
+from bnrepro.use.multicrop import mean_over_crops
 from bnrepro.use.trained import check_together, trained
 
 ANSWERS = 5
@@ -30,7 +30,9 @@ def answers(runs: list[Path], paths: list[Path], crops: int) -> list[list[tuple[
     images = pictures.of_files(paths, digits)
     if digits and crops != 1:
         raise UserError(f"{networks[0].name} reads whole digits; leave --crops out")
-    members = [predict(network.predictor(), images, crops, network.config.data.pixels) for network in networks]
+    members = [
+        mean_over_crops(network.network_function(), images, crops, network.config.data.pixels) for network in networks
+    ]
     mean = combine(members, "mean")
     best = (-mean).argsort(1, kind="stable")[:, :ANSWERS]
     names = [words for _, words in networks[0].classes]
@@ -42,7 +44,7 @@ def main(words: list[str] | None) -> None:
     """Print a table of answers for each image."""
     parser = argparse.ArgumentParser(description="The five most probable classes of pictures.")
     parser.add_argument("word", nargs="+", metavar="RUN|IMAGE", help=HELP)
-    parser.add_argument("--crops", type=int, choices=KINDS, default=1, help="crops per picture (default: 1)")
+    parser.add_argument("--crops", type=int, choices=CROP_COUNTS, default=1, help="crops per picture (default: 1)")
     options = parser.parse_args(words)
     images = [path for path in map(Path, options.word) if path.is_file() or path.suffix.lower() in pictures.SUFFIXES]
     if not images:

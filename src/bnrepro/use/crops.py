@@ -9,7 +9,7 @@ from torch import Tensor
 from bnrepro.data.augment import CENTRE, centre_boxes, resampling
 
 SCALES = (8 / 7, 9 / 7, 10 / 7, 11 / 7)  # 256, 288, 320 and 352 for crops of 224 (GoogLeNet, Sec. 7)
-KINDS = (1, 10, 144)
+CROP_COUNTS = (1, 10, 144)
 
 
 class Crops(NamedTuple):
@@ -24,7 +24,7 @@ class Crops(NamedTuple):
     mirrored: np.ndarray
 
 
-def crops(kind: int, height: int, width: int, pixels: int) -> Crops:
+def crops_of(crops: int, height: int, width: int, pixels: int) -> Crops:
     """Return the crops of an image for a network with inputs of ``pixels``, with the duplicates of a square image.
 
     1 crop is the centre square of 0.875 of the shorter side. 10 crops are the corners and the centre of the centre
@@ -32,21 +32,21 @@ def crops(kind: int, height: int, width: int, pixels: int) -> Crops:
     of each of the left, centre and right squares (of a portrait the top, centre and bottom squares), the corners, the
     centre and the whole square resized, and their mirror images (GoogLeNet, Sec. 7).
     """
-    if kind == 1:
+    if crops == 1:
         top, left, side, _ = centre_boxes(np.array([[height, width]]))[0]
         return Crops(np.array([[height, width]]), np.array([[top, left, side]]), np.zeros(1, bool))
     chosen = []
-    for side in [round(pixels / CENTRE)] if kind == 10 else [round(pixels * scale) for scale in SCALES]:
+    for side in [round(pixels / CENTRE)] if crops == 10 else [round(pixels * scale) for scale in SCALES]:
         landscape = width >= height
         longer = round(max(height, width) * side / min(height, width))
         frame = (side, longer) if landscape else (longer, side)
         room = longer - side
         inner = side - pixels
-        for start in [room // 2] if kind == 10 else [0, room // 2, room]:
+        for start in [room // 2] if crops == 10 else [0, room // 2, room]:
             top, left = (0, start) if landscape else (start, 0)
             boxes = [(top + down, left + across, pixels) for down in (0, inner) for across in (0, inner)]
             boxes.append((top + inner // 2, left + inner // 2, pixels))
-            if kind == 144:
+            if crops == 144:
                 boxes.append((top, left, side))
             chosen += [(frame, box, mirrored) for box in boxes for mirrored in (False, True)]
     frames, boxes, mirrored = zip(*chosen, strict=True)

@@ -30,9 +30,9 @@ from bnrepro.records.named import named
 from bnrepro.records.provenance import now, provenance
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
-from bnrepro.use.crops import KINDS
+from bnrepro.use.crops import CROP_COUNTS
 from bnrepro.use.ensemble import METHODS, calibration, combine, rank_of_label, subsets
-from bnrepro.use.multicrop import Predictions, predictions
+from bnrepro.use.multicrop import Predictions, kept_predictions
 from bnrepro.use.trained import Trained, check_together, trained
 
 
@@ -42,7 +42,7 @@ class Evaluate:
 
     runs: list[str] | None = None  # runs by directory, name or pattern; null: Figure 4's six networks
     scale: Any = field(default_factory=dict)  # of those six; the config group
-    crops: Any = field(default_factory=lambda: list(KINDS), metadata={"choices": KINDS})  # one of them, or a list
+    crops: Any = field(default_factory=lambda: list(CROP_COUNTS), metadata={"choices": CROP_COUNTS})  # one, or a list
     images: str | None = None  # a folder with a folder per class; null: what the runs are evaluated on while they train
     root: str | None = None  # the folder of the runs' data set; null: the folder in their scale
     publish: bool = False  # copy the small files into results/figure4/<scale>
@@ -56,19 +56,19 @@ class Evaluate:
 
 def evaluate(composed: DictConfig, command: str) -> None:
     """Evaluate as configs/evaluate.yaml and its overrides ask, and print a table."""
-    options = _typed(composed)
+    options = _checked_options(composed)
     torch.set_num_threads(options.threads)
     directories = named(options.runs, Path(options.runs_dir)) if options.runs else _figure4_runs(options)
     device = build.usable(options.device)
     networks = [trained(directory, device) for directory in directories]
     check_together(networks, same_data=options.images is None)
     pictures = _pictures(options, networks[0])
-    answers: dict[int, list[Predictions]] = {kind: [] for kind in _kinds(options, networks[0])}
-    for kind, members in answers.items():
+    answers: dict[int, list[Predictions]] = {crops: [] for crops in _crop_counts(options, networks[0])}
+    for crops, members in answers.items():
         for directory, network in zip(directories, networks, strict=True):
-            with Console(stderr=True).status(f"{network.name}, {kind} crops"):
-                members.append(predictions(directory, network, pictures, kind))
-    default_out = Path(options.runs_dir) / "evaluations" / _name(options, networks)
+            with Console(stderr=True).status(f"{network.name}, {crops} crops"):
+                members.append(kept_predictions(directory, network, pictures, crops))
+    default_out = Path(options.runs_dir) / "evaluations" / _default_folder(options, networks)
     out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
     info = write(out, networks, pictures, answers, command)
@@ -83,7 +83,7 @@ def evaluate(composed: DictConfig, command: str) -> None:
     print(f"written to {out}")
 
 
-def _typed(composed: DictConfig) -> Evaluate:
+def _checked_options(composed: DictConfig) -> Evaluate:
     options = structured(Evaluate, composed)
     options.scale = options.scale["name"]
     options.crops = list(options.crops) if isinstance(options.crops, list) else [options.crops]
@@ -109,16 +109,16 @@ def _pictures(options: Evaluate, first: Trained) -> data.Pictures:
     return data.held_out(first.data(options.root))
 
 
-def _kinds(options: Evaluate, first: Trained) -> list[int]:
+def _crop_counts(options: Evaluate, first: Trained) -> list[int]:
     """Return the numbers of crops to evaluate with; networks of digits read whole digits."""
     if not first.of_digits or options.crops == [1]:
         return options.crops
-    if options.crops != list(KINDS):
+    if options.crops != list(CROP_COUNTS):
         raise UserError(f"{first.name} reads whole digits; leave crops out")
     return [1]
 
 
-def _name(options: Evaluate, networks: list[Trained]) -> str:
+def _default_folder(options: Evaluate, networks: list[Trained]) -> str:
     if options.runs is None:
         name = f"figure4-{options.scale}"
     elif len(networks) == 1:
@@ -139,15 +139,15 @@ def write(
     rows: list[list[Any]] = []
     ranks: dict[str, np.ndarray] = {}
     calibrated: dict[str, Any] = {}
-    for kind, members in answers.items():
+    for crops, members in answers.items():
         for chosen in subsets(len(networks)):
             for method in METHODS:
                 scores = combine([members[k] for k in chosen], method)
                 rank = rank_of_label(scores, pictures.labels)
                 numbers = "+".join(str(k + 1) for k in chosen)
-                rows.append([kind, method, numbers, len(chosen), *(int((rank <= k).sum()) for k in (1, 5))])
+                rows.append([crops, method, numbers, len(chosen), *(int((rank <= k).sum()) for k in (1, 5))])
                 if len(chosen) == len(networks) or (len(chosen) == 1 and method == "mean"):
-                    row = f"{kind} {method} {numbers}"
+                    row = f"{crops} {method} {numbers}"
                     ranks[row] = rank.astype(np.uint16)
                     if method == "mean":
                         calibrated[row] = calibration(scores, pictures.labels)
@@ -186,9 +186,9 @@ def write(
 def _print_table(info: dict[str, Any]) -> None:
     """Print the errors of each network alone and of all together."""
     rows = []
-    for kind, method, chosen, size, *right in info["rows"]:
+    for crops, method, chosen, size, *right in info["rows"]:
         alone = size == 1 and method == "mean"
         if alone or size == len(info["runs"]) > 1:
             title = info["runs"][int(chosen) - 1] if alone else f"all {size}, {method}"
-            rows.append([str(kind), title, *(f"{100 * (1 - count / info['images']):.2f} %" for count in right)])
+            rows.append([str(crops), title, *(f"{100 * (1 - count / info['images']):.2f} %" for count in right)])
     Table(["crops", "networks", "top-1 error", "top-5 error"], rows).show()

@@ -33,7 +33,7 @@ def mini_batches(count: int, size: int) -> tuple[Tensor, ...]:
     return order.tensor_split(tuple(range(size, count - size + 1, size)))
 
 
-def by_mini_batch(network: nn.Module) -> nn.Module:
+def with_batch_statistics(network: nn.Module) -> nn.Module:
     """Return a copy whose batch normalisers use the statistics of each mini-batch, with everything else in evaluation.
 
     Dropout is off, and there are no auxiliary heads.
@@ -69,7 +69,7 @@ def accuracies(network: nn.Module, images: Tensor, labels: Tensor, batch_size: i
     domain = shifted(images)
     result = {
         "population": top1(network, images, labels, chunks),
-        "batch": top1(by_mini_batch(network), images, labels, batches),
+        "batch": top1(with_batch_statistics(network), images, labels, batches),
         "shifted": top1(network, domain, labels, chunks),
     }
     with population_statistics(network, (domain[k] for k in batches)):

@@ -52,7 +52,7 @@ class Trained:
             raise UserError(f"{options.root} is not the data set that {self.name} was trained on")
         return options
 
-    def predictor(self) -> Callable[[Tensor], Tensor]:
+    def network_function(self) -> Callable[[Tensor], Tensor]:
         """Return a function from images (N, 3, pixels, pixels) in [-1, 1] to logits (N, classes) in float32.
 
         It is fast: batch normalisers are folded into the convolutions, and the precision is that of training.
