@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
 from bnrepro.sweeps import jobs
 from bnrepro.sweeps.gpu_stacks import GPUStacks
+from bnrepro.tracking import mirror
 from bnrepro.training import build
 from bnrepro.training.stacks.kinds import DataSets, kind
 from bnrepro.training.stacks.stack import Stack
@@ -108,6 +110,27 @@ def test_an_exception_fails_the_runs_and_the_sweep_can_be_launched_again(tmp_pat
         assert status["error"] == "RuntimeError: the GPU is gone"
     launcher.launch(planned, 0, tmp_path)
     assert [state for job in planned for state in job.states().values()] == ["finished", "finished"]
+
+
+def test_a_stack_waits_until_wandb_has_the_ends_of_its_runs(tmp_path, monkeypatch):
+    ends: list[mirror.End] = []
+
+    def follow_slowly(self, *_) -> None:
+        while not isinstance(item := self._queue.get(), mirror.End):
+            pass
+        time.sleep(1)
+        ends.append(item)
+
+    monkeypatch.setattr(mirror.Mirror, "_follow", follow_slowly)
+    monkeypatch.setattr(mirror, "keep_out_of_home", lambda runs_dir: None)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    words = ("scale.imagenet.steps=1", "evaluation.population_batches=1", "logger.mode=offline")
+    with master(*SWEEP[1:], *words, f"runs_dir={tmp_path}") as config:
+        GPUStacks(OmegaConf.create({"networks": 64, "processors": 1})).launch(jobs.plan(config), 0, tmp_path)
+    assert [end.exit_code for end in ends] == [0, 0]
+    kept = {name for end in ends for name, _ in end.artifacts}
+    assert kept == {f"{name}-{part}" for name in records(tmp_path) for part in ("record", "checkpoint")}
+    assert all("final/val/top1" in end.summary for end in ends)
 
 
 def test_auxiliary_heads_count_in_the_loss_of_a_stack(environment, tmp_path):

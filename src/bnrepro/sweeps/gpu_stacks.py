@@ -19,7 +19,7 @@ from bnrepro.records.run import RunDirectory
 from bnrepro.sweeps.jobs import Job
 from bnrepro.training import experiment
 from bnrepro.training.interrupt import StopRequest, follow_parent
-from bnrepro.training.recorder import SeedRun
+from bnrepro.training.recorder import SeedRun, close_mirrors
 from bnrepro.training.stacks.kinds import DataSets, kind
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.stack import Stack
@@ -49,15 +49,16 @@ class GPUStacks:
             pool = ProcessPoolExecutor(self.processors, multiprocessing.get_context("spawn"), _end_with_parent)
             cleanup.callback(pool.shutdown, cancel_futures=True)
             locked: list[SeedRun] = []
+            stacks: list[Stack] = []
             try:
-                stacks = []
                 for runs in self._sorted(_prepared(jobs, locked, cleanup)):
                     stacks.append(Stack(runs, pool))
-                    cleanup.callback(stacks[-1].close)
                 _train(stacks, stop)
             except Exception as error:
                 experiment.note_error(locked, error)
                 raise
+            finally:
+                _close(stacks)
         if stop.signum is not None:
             raise SystemExit(128 + stop.signum)
 
@@ -113,3 +114,11 @@ def _train(stacks: list[Stack], stop: StopRequest) -> None:
         for run in stack.runs:
             if not run.over:
                 print(run.recorder.outcome().message, flush=True)
+
+
+def _close(stacks: list[Stack]) -> None:
+    """End what the stacks do in the background, and wait for W&B."""
+    for stack in stacks:
+        stack.close()
+    ended = all(stack.is_over() for stack in stacks)
+    close_mirrors([run.recorder for stack in stacks for run in stack.runs], 0 if ended else 1)

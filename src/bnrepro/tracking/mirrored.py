@@ -79,7 +79,7 @@ def _without_dots(layer: str) -> str:
 
 
 def end(directory: RunDirectory, exit_code: int) -> End:
-    """Return the end of a process; if its run has ended, with the outcome, the record and the checkpoint."""
+    """Return the end of a process. If its run has ended, this is a success with outcome, record and checkpoint."""
     if not directory.ended():
         return End(exit_code)
     status = directory.status()
@@ -88,7 +88,7 @@ def end(directory: RunDirectory, exit_code: int) -> End:
     record = [directory.path / name for name in RECORD_FILES if (directory.path / name).exists()]
     artifacts = {(f"{directory.name}-record", "record"): record}
     artifacts[f"{directory.name}-checkpoint", "model"] = [directory.checkpoint]
-    return End(exit_code, summary, artifacts)
+    return End(0, summary, artifacts)
 
 
 def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], info: dict[str, Any]) -> None:

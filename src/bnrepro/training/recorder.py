@@ -1,6 +1,7 @@
 """One run's record while it trains: what is written when it begins, at every checkpoint, and when it ends."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,17 @@ class Recorder:
     def close(self, exit_code: int) -> None:
         """Tell W&B that no more rows will come, and how the run ended. This does not wait."""
         self.mirror.close(mirrored.end(self.directory, exit_code))
+
+
+def close_mirrors(recorders: list[Recorder], exit_code: int) -> None:
+    """Tell W&B how these runs ended, and wait for it with one deadline for all.
+
+    Runs that were asked to stop do not wait long.
+    """
+    for recorder in recorders:
+        recorder.close(exit_code)
+    patience = max((recorder.config.logger.timeout_seconds for recorder in recorders), default=0.0)
+    deadline = time.monotonic() + (patience if exit_code == 0 else min(2.0, patience))
+    for recorder in recorders:
+        if complaint := recorder.mirror.complaint(deadline):
+            print(f"{recorder.directory.name}: {complaint}; the record is complete")

@@ -1,6 +1,5 @@
 """A stack of runs that are at the same step: their networks, the loop that trains them, and their records."""
 
-import time
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.look import Look
 from bnrepro.training.loop import Trainer
 from bnrepro.training.progress import ProgressLines
-from bnrepro.training.recorder import Recorder, SeedRun
+from bnrepro.training.recorder import Recorder, SeedRun, close_mirrors
 from bnrepro.training.schedule import Schedule
 
 
@@ -78,7 +77,7 @@ class Session:
                 run.outcome = recorder.outcome()
             exit_code = 0 if stop.signum is None else 128 + stop.signum
         finally:
-            self._close_mirrors(exit_code)
+            close_mirrors(self.recorders, exit_code)
 
     def _train(self, stop: StopRequest) -> None:
         """Train from the checkpoint. A kill may have come between the last checkpoint and the final status."""
@@ -125,13 +124,3 @@ class Session:
             if self.look.final:
                 state |= {"statistics": statistics[k], "classes": self.classes}
             recorder.save(state | shared, arrays, self.look.final[k] if self.look.final else None)
-
-    def _close_mirrors(self, exit_code: int) -> None:
-        """Wait for W&B, with one deadline for all runs. A run that was asked to stop does not wait long."""
-        for recorder in self.recorders:
-            recorder.close(exit_code)
-        patience = self.config.logger.timeout_seconds
-        deadline = time.monotonic() + (patience if exit_code == 0 else min(2.0, patience))
-        for recorder in self.recorders:
-            if complaint := recorder.mirror.complaint(deadline):
-                print(f"{recorder.directory.name}: {complaint}; the record is complete")

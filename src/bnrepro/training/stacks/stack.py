@@ -140,10 +140,8 @@ class Stack:
         self.saved = time.monotonic()
 
     def close(self) -> None:
-        """End the thread that draws ahead and the mirrors in W&B."""
+        """End the thread that draws ahead."""
         self.training.streams.close()
-        for run in self.runs:
-            run.recorder.close(0 if run.over else 1)
 
     def line(self) -> str:
         """How far the stack is."""
