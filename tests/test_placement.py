@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm, norm_names
 from bnrepro.models.convolution import Build, ConvUnit
@@ -22,8 +21,6 @@ from bnrepro.training import build, experiment
 from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.population import population_statistics
-from bnrepro.use.export import arguments
-from bnrepro.use.trained import Trained
 from conftest import config_of
 
 CPU = torch.device("cpu")
@@ -192,30 +189,15 @@ def test_the_jacobian_is_refused_and_the_other_instruments_work():
             assert all(values.shape == (2,) for values in instrument(scene).values()), name
 
 
-def trained_a_little() -> tuple[Config, nn.Module, torch.Tensor]:
+def test_folding_leaves_what_comes_after_the_nonlinearity():
+    """Breaks if it were folded into the convolution before."""
     config = config_of("experiment=figure2/bn_x5", SMOKE, AFTER)
     model, shown = build.network(config, [0], CPU, 10), torch.randn(4, 3, 32, 32)
     for _ in range(3):
         model.train()(shown)
-    return config, model.eval(), shown
-
-
-def test_folding_leaves_what_comes_after_the_nonlinearity():
-    """Breaks if it were folded into the convolution before."""
-    _, model, shown = trained_a_little()
-    small = folded(model)
+    small = folded(model.eval())
     assert sum(name.endswith("running_mean") for name in small.state_dict()) == 69
     torch.testing.assert_close(small(shown), model(shown), rtol=1e-4, atol=1e-5)
-
-
-def test_exports_carry_the_placement():
-    import timm  # after bnrepro.use.export, which makes it importable
-
-    config, model, shown = trained_a_little()
-    name, options = arguments(Trained("", config, {}, model, [], ""))
-    again = timm.create_model(name, num_classes=10, **options)
-    again.load_state_dict(model.state_dict())
-    torch.testing.assert_close(again.eval()(shown), model(shown), rtol=1e-4, atol=1e-5)
 
 
 def test_the_default_leaves_every_id_alone():

@@ -53,20 +53,22 @@ default_cfgs = generate_default_cfgs(
 def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, options: dict[str, Any]) -> Trunk:
     """Build a network through timm.
 
-    The options ``norm``, ``norm_eps`` and ``ema_decay`` choose the normaliser by name, ``last_norm`` another one for
-    the last module, and ``norm_options`` has their own options by name. ``device`` and ``dtype`` are of the parameters.
+    The options ``norm``, ``norm_eps``, ``ema_decay`` and ``affine`` choose the normaliser, by name, ``last_norm``
+    another one for the last module, and ``norm_options`` has what only some normalisers have. ``device`` and ``dtype``
+    are of the parameters.
     """
 
     def build(device: str | None = None, dtype: torch.dtype | None = None, **arguments: Any) -> Trunk:
         with torch.device(device) if device else nullcontext():
             return network(**arguments).to(dtype=dtype)
 
-    eps, decay = options.pop("norm_eps", 1e-3), options.pop("ema_decay", 0.9997)
+    shared = {"eps": options.pop("norm_eps", 1e-3), "ema_decay": options.pop("ema_decay", 0.9997)}
+    shared["affine"] = options.pop("affine", True)
     offered = options.pop("norm_options", {})
 
     def norm_layer(chosen: str) -> Callable[..., nn.Module | None]:
-        own = {key: value for key, value in offered.items() if key in norm_options(chosen)}
-        return partial(build_norm, chosen, eps=eps, ema_decay=decay, **own)
+        others = {key: value for key, value in offered.items() if key in norm_options(chosen)}
+        return partial(build_norm, chosen, **shared, **others)
 
     options.setdefault("norm_layer", norm_layer(options.pop("norm", norm)))
     if last := options.pop("last_norm", ""):

@@ -19,10 +19,11 @@ def arguments(network: Trained) -> tuple[str, dict[str, object]]:
     model, norm = network.config.model, network.config.norm
     norm_options = own_norm_options(network.config)
     options = {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "norm_placement": norm.placement}
+    options["affine"] = norm.affine
     if network.of_digits:
         options |= {"kind": model.name, "hidden": list(model.hidden), "nonlinearity": model.nonlinearity}
-        options |= {"affine": norm.affine, "norm_options": norm_options}
-        return "mnist_digits", options | {"binarize_above": network.config.data.binarize_above}
+        options |= {"norm_options": norm_options, "binarize_above": network.config.data.binarize_above}
+        return "mnist_digits", options
     options |= {name: getattr(model, name) for name in SHARED}
     options |= {"drop_rate": model.dropout, "pixels": network.config.data.pixels}
     if norm.last:
