@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bnrepro.training import experiment
+from bnrepro.config.schema import Config
+from bnrepro.training import build, experiment
+from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config
 
@@ -26,6 +28,14 @@ def trained_here(runs: Path, *overrides: str) -> Path:
     """The record of a run that nothing interrupts, trained in this process."""
     experiment.run(typed(compose_config(*overrides, f"runs_dir={runs}")), "python ...")
     return only_run(runs)
+
+
+def trainer_of(config: Config, seeds: list[int], steps: int) -> Trainer:
+    """The loop of these seeds on the CPU, side by side, which evaluates nothing."""
+    device = torch.device("cpu")
+    task = build.task(config, build.dataset(config, device), seeds, device)
+    members, optimizer = [Member(seed) for seed in seeds], build.optimizer(config, task.model)
+    return Trainer(task, optimizer, members, steps, build.rate(config), {steps}, lambda step: [{} for _ in seeds])
 
 
 def only_run(runs: Path) -> Path:

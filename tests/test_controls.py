@@ -17,10 +17,9 @@ from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.scene import Scene
 from bnrepro.training import build
 from bnrepro.training.interrupt import StopRequest
-from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.population import population_statistics
 from conftest import config_of
-from launches import assert_same_run, only_run, start, trained_here, wait_for_steps
+from launches import assert_same_run, only_run, start, trained_here, trainer_of, wait_for_steps
 from norms import randn, trained_a_little
 
 CPU = torch.device("cpu")
@@ -33,13 +32,6 @@ def pair(name: str, rng: torch.Generator, **options) -> tuple[nn.Module, BatchNo
     mine, theirs = (build_norm(kind, 5, eps=EPS, **options).double() for kind in (name, "bn"))
     theirs.load_state_dict(trained_a_little(mine, rng).state_dict())
     return mine, theirs
-
-
-def trainer_of(config, seeds: list[int], steps: int) -> Trainer:
-    task = build.task(config, build.dataset(config, CPU), seeds, CPU)
-    members = [Member(seed) for seed in seeds]
-    optimizer = build.optimizer(config, task.model)
-    return Trainer(task, optimizer, members, steps, build.rate(config), {steps}, lambda step: [{} for _ in seeds])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -77,18 +69,6 @@ def test_descent_moves_in_directions_that_change_nothing(rng):
         norm(x).backward(dy)
         shifted, scaled = x.grad.sum(0).abs(), (x.grad * (x.detach() - x.detach().mean(0))).sum(0).abs()
         assert ((shifted > 1e-3) & (scaled > 1e-3)).all() if norm is mine else max(shifted.max(), scaled.max()) < 1e-9
-
-
-def test_seeds_without_gradient_have_the_same_bits_in_any_stack():
-    config = config_of("experiment=figure1/bn", "norm=bn_stop_gradient")
-    assert build.stackable(config)
-    trained = []
-    for seeds in ([0, 1, 2], [1]):
-        trainer = trainer_of(config, seeds, 60)
-        trainer.train(StopRequest())
-        trained.append(trainer.states())
-    for name, tensor in trained[1][0]["model"].items():
-        assert torch.equal(tensor, trained[0][1]["model"][name]), name
 
 
 def drawn(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,8 +13,6 @@ from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
 from bnrepro.training import build, experiment
-from bnrepro.training.interrupt import StopRequest
-from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.sgd import decayed
 from bnrepro.use.export import arguments
 from bnrepro.use.trained import Trained
@@ -23,25 +21,6 @@ from norms import randn
 
 CPU = torch.device("cpu")
 OTHERS = ("layer_norm", "group_norm")
-
-
-@pytest.mark.parametrize("norm", OTHERS)
-def test_seeds_have_the_same_bits_in_any_stack(norm):
-    config = config_of("experiment=figure1/bn", f"norm={norm}", "training.steps=100")
-    data = build.dataset(config, CPU)
-    assert build.stackable(config)
-
-    def trained(seeds):
-        task = build.task(config, data, seeds, CPU)
-        optimizer, members = build.optimizer(config, task.model), [Member(seed) for seed in seeds]
-        trainer = Trainer(task, optimizer, members, 100, build.rate(config), {100}, lambda step: [{} for _ in seeds])
-        trainer.train(StopRequest())
-        return trainer.states()
-
-    stacked, (alone,) = trained([0, 1, 2]), trained([1])
-    assert alone["model"].keys() == stacked[1]["model"].keys()
-    for name, tensor in alone["model"].items():
-        assert torch.equal(tensor, stacked[1]["model"][name]), name
 
 
 class Unit(nn.Module):

@@ -18,8 +18,6 @@ from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
 from bnrepro.probes.scene import Scene, sites, watched
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training import build, experiment
-from bnrepro.training.interrupt import StopRequest
-from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.population import population_statistics
 from conftest import config_of
 
@@ -111,26 +109,6 @@ def test_a_last_normaliser_stands_where_the_others_do():
     )
     last = model.rows["5b"].one
     assert normalises(last, "after") and type(last.norm).__name__ == "PerActivationBatchNorm"
-
-
-@pytest.mark.parametrize("norm", ["bn", "bn_stop_gradient", "layer_norm"])
-@pytest.mark.parametrize("nonlinearity", ["sigmoid", "relu"])
-def test_a_stack_has_the_bits_of_its_networks(norm, nonlinearity):
-    config = config_of(
-        "experiment=figure1/bn", f"norm={norm}", AFTER, f"model.nonlinearity={nonlinearity}", "optimizer.base_lr=0.1"
-    )
-    data = build.dataset(config, CPU)
-    trained = []
-    for seeds in ([0, 1, 2], [1]):
-        task = build.task(config, data, seeds, CPU)
-        members, looks = [Member(seed) for seed in seeds], lambda step, seeds=seeds: [{} for _ in seeds]
-        trainer = Trainer(task, build.optimizer(config, task.model), members, 40, build.rate(config), {40}, looks)
-        trainer.train(StopRequest())
-        trained.append(trainer.states())
-    for name, tensor in trained[1][0]["model"].items():
-        assert torch.equal(tensor, trained[0][1]["model"][name]), name
-    bias = trained[1][0]["model"]["hidden.0.linear.bias"]
-    assert bias.isfinite().all() and not (bias == 0).all()
 
 
 def test_percentiles_are_of_w_u_plus_b_in_both_modes():

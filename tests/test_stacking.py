@@ -10,43 +10,51 @@ import torch
 from bnrepro.models.stacked import join_states, split_state
 from bnrepro.training import build, checkpoint, experiment
 from bnrepro.training.interrupt import StopRequest
-from bnrepro.training.loop import Member, Trainer
-from bnrepro.training.validation import typed
-from conftest import compose_config
+from conftest import config_of
+from launches import trainer_of
 
 CPU = torch.device("cpu")
 
 
-def train(config, seeds, steps, data, prepare=lambda model: None, states=None):
-    task = build.task(config, data, seeds, CPU)
-    prepare(task.model)
-    trainer = Trainer(
-        task=task,
-        optimizer=build.optimizer(config, task.model),
-        members=[Member(seed) for seed in seeds],
-        steps=steps,
-        rate=build.rate(config),
-        looks={steps},
-        look=lambda step: [{} for _ in seeds],
-    )
-    if states:
-        trainer.restore(states)
+def train(config, seeds, steps, prepare=lambda model: None):
+    trainer = trainer_of(config, seeds, steps)
+    prepare(trainer.model)
     trainer.train(StopRequest())
     return trainer
 
 
-@pytest.mark.parametrize("arm", ["plain", "bn"])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_stacked_run_equals_a_single_run_bit_for_bit(arm, momentum):
-    config = typed(compose_config(f"experiment=figure1/{arm}", f"optimizer.momentum={momentum}"))
-    data = build.dataset(config, CPU)
-    stacked = train(config, [0, 1, 2, 3, 4], 120, data).states()
+AFTER = "norm.placement=after optimizer.base_lr=0.1"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "experiment=figure1/plain",
+        "experiment=figure1/plain optimizer.momentum=0.9",
+        "experiment=figure1/bn",
+        "experiment=figure1/bn optimizer.momentum=0.9",
+        f"experiment=figure1/bn {AFTER}",
+        f"experiment=figure1/bn model.nonlinearity=relu {AFTER}",
+        "experiment=figure1/bn norm=bn_stop_gradient",
+        f"experiment=figure1/bn norm=bn_stop_gradient {AFTER}",
+        "experiment=figure1/bn norm=layer_norm",
+        f"experiment=figure1/bn norm=layer_norm {AFTER}",
+        f"experiment=figure1/bn norm=layer_norm model.nonlinearity=relu {AFTER}",
+        "experiment=figure1/bn norm=group_norm",
+    ],
+)
+def test_a_stack_has_the_bits_of_its_networks(overrides):
+    config = config_of(*overrides.split())
+    assert build.stackable(config)
+    stacked = train(config, [0, 1, 2, 3, 4], 100).states()
     for k in (0, 3):
-        (alone,) = train(config, [k], 120, data).states()
+        (alone,) = train(config, [k], 100).states()
         assert alone["model"].keys() == stacked[k]["model"].keys()
         for part in ("model", "optimizer"):
             for name, tensor in alone[part].items():
-                assert torch.equal(tensor, stacked[k][part][name]), name
+                assert tensor.isfinite().all() and torch.equal(tensor, stacked[k][part][name]), name
+        biases = [tensor for name, tensor in alone["model"].items() if name.endswith("linear.bias")]
+        assert not any((bias == 0).all() for bias in biases)
 
 
 def test_what_is_measured_of_a_stacked_run_differs_in_its_last_digits_at_most(tmp_path):
@@ -54,7 +62,7 @@ def test_what_is_measured_of_a_stacked_run_differs_in_its_last_digits_at_most(tm
 
     def trained(name: str, seeds: str) -> Path:
         options = ("experiment=figure1/bn", "scale=smoke", "training.steps=100", "logger.mode=disabled")
-        experiment.run(typed(compose_config(*options, f"seeds={seeds}", f"runs_dir={tmp_path / name}")), "test")
+        experiment.run(config_of(*options, f"seeds={seeds}", f"runs_dir={tmp_path / name}"), "test")
         return next((tmp_path / name).glob("bn-s1-*"))
 
     paths = trained("alone", "[1]"), trained("stacked", "[0,1,2,3,4]")
@@ -71,14 +79,13 @@ def test_what_is_measured_of_a_stacked_run_differs_in_its_last_digits_at_most(tm
 
 def test_a_diverged_neighbour_is_masked_and_harms_nobody():
     """Network 1 of three is poisoned: only it is marked, from its first bad step, and the others keep their bits."""
-    config = typed(compose_config("experiment=figure1/bn"))
-    data = build.dataset(config, CPU)
-    (alone,) = train(config, [2], 20, data).states()
+    config = config_of("experiment=figure1/bn")
+    (alone,) = train(config, [2], 20).states()
 
     def poison(model):
         model.output.weight.data[1] = float("inf")
 
-    trainer = train(config, [0, 1, 2], 20, data, prepare=poison)
+    trainer = train(config, [0, 1, 2], 20, prepare=poison)
     assert [member.diverged_at for member in trainer.members] == [None, 1, None]
     assert [len(member.rows) for member in trainer.members] == [1, 0, 1]
     for name, tensor in trainer.states()[2]["model"].items():
@@ -86,7 +93,7 @@ def test_a_diverged_neighbour_is_masked_and_harms_nobody():
 
 
 def test_split_and_join_are_inverse():
-    config = typed(compose_config("experiment=figure1/bn"))
+    config = config_of("experiment=figure1/bn")
     state = build.network(config, [0, 1, 2], CPU).state_dict()
     parts = split_state(state, 3)
     alone = build.network(config, [1], CPU).state_dict()
@@ -98,8 +105,8 @@ def test_split_and_join_are_inverse():
 @pytest.mark.parametrize("pending", [0, 1, 2])
 def test_a_stacks_checkpoints_can_be_written_at_any_step(tmp_path, pending):
     """Also right before and after a look, when there are no losses pending, or one."""
-    config = typed(compose_config("experiment=figure1/plain"))
-    trainer = train(config, [0, 1, 2], 3, build.dataset(config, CPU))
+    config = config_of("experiment=figure1/plain")
+    trainer = train(config, [0, 1, 2], 3)
     trainer.pending = pending
     for state in trainer.states():
         checkpoint.save(tmp_path / "checkpoint.pt", state | {"run": "a"})
@@ -109,8 +116,8 @@ def test_a_stacks_checkpoints_can_be_written_at_any_step(tmp_path, pending):
 
 def test_arms_are_paired_by_seed():
     """The same seed draws the same initial weights in every arm, scaled by the init's std."""
-    plain = build.network(typed(compose_config("experiment=figure1/plain", "init.std=0.01")), [2], CPU)
-    normal = build.network(typed(compose_config("experiment=figure1/bn", "init.std=0.1")), [2], CPU)
+    plain = build.network(config_of("experiment=figure1/plain", "init.std=0.01"), [2], CPU)
+    normal = build.network(config_of("experiment=figure1/bn", "init.std=0.1"), [2], CPU)
     for layer, other in zip(plain.hidden, normal.hidden, strict=True):
         torch.testing.assert_close(10 * layer.linear.weight, other.linear.weight)
         assert layer.linear.bias is not None and other.linear.bias is None
