@@ -19,6 +19,11 @@ from conftest import ROOT, compose_config
 TRAIN = (sys.executable, str(ROOT / "scripts" / "train.py"))
 SMALL = ("experiment=figure1/bn", "scale=smoke", "scale.mnist.steps=30")
 
+TWO_STEPS = (  # of any experiment
+    *("scale=smoke", "scale.imagenet.images_per_class=10", "training.steps=2", "training.steps_multiplier=1"),
+    *("evaluation.every=2", "evaluation.population_batches=2", "++probe.batches=1", "logger.mode=disabled"),
+)
+
 
 def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
     return subprocess.Popen([*TRAIN, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -28,6 +33,13 @@ def trained_here(runs: Path, *overrides: str) -> Path:
     """The record of a run that nothing interrupts, trained in this process."""
     experiment.run(typed(compose_config(*overrides, f"runs_dir={runs}")), "python ...")
     return only_run(runs)
+
+
+def finished(config: Config) -> list[Path]:
+    """The records of the runs of a configuration, which have to finish, trained in this process."""
+    outcomes = experiment.run(config, "test")
+    assert {outcome.state for outcome in outcomes} == {"finished"}, [outcome.message for outcome in outcomes]
+    return [Path(config.runs_dir) / outcome.name for outcome in outcomes]
 
 
 def trainer_of(config: Config, seeds: list[int], steps: int) -> Trainer:

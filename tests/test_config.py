@@ -16,9 +16,10 @@ from bnrepro.data import mnist
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_names
 from bnrepro.records.identity import canonical, run_name
-from bnrepro.training import build, experiment
+from bnrepro.training import build
 from bnrepro.training.validation import TRAINING_DIGITS, typed
 from conftest import CONFIGS, ROOT, config_of
+from launches import TWO_STEPS, finished
 
 NOT_OPTIONS = ("experiment", "claims", "sweep", "hydra")  # a run chooses nothing from the last three
 EXPERIMENTS = options("experiment")
@@ -36,23 +37,11 @@ def test_every_group_choice_composes(group, choice):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_names_itself_and_takes_a_real_step(name, tmp_path):
-    config = config_of(
-        f"experiment={name}",
-        "scale=smoke",
-        "scale.imagenet.images_per_class=10",
-        "++probe.batches=1",
-        "training.steps=2",
-        "training.steps_multiplier=1",
-        f"runs_dir={tmp_path}",
-        "logger.mode=disabled",
-        "evaluation.every=2",
-        "evaluation.population_batches=2",
-    )
+    config = config_of(f"experiment={name}", *TWO_STEPS, f"runs_dir={tmp_path}")
     assert config.experiment == name or name.endswith("_best")
     assert config.variant and config.figure
-    (outcome,) = experiment.run(config, "test")
-    assert outcome.state == "finished", outcome.message
-    status = json.loads((tmp_path / outcome.name / "status.json").read_text())
+    (record,) = finished(config)
+    status = json.loads((record / "status.json").read_text())
     assert status["step"] == 2 and next(iter(status["final"].values())) >= 0
 
 

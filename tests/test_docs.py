@@ -25,15 +25,11 @@ from bnrepro.data import load
 from bnrepro.layers import registry
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.sweeps import jobs
-from bnrepro.training import experiment
 from bnrepro.training.validation import typed
-from conftest import CONFIGS, ROOT, compose_config
+from conftest import CONFIGS, ROOT, config_of
+from launches import TWO_STEPS, finished
 
 GUIDES = ("add-a-normaliser", "add-a-variant", "add-a-probe", "add-a-claim", "add-a-data-set")
-TWO_STEPS = (
-    "scale=smoke", "scale.imagenet.images_per_class=10", "probe.batches=1", "training.steps=2", "evaluation.every=2",
-    "training.steps_multiplier=1", "evaluation.population_batches=2", "logger.mode=disabled",
-)  # fmt: skip
 
 
 def text_of(guide: str) -> str:
@@ -79,10 +75,8 @@ def added(tmp_path, monkeypatch) -> Path:
 
 def run(tmp_path: Path, *overrides: str) -> Path:
     """The record of a run of two steps."""
-    config = typed(compose_config(*overrides, *TWO_STEPS, f"runs_dir={tmp_path / 'runs'}"))
-    (outcome,) = experiment.run(config, "test")
-    assert outcome.state == "finished", outcome.message
-    return tmp_path / "runs" / outcome.name
+    (record,) = finished(config_of(*overrides, *TWO_STEPS, f"runs_dir={tmp_path / 'runs'}"))
+    return record
 
 
 def test_the_guides_say_which_files_they_add():
@@ -139,9 +133,8 @@ def test_the_data_set_trains(added, tmp_path, split):
     short = [word for word in TWO_STEPS if not word.startswith("scale=")]
     with initialize_config_dir(str(added), version_base="1.3"):
         config = typed(compose("train", [*words, *short, f"runs_dir={tmp_path / 'runs'}"]))
-    (outcome,) = experiment.run(config, "test")
-    assert outcome.state == "finished", outcome.message
-    state = torch.load(tmp_path / "runs" / outcome.name / "checkpoint.pt", weights_only=True)
+    (record,) = finished(config)
+    state = torch.load(record / "checkpoint.pt", weights_only=True)
     assert [name for _, name in state["classes"]][3] == "cat"
 
 

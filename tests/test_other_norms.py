@@ -1,6 +1,7 @@
 """Layer and group normalisation in networks that train, fold and are exported; and adding one's own."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from bnrepro.layers import build_norm, norm_options, register, registry
 from bnrepro.layers.group_norm import GroupNorm
 from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
-from bnrepro.training import build, experiment
+from bnrepro.training import build
 from bnrepro.training.sgd import decayed
 from bnrepro.use.export import arguments
 from bnrepro.use.trained import Trained
 from conftest import config_of
+from launches import TWO_STEPS, finished
 from norms import randn
 
 CPU = torch.device("cpu")
@@ -47,19 +49,16 @@ def test_a_normaliser_that_knows_nothing_of_stacks_gets_one_network(unit, rng):
         MLP([4, 6, 2], lambda c: build_norm("unit", c), stack=2)
 
 
-def run(tmp_path, *overrides: str) -> list[dict]:
-    """Two steps at the smallest scale; the records' statuses."""
-    common = ("scale=smoke", "scale.imagenet.images_per_class=10", "probe.batches=1", "training.steps=2")
-    common += ("training.steps_multiplier=1", f"runs_dir={tmp_path}", "logger.mode=disabled", "evaluation.every=2")
-    outcomes = experiment.run(config_of(*overrides, *common, "evaluation.population_batches=2"), "test")
-    assert {outcome.state for outcome in outcomes} == {"finished"}, [outcome.message for outcome in outcomes]
-    return [json.loads((tmp_path / outcome.name / "status.json").read_text()) for outcome in outcomes]
+def two_steps(runs: Path, *overrides: str) -> list[dict]:
+    """The statuses of runs of two steps."""
+    records = finished(config_of(*overrides, *TWO_STEPS, f"runs_dir={runs}"))
+    return [json.loads((record / "status.json").read_text()) for record in records]
 
 
 @pytest.mark.parametrize("norm", OTHERS)
 @pytest.mark.parametrize("where", ["figure1/bn", "figure2/bn_x5", "googlenet/bn"])
 def test_every_network_takes_real_steps_with_it(norm, where, tmp_path):
-    (status,) = run(tmp_path, f"experiment={where}", f"norm={norm}")
+    (status,) = two_steps(tmp_path, f"experiment={where}", f"norm={norm}")
     assert not [name for name in status["final"] if name.endswith("moving_average")]  # there are no statistics to take
     with np.load(tmp_path / status["name"] / "probes.npz") as arrays:
         assert {"percentiles", "percentiles_before"} <= set(arrays.files)
@@ -68,7 +67,7 @@ def test_every_network_takes_real_steps_with_it(norm, where, tmp_path):
 
 
 def test_seeds_of_an_unstackable_normaliser_train_one_after_the_other(unit, tmp_path):
-    statuses = run(tmp_path, "experiment=figure1/bn", "norm.name=unit", "seeds=[0,1]")
+    statuses = two_steps(tmp_path, "experiment=figure1/bn", "norm.name=unit", "seeds=[0,1]")
     assert [status["stacked_with"] for status in statuses] == [1, 1]
 
 

@@ -17,9 +17,10 @@ from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
 from bnrepro.probes.scene import Scene, sites, watched
 from bnrepro.records.identity import canonical, run_name
-from bnrepro.training import build, experiment
+from bnrepro.training import build
 from bnrepro.training.population import population_statistics
 from conftest import config_of
+from launches import TWO_STEPS, finished
 
 CPU = torch.device("cpu")
 AFTER = "norm.placement=after"
@@ -203,12 +204,8 @@ def test_bad_placements_are_refused(overrides, said):
 
 @pytest.mark.parametrize("where", ["figure1/bn", "figure2/bn_x5", "googlenet/bn"])
 def test_every_network_takes_real_steps_with_it(where, tmp_path):
-    common = (SMOKE, "scale.imagenet.images_per_class=10", "probe.batches=1", "training.steps=2", "evaluation.every=2")
-    common += ("training.steps_multiplier=1", f"runs_dir={tmp_path}", "logger.mode=disabled")
-    config = config_of(f"experiment={where}", AFTER, *common, "evaluation.population_batches=2")
-    (outcome,) = experiment.run(config, "test")
-    assert outcome.state == "finished", outcome.message
-    final = json.loads((tmp_path / outcome.name / "status.json").read_text())["final"]
+    (record,) = finished(config_of(f"experiment={where}", AFTER, *TWO_STEPS, f"runs_dir={tmp_path}"))
+    final = json.loads((record / "status.json").read_text())["final"]
     assert any(name.endswith("moving_average") for name in final)
-    with np.load(tmp_path / outcome.name / "probes.npz") as arrays:
+    with np.load(record / "probes.npz") as arrays:
         assert "percentiles" in arrays.files and "percentiles_before" not in arrays.files
