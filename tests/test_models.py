@@ -246,18 +246,6 @@ def test_a_leaky_unit_keeps_half_of_what_is_negative():
         config_of("experiment=figure1/bn", "model.nonlinearity=leaky_relu")
 
 
-def test_timms_interface():
-    model = timm.create_model("bn_inception", num_classes=7, width=0.25)
-    x = torch.randn(2, 3, 64, 64)
-    features = model.eval().forward_features(x)
-    assert features.shape == (2, model.num_features, 2, 2)
-    torch.testing.assert_close(model.forward_head(features), model(x))
-    model.reset_classifier(3)
-    assert model(x).shape == (2, 3) and model.get_classifier().out_features == 3
-    assert model.default_cfg["input_size"] == (3, 224, 224) and model.default_cfg["crop_pct"] == 0.875
-    assert {"inception", "bn_inception", "googlenet", "bn_googlenet"} <= set(timm.list_models())
-
-
 def test_timms_own_scripts_take_the_networks(door, tmp_path):
     """The door registers the networks, then runs the tool with the rest of the command line."""
     tool = tmp_path / "tool.py"

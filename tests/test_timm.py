@@ -218,6 +218,7 @@ def test_what_timms_own_tools_ask_of_a_network(name):
     """Its benchmark builds a network so, and times it in both modes; its training script has the pool's name too."""
     model = timm.create_model(name, num_classes=None, in_chans=3, global_pool="fast", scriptable=False, drop_rate=0.0)
     assert model.num_classes == 1000 and model.drop_rate == 0
+    assert name in timm.list_models() and model.default_cfg["crop_pct"] == 0.875
     assert timm.data.resolve_data_config({}, model=model)["input_size"] == (3, 224, 224)
     assert timm.utils.reparameterize_model(model.eval())(images(32)).shape == (2, 1000)
     optimizer = create_optimizer_v2(model, opt="sgd", lr=1e-4)
