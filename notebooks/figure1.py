@@ -69,7 +69,7 @@ for title, (without, with_) in figure1.READINGS.items():
 
 # %%
 swept = records_of(source, "figure1_tuning", scale) or records_of("results", "figure1_tuning", "paper")
-cells = tuning.cells(swept)
+cells = tuning.runs_table(swept)
 cells["accuracy, %"] = 100 * cells["top1"]
 cells.pivot_table(index="rate", columns=["arm", "std"], values="accuracy, %", aggfunc="mean").round(2)
 

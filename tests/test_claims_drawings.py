@@ -47,9 +47,9 @@ def test_frames_have_a_column_per_seed(arm, tmp_path):
     assert series.layers(arm.records, "weights/norm") == LAYERS and series.layers([], "weights/norm") == 0
     assert series.by_layer(arm.records, "moments/x").empty
     rungs = [write(tmp_path / str(std), 0, top=std, init={"std": std}) for std in (0.3, 0.1)]
-    by_std = series.ladder(rungs, "init.std", FINAL)
+    by_std = series.by_value(rungs, "init.std", FINAL)
     assert by_std.index.tolist() == [0.1, 0.3] and by_std[0].tolist() == [0.1, 0.3]
-    assert series.ladder(arm.records, "model.hidden", FINAL).index.tolist() == [LAYERS]
+    assert series.by_value(arm.records, "model.hidden", FINAL).index.tolist() == [LAYERS]
 
 
 def test_a_diverged_run_has_no_layers(arm, tmp_path):

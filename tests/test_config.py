@@ -163,5 +163,5 @@ def test_the_largest_batches_that_fit_are_taken():
     fit = config_of("experiment=figure1/bn", "training.batch_size=600")
     assert fit.training.batch_size * fit.evaluation.population_batches == TRAINING_DIGITS["full"]
     config_of("experiment=figure1/plain", "training.batch_size=6000")  # nothing takes statistics
-    sizes = [len(mnist.split(ROOT / "data" / "mnist", which)[0][1]) for which in TRAINING_DIGITS]
+    sizes = [len(mnist.read_split(ROOT / "data" / "mnist", which)[0][1]) for which in TRAINING_DIGITS]
     assert sizes == list(TRAINING_DIGITS.values())

@@ -72,15 +72,15 @@ def test_a_bound_is_marked_and_decides_only_one_way(arms, tmp_path):
 
 def test_c34_takes_the_best_control_and_wants_twice(arms, tmp_path):
     (twice, control) = endpoints("C34", arms)
-    assert "rate x1" in control.what and twice.what == "steps of Inception over those of BN-x5"
+    assert "rate x1" in control.quantity and twice.quantity == "steps of Inception over those of BN-x5"
     better = curves(tmp_path, "inception_changes_x5_equal", 150, 0.36, FIVE)
     (_, control) = endpoints("C34", arms | {"inception_changes_x5_equal": better})
-    assert "rate x5" in control.what and control.verdict == "fails"
+    assert "rate x5" in control.quantity and control.verdict == "fails"
     dead = arm(tmp_path, "inception_changes_equal", [[0.02] * 3] * 5)
     (_, control) = endpoints(
         "C34", {n: r for n, r in arms.items() if "changes" not in n} | {"inception_changes_equal": dead}
     )
-    assert (control.verdict, control.p) == ("holds", None) and "no seed learns" in control.what
+    assert (control.verdict, control.p) == ("holds", None) and "no seed learns" in control.quantity
     half = curves(tmp_path, "bn_x5_equal", 600, 0.34)
     assert verdicts(endpoints("C34", arms | {"bn_x5_equal": half}))[0] == "fails"
 

@@ -14,7 +14,7 @@ from bnrepro.config.schema import Config
 from bnrepro.errors import UserError
 from bnrepro.sweeps import pool
 from bnrepro.sweeps.pool import Pool
-from bnrepro.sweeps.worker import Worker, end
+from bnrepro.sweeps.worker import Worker, stop_and_wait
 
 SAVES = "trap 'echo saved; exit' USR1; echo ready; while :; do sleep 0.05; done"
 
@@ -96,7 +96,7 @@ def test_a_worker_does_not_hear_ctrl_c(tmp_path, script):
     worker = Worker(tmp_path / "0", Config(), "python ...")
     wait_until_ready(tmp_path, 1)
     assert os.getpgid(worker.process.pid) == worker.process.pid
-    end([worker])
+    stop_and_wait([worker])
 
 
 def test_places_on_gpus_are_used_in_turn_and_come_back(tmp_path, script):

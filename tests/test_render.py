@@ -39,10 +39,10 @@ def test_a_figure_of_one_module_and_one_entry_is_reported(tmp_path):
             "Mine", "Above.", [Table(["variant", "n"], [[name, str(len(runs))] for name, runs in arms.items()])]
         )
 
-    figure = Figure("mine", "Mine", draw, page, needed=("mine",), files=("extra.json",))
-    assert figure.lacking(tmp_path) == ["mine"]
+    figure = Figure("mine", "Mine", draw, page, required_variants=("mine",), files=("extra.json",))
+    assert figure.missing(tmp_path) == ["mine"]
     write_run(figure.home(tmp_path) / "runs", "mine", 0, [0.1, 0.2])
-    assert figure.lacking(tmp_path) == ["extra.json"]
+    assert figure.missing(tmp_path) == ["extra.json"]
     paths = figure.report(tmp_path / "out", None, None, tmp_path)
     assert [path.name for path in paths] == ["figure.png", "figure.svg", "table.md"]
     assert "| mine | 1 |" in paths[-1].read_text()

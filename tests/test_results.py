@@ -40,13 +40,13 @@ def test_the_chosen_rates_are_the_tuning_sweeps_best():
     from bnrepro.analysis.figures import tuning
     from bnrepro.training.validation import typed
 
-    chosen = tuning.best(tuning.cells(load_records(RESULTS / "figure1_tuning" / "paper" / "runs")))
+    chosen = tuning.best(tuning.runs_table(load_records(RESULTS / "figure1_tuning" / "paper" / "runs")))
     for experiment, arm in (("plain", "plain"), ("bn", "plain"), ("plain_at_bn_best", "bn"), ("bn_best", "bn")):
         config = typed(compose_config(f"experiment=figure1/{experiment}"))
         assert config.optimizer.lr == pytest.approx(chosen.loc[arm, "rate"])
         assert config.init.std == pytest.approx(chosen.loc[arm, "std"])
     assert (CONFIGS / "experiment" / "figure1" / "plain_best.yaml").exists()
-    runs = tuning.cells(load_records(RESULTS / "figure2_tuning" / "laptop" / "runs"))
+    runs = tuning.runs_table(load_records(RESULTS / "figure2_tuning" / "laptop" / "runs"))
     config = typed(compose_config("experiment=figure2/inception", "scale=laptop"))
     assert (config.optimizer.lr, config.optimizer.l2) == tuple(tuning.best(runs).loc["plain", ["rate", "l2"]])
 

@@ -36,7 +36,7 @@ def cell(folder: Path, rate: float, top1: float | None, seed: int = 0, arm: str 
 def test_tuning_picks_the_best_mean(tmp_path):
     given = ((0.1, 0, 0.9), (0.1, 1, 0.5), (1.0, 0, 0.8), (1.0, 1, 0.8))
     records = [cell(tmp_path, rate, top1, seed, "plain") for rate, seed, top1 in given]
-    assert tuning.best(tuning.cells(records)).loc["plain", "rate"] == 1.0
+    assert tuning.best(tuning.runs_table(records)).loc["plain", "rate"] == 1.0
     assert "| 1 | **80.00 ± 0.00** |" in str(tuning.page(records, "figure2"))
 
 
@@ -52,7 +52,7 @@ def test_tuning_has_a_column_per_initialisation(tmp_path):
 def test_in_tuning_a_lucky_seed_does_not_win_against_more_seeds(tmp_path):
     given = ((0.1, 0, 0.10), (0.1, 1, 0.12), (0.3, 0, 0.11), (0.3, 1, 0.13), (1.0, 0, 0.20))
     records = [cell(tmp_path, rate, top1, seed) for rate, seed, top1 in given]
-    assert tuning.best(tuning.cells(records)).loc["bn", "rate"] == 0.3
+    assert tuning.best(tuning.runs_table(records)).loc["bn", "rate"] == 0.3
     text = str(tuning.page(records, "figure2"))
     assert "2 seeds" in text and "has one seed" in " ".join(text.split())
     assert "**12.00 ± 1.41**" in text and "| 0.1 | 11.00 ± 1.41 ~ |" in text and "| 1 | 20.00 |" in text

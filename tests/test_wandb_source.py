@@ -127,7 +127,8 @@ def test_a_notebook_shows_the_same_of_wandb_as_of_the_committed_records(project,
 def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
     project += [FakeRun(path) for path in sorted(RESULTS.glob("claims/inside/mini/runs/*"))]
     left = run_notebook("claims", 4, source="wandb:me/bnrepro")
-    assert len(left["ledger"].records.of("inside")) == len(project) and not left["ledger"].records.of("depth")
+    records = left["ledger"].records
+    assert len(records.of_experiment("inside")) == len(project) and not records.of_experiment("depth")
     committed = {row["id"]: row["ours"] for row in read_json(RESULTS / "claims.json")}
     for claim in ("C04", "C10"):  # on these records alone
         mine = left["ledger"].rows[claim]["ours"]

@@ -15,13 +15,13 @@ from bnrepro.records.named import runs_folder
 from bnrepro.tracking.wandb_source import is_wandb
 
 REPORTS, SITE = (*FIGURES, "claims"), "site"
-OPEN = [name for name, figure in FIGURES.items() if figure.with_own]  # these can show a user's own variants
+TAKE_VARIANTS = [name for name, figure in FIGURES.items() if figure.draw_with_variants]  # of a user, with --beside
 RUNS = runs_folder()
 
 
 def recorded(results: Path, scale: str | None = None) -> list[str]:
     """Return the reports whose committed records are complete."""
-    figures = [name for name, figure in FIGURES.items() if not figure.lacking(results, scale)]
+    figures = [name for name, figure in FIGURES.items() if not figure.missing(results, scale)]
     return figures + (["claims"] if (results / ledger.IDENTITIES).is_file() else [])
 
 
@@ -73,8 +73,8 @@ def main(words: list[str] | None) -> None:
     )
     parser.add_argument("--repository", default="", help=f"{SITE}: link to this address of the repository's files")
     options = parser.parse_args(words)
-    if options.beside and not (options.reports and set(options.reports) <= set(OPEN)):
-        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(OPEN))
+    if options.beside and not (options.reports and set(options.reports) <= set(TAKE_VARIANTS)):
+        parser.error("--beside VARIANT ... comes after one of: " + ", ".join(TAKE_VARIANTS))
     if options.results.exists() and not options.results.is_dir():
         raise UserError(f"{options.results} is not a folder")
     if options.records and not is_wandb(options.records) and not options.records.is_dir():
@@ -108,7 +108,7 @@ def _written(name: str, options: argparse.Namespace) -> list[Path]:
     if options.beside:
         figure, source, out = FIGURES[name], options.records or RUNS, options.out or RUNS / name
         scale = options.scale or figure.scale
-        committed = not options.records and not figure.lacking(options.results, options.scale)
+        committed = not options.records and not figure.missing(options.results, options.scale)
         networks = options.results if committed else source
         return beside.report(figure, options.beside, source, networks, scale, options.results, out)
     return rebuild(name, options.results, options.out, options.records, options.scale)

@@ -12,7 +12,7 @@ from bnrepro.analysis.claims import table
 from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.load import COMMITTED, Arms
-from bnrepro.dashboard.panels import PICTURES, SUMMARY
+from bnrepro.dashboard.panels import OVERVIEW, PICTURES
 from bnrepro.errors import UserError
 from bnrepro.records.files import make_writable, read_json
 from bnrepro.tracking.mirror import End, Mirror, Rows
@@ -49,7 +49,7 @@ class Overview:
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())
         for path in self.pictures.values():
             content.update(path.read_bytes())
-        self.id = f"{SUMMARY}-{content.hexdigest()[:8]}"  # the same contents are the same run
+        self.id = f"{OVERVIEW}-{content.hexdigest()[:8]}"  # the same contents are the same run
 
     def log(self, runs_dir: Path, mode: str, project: str, entity: str | None = None) -> None:
         """Log the run, unless W&B or the folder of offline runs, ``<runs_dir>/wandb``, has it."""
@@ -57,11 +57,11 @@ class Overview:
         import wandb
 
         media: dict[str, Any] = {f"figures/{name}": wandb.Image(str(path)) for name, path in self.pictures.items()}
-        media["ledger"] = wandb.Table(columns=table.HEAD, data=[table.cells(row) for row in self.ledger])
-        identity = {"id": self.id, "name": "figures and ledger", "group": SUMMARY, "job_type": SUMMARY}
+        media["ledger"] = wandb.Table(columns=table.HEAD, data=[table.row_cells(row) for row in self.ledger])
+        identity = {"id": self.id, "name": "figures and ledger", "group": OVERVIEW, "job_type": OVERVIEW}
         place = {"project": project, "entity": entity}
-        config = {"figure": SUMMARY}
-        mirror = Mirror(runs_dir, mode, TIMEOUT_SECONDS, **identity, **place, tags=[SUMMARY], config=config)
+        config = {"figure": OVERVIEW}
+        mirror = Mirror(runs_dir, mode, TIMEOUT_SECONDS, **identity, **place, tags=[OVERVIEW], config=config)
         mirror.sync([*self.rows, (self.rows[-1][0] + 1, media)])
         mirror.close(End(0))
         if complaint := mirror.complaint(time.monotonic() + TIMEOUT_SECONDS):

@@ -14,10 +14,10 @@ DENSE = ("layer1", "layer2", "layer3")  # the layers of Figure 1's network
 PLACES = {title: name.replace(".", "_") for title, name in LAYERS.items()}  # the layers of Inception
 ACCURACY, BEST = "val/top1", "best/val/top1"
 PICTURES = ("figure1", "figure2", "figure4")  # the committed drawings that are shown
-SUMMARY = "figures"  # the job type, and `figure` in the configuration, of the run that `overview` logs
+OVERVIEW = "figures"  # the job type, and `figure` in the configuration, of the run that `overview` logs
 LR = wr.Config("lr")
 SEEDS = {"groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}  # mean and range over seeds
-SINGLE = dict.fromkeys(("groupby", *SEEDS))  # every run has a line of its own
+UNGROUPED = dict.fromkeys(("groupby", *SEEDS))  # every run has a line of its own
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _curve(title: str, *metrics: str, **options: Any) -> wr.LinePlot:
 
 def _percentiles(title: str, place: str) -> wr.LinePlot:
     """The three percentiles of a nonlinearity's input in single runs."""
-    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **SINGLE, max_runs_to_show=4)
+    return _curve(title, *(f"{place}/{level}" for level in LEVELS), **UNGROUPED, max_runs_to_show=4)
 
 
 def _bars(title: str, groupby: Any) -> wr.BarPlot:
@@ -67,7 +67,7 @@ def _readings(run: str, logged: set[str]) -> list[wr.LinePlot]:
         keys = [f"figure2/{kind}/{variant}" for kind in ("curve", "crossing") for variant in variants]
         title = f"({letter}) {reading.lower()}: validation accuracy, and where each matches Inception"
         metrics = ["figure2/target", *(key for key in keys if key in logged)]
-        panels.append(_curve(title, *metrics, **SINGLE, **figure2_style(run)))
+        panels.append(_curve(title, *metrics, **UNGROUPED, **figure2_style(run)))
     return panels
 
 
@@ -94,7 +94,7 @@ def sections(run: str, logged: set[str]) -> list[Section]:
                 _curve("validation accuracy of every run, mean and range over seeds", ACCURACY),
                 _bars("highest accuracy, mean and range over seeds (Figure 3)", "Group"),
             ],
-            runs=f"Config('figure') in ['figure2', '{SUMMARY}']",
+            runs=f"Config('figure') in ['figure2', '{OVERVIEW}']",
         ),
         Section(
             "Percentiles of each layer",
@@ -147,7 +147,7 @@ def sections(run: str, logged: set[str]) -> list[Section]:
                 wr.MediaBrowser(title="figures", media_keys=[f"figures/{name}" for name in PICTURES], num_columns=1),
                 wr.WeavePanelSummaryTable(table_name="ledger"),
             ],
-            runs=f"Config('figure') = '{SUMMARY}'",
+            runs=f"Config('figure') = '{OVERVIEW}'",
             groups=False,
         ),
     ]

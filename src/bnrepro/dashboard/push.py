@@ -89,5 +89,5 @@ def report(entity: str, project: str, shown: list[Section], rows: list[Row]) -> 
         groups = ["group"] if section.groups else []
         runs = wr.Runset(entity=entity, project=project, name=section.name, filters=section.runs, groupby=groups)
         blocks += [wr.H1(section.name), wr.P(section.text), wr.PanelGrid(runsets=[runs], panels=section.panels)]
-    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(str(Table(table.HEAD, [table.cells(row) for row in rows])))]
+    blocks += [wr.H1("The ledger"), wr.MarkdownBlock(str(Table(table.HEAD, [table.row_cells(row) for row in rows])))]
     return wr.Report(entity=entity, project=project, title=TITLE, description=text, blocks=blocks, width="fluid")

@@ -31,7 +31,7 @@ def fetch(address: str, target: Path) -> None:
         raise UserError(f"{address}: the download is incomplete or no zip archive; run again, or give --source")
 
 
-def take(source: Path, root: Path, folder: str, names: tuple[str, ...]) -> None:
+def copy_from(source: Path, root: Path, folder: str, names: tuple[str, ...]) -> None:
     """Put the files and folders of these names below ``root``, over any that are there.
 
     Args:

@@ -73,6 +73,6 @@ class ImageBatches:
         self.classes = int(train.labels.max()) + 1
         self.held_out = len(held_out.labels)
         self.replica = rank, replicas = replica
-        self.own = slice(rank * batch_size, (rank + 1) * batch_size)  # this replica's part of a step's images
+        self.replica_slice = slice(rank * batch_size, (rank + 1) * batch_size)  # this replica's part of a step's images
         self.order = Order(len(train.labels), batch_size * replicas, shuffle)
         self.steps_per_epoch = self.order.steps_per_epoch

@@ -49,7 +49,8 @@ def classes(options: Data) -> list[list[str]]:
 
 def parts(options: Data) -> tuple[Labelled, Labelled]:
     """See `bnrepro.data.load`. Digits are pictures (M, 3, 32, 32) with a black edge."""
-    return tuple(Labelled(as_pictures(digits), labels) for digits, labels in split(Path(options.root), options.split))
+    both = read_split(Path(options.root), options.split)
+    return tuple(Labelled(as_pictures(digits), labels) for digits, labels in both)
 
 
 def as_pictures(digits: np.ndarray) -> np.ndarray:
@@ -101,21 +102,21 @@ def prepare(root: Path, source: Path | None) -> str:
     return f"{root}: {len(train_images):,} training and {len(test_images):,} test images, checksums as expected"
 
 
-def split(root: Path, which: str) -> tuple[Labelled, Labelled]:
+def read_split(root: Path, split: str) -> tuple[Labelled, Labelled]:
     """Return the images to train on and the images to evaluate on, with their labels, as uint8.
 
     ``full`` trains on all 60,000 training images and evaluates on the 10,000 test images. ``tune`` evaluates on a fixed
     random 10,000 of the training images, which it does not train on, and never uses the test images.
     """
     train_images, train_labels, test_images, test_labels = load(root)
-    if which == "full":
+    if split == "full":
         return Labelled(train_images, train_labels), Labelled(test_images, test_labels)
     order = numpy_rng(SPLIT_SEED, "mnist split").permutation(len(train_images))
     held_out, kept = order[:HELD_OUT], np.sort(order[HELD_OUT:])
     return tuple(Labelled(train_images[index], train_labels[index]) for index in (kept, held_out))
 
 
-def input_transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
+def input_transform(inputs: str, images: Tensor) -> Callable[[Tensor], Tensor]:
     """Return a function that prepares images (M, pixels) with the statistics of the given training images, as float32.
 
     ``standardised`` gives every pixel mean 0 and variance v / (v + `FLOOR`). ``whitened`` (ZCA) also removes the
@@ -123,7 +124,7 @@ def input_transform(kind: str, images: Tensor) -> Callable[[Tensor], Tensor]:
     """
     x = images.double()
     mean = x.mean(0)
-    if kind == "standardised":
+    if inputs == "standardised":
         scale = (x.var(0, unbiased=False) + FLOOR).rsqrt()
         return lambda images: ((images.double() - mean) * scale).float()
     centred = x - mean
@@ -137,24 +138,24 @@ class MNIST:
 
     Args:
         root: the folder of the four gzip'd idx files.
-        which: the split, see `split`.
+        split: see `read_split`.
         binarize_above: a pixel above this value is 1, any other 0. The paper says "binary" only; this is our choice.
         batch_size: N.
         device: the device that holds the images and makes the batches.
-        kind: what the network is fed: ``raw``, ``standardised`` or ``whitened`` images.
+        inputs: what the network is fed: ``raw``, ``standardised`` or ``whitened`` images.
     """
 
     def __init__(
-        self, root: Path, which: str, binarize_above: int, batch_size: int, device: torch.device, kind: str = "raw"
+        self, root: Path, split: str, binarize_above: int, batch_size: int, device: torch.device, inputs: str = "raw"
     ):
         tensors = []
-        for images, labels in split(root, which):
+        for images, labels in read_split(root, split):
             binary = (images > binarize_above).astype(np.uint8).reshape(-1, PIXELS)
             tensors += [torch.from_numpy(values).to(device) for values in (binary, labels.astype(np.int64))]
         self.train_images, self.train_labels, self.eval_images, self.eval_labels = tensors
         self.held_out = len(self.eval_labels)
-        if kind != "raw":
-            transform = input_transform(kind, self.train_images)
+        if inputs != "raw":
+            transform = input_transform(inputs, self.train_images)
             self.train_images, self.eval_images = transform(self.train_images), transform(self.eval_images)
         self.batch_size = batch_size
         self.steps_per_epoch = len(self.train_images) // batch_size  # the last, smaller batch of an epoch is dropped

@@ -34,8 +34,8 @@ class ResidentImages(ImageBatches):
         index = np.stack([self.order(seed, step) for step in steps])
         sizes = np.broadcast_to(np.array(self.train_images.shape[2:]), (index.size, 2))
         draws = augment.draw(numpy_rng(seed, purpose, chunk), sizes, self.augmentation)
-        own = [values.reshape(*index.shape, *values.shape[1:])[:, self.own] for values in draws]
-        return index[:, self.own], augment.Draws(*own)
+        of_replica = [values.reshape(*index.shape, *values.shape[1:])[:, self.replica_slice] for values in draws]
+        return index[:, self.replica_slice], augment.Draws(*of_replica)
 
     def _augmented(self, seed: int, purpose: str, step: int) -> tuple[Tensor, Tensor]:
         chunk, k = divmod(step, CHUNK)

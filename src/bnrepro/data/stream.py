@@ -20,14 +20,14 @@ from bnrepro.errors import UserError
 AHEAD = 2  # batches that each worker makes before they are needed
 
 
-class Job(NamedTuple):
+class BatchRequest(NamedTuple):
     """A batch to make: the indices (n,) of its images and, in training, the random stream of its crops and colours."""
 
     index: np.ndarray
     stream: tuple[int, str, int] | None
 
 
-class Made(NamedTuple):
+class PreparedBatch(NamedTuple):
     """A batch that a worker has made.
 
     ``images`` (n, 3, pixels, pixels) are uint8 with channels last in memory, cropped and mirrored; ``labels``,
@@ -46,40 +46,44 @@ class _Maker(Dataset):
     def __init__(self, part: Encoded, pixels: int, augmentation: Augment, replica: tuple[int, int]):
         self.part, self.pixels, self.augmentation, self.replica = part, pixels, augmentation, replica
 
-    def __getitem__(self, job: Job) -> Made | str:
+    def __getitem__(self, request: BatchRequest) -> PreparedBatch | str:
         """Make a batch, or return a message if an image cannot be decoded."""
         decoded = []
-        for k in job.index:
+        for k in request.index:
             try:
                 decoded.append(decode(self.part.read(k)))
             except (CorruptImage, OSError) as error:
                 return f"{self.part.path(k)} cannot be decoded ({error})"
-        draws = self._draws(job, np.array([image.shape[:2] for image in decoded]))
+        draws = self._draws(request, np.array([image.shape[:2] for image in decoded]))
         shape = len(decoded), 3, self.pixels, self.pixels
         images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         for k, (image, box, flip) in enumerate(zip(decoded, draws.boxes, draws.flips, strict=True)):
             crop = augment.resized(image, box, (self.pixels, self.pixels))
             images[k] = crop.flip(2) if flip else crop
-        return Made(images, *map(torch.from_numpy, (self.part.labels[job.index], draws.brightness, draws.saturation)))
+        return PreparedBatch(
+            images, *map(torch.from_numpy, (self.part.labels[request.index], draws.brightness, draws.saturation))
+        )
 
-    def _draws(self, job: Job, sizes: np.ndarray) -> augment.Draws:
+    def _draws(self, request: BatchRequest, sizes: np.ndarray) -> augment.Draws:
         n = len(sizes)
-        if job.stream is None:  # brightness 0 and saturation 1 leave the colours exactly as they are
+        if request.stream is None:  # brightness 0 and saturation 1 leave the colours exactly as they are
             boxes, flips = augment.centre_boxes(sizes), np.zeros(n, bool)
             return augment.Draws(boxes, flips, np.zeros(n, np.float32), np.ones(n, np.float32))
         # The draws of an image do not depend on the sizes of the others, so those of other replicas may be anything.
         rank, replicas = self.replica
-        own = slice(rank * n, (rank + 1) * n)
+        replica_slice = slice(rank * n, (rank + 1) * n)
         all_sizes = np.ones((replicas * n, 2), np.int64)
-        all_sizes[own] = sizes
-        draws = augment.draw(numpy_rng(*job.stream), all_sizes, self.augmentation)
-        return augment.Draws(*(values[own] for values in draws))
+        all_sizes[replica_slice] = sizes
+        draws = augment.draw(numpy_rng(*request.stream), all_sizes, self.augmentation)
+        return augment.Draws(*(values[replica_slice] for values in draws))
 
 
-def _jobs(order: Order, own: slice, seed: int, purpose: str, steps: Iterable[int]) -> Iterator[Job]:
-    """Yield the jobs of training steps for this replica's ``own`` part of each step's images."""
+def _requests(
+    order: Order, replica_slice: slice, seed: int, purpose: str, steps: Iterable[int]
+) -> Iterator[BatchRequest]:
+    """Yield the requests for training steps, of this replica's part of each step's images."""
     for step in steps:
-        yield Job(order(seed, step)[own], (seed, purpose, step))
+        yield BatchRequest(order(seed, step)[replica_slice], (seed, purpose, step))
 
 
 class StreamedImages(ImageBatches):
@@ -94,19 +98,19 @@ class StreamedImages(ImageBatches):
         self.workers = workers
         makers = (_Maker(part, self.pixels, self.augmentation, self.replica) for part in (train, held_out))
         self._training, self._evaluation = makers
-        self._ahead: Iterator[Made | str] = iter(())
+        self._ahead: Iterator[PreparedBatch | str] = iter(())
         self._next: tuple[int, int] | None = None  # the seed and the step of the next batch in `_ahead`
 
-    def _make(self, maker: _Maker, jobs: Iterable[Job]) -> Iterator[Made | str]:
-        """Return the jobs' batches in order; workers, if there are any, make them ahead.
+    def _make(self, maker: _Maker, requests: Iterable[BatchRequest]) -> Iterator[PreparedBatch | str]:
+        """Return the batches in the order of the requests; workers, if there are any, make them ahead.
 
-        ``jobs`` must not refer to this object. The workers end when the last reference to their iterator goes. In a
+        ``requests`` must not refer to this object. The workers end when the last reference to their iterator goes. In a
         reference cycle that would be at a garbage collection, possibly in a worker that was forked later.
         """
         return iter(
             DataLoader(
                 maker,
-                sampler=jobs,
+                sampler=requests,
                 batch_size=None,
                 num_workers=self.workers,
                 prefetch_factor=AHEAD if self.workers else None,
@@ -115,10 +119,10 @@ class StreamedImages(ImageBatches):
             )
         )
 
-    def _finish(self, made: Made | str) -> tuple[Tensor, Tensor]:
-        if isinstance(made, str):
-            raise UserError(f"{made}; python scripts/prepare_data.py imagenet finds all such files")
-        images, labels, brightness, saturation = (t.to(self.device, non_blocking=True) for t in made)
+    def _finish(self, prepared: PreparedBatch | str) -> tuple[Tensor, Tensor]:
+        if isinstance(prepared, str):
+            raise UserError(f"{prepared}; python scripts/prepare_data.py imagenet finds all such files")
+        images, labels, brightness, saturation = (t.to(self.device, non_blocking=True) for t in prepared)
         images = images.float().div_(255)
         if self.augmentation.colour:
             images = augment.distort(images, brightness, saturation)
@@ -128,18 +132,18 @@ class StreamedImages(ImageBatches):
         """Return the images (N, 3, pixels, pixels) in [-1, 1] and the labels (N,) of a step (from 0) for a seed."""
         if self._next != (seed, step):
             self._ahead = iter(())  # this ends the old workers before new ones start
-            jobs = _jobs(self.order, self.own, seed, "augment", itertools.count(step))
-            self._ahead = self._make(self._training, jobs)
+            requests = _requests(self.order, self.replica_slice, seed, "augment", itertools.count(step))
+            self._ahead = self._make(self._training, requests)
         self._next = seed, step + 1
         return self._finish(next(self._ahead))
 
     def fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]:
         """Yield ``count`` training batches, augmented as in training, that are the same for every run and seed."""
-        for made in self._make(self._training, _jobs(self.order, self.own, 0, purpose, range(count))):
-            yield self._finish(made)[0]
+        for prepared in self._make(self._training, _requests(self.order, self.replica_slice, 0, purpose, range(count))):
+            yield self._finish(prepared)[0]
 
     def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the single centre crops of the held-out images in order, with their labels."""
         indices = np.split(np.arange(self.held_out), range(EVALUATION_BATCH, self.held_out, EVALUATION_BATCH))
-        for made in self._make(self._evaluation, (Job(index, None) for index in indices)):
-            yield self._finish(made)
+        for prepared in self._make(self._evaluation, (BatchRequest(index, None) for index in indices)):
+            yield self._finish(prepared)

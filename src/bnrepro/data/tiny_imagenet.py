@@ -13,7 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from bnrepro.config.schema import Data
-from bnrepro.data.archives import fetch, take
+from bnrepro.data.archives import copy_from, fetch
 from bnrepro.data.decode import CorruptImage, decode
 from bnrepro.data.parts import Labelled, chosen_classes, split
 from bnrepro.errors import UserError
@@ -89,7 +89,7 @@ def prepare(root: Path, source: Path | None, repair: bool = False) -> str:
     if source is None and archive.exists():
         source = archive
     if source is not None:
-        take(source, root, FOLDER, ("train", "val", "wnids.txt", "words.txt"))
+        copy_from(source, root, FOLDER, ("train", "val", "wnids.txt", "words.txt"))
     return _decode_all(root, *_official_files(root))
 
 

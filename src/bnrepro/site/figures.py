@@ -70,7 +70,7 @@ def _chart(readings: Readings, accuracy: str) -> go.Figure:
     return figure
 
 
-def accuracy(arms: Arms) -> go.Figure:
+def figure1_chart(arms: Arms) -> go.Figure:
     """Return Figure 1(a) in each of its readings."""
     return _chart(
         {
@@ -85,7 +85,7 @@ def accuracy(arms: Arms) -> go.Figure:
     )
 
 
-def speed(arms: Arms) -> go.Figure:
+def figure2_chart(arms: Arms) -> go.Figure:
     """Return Figure 2 in its readings; controls are hidden at first, and rings are where the median seed gets there."""
     readings: Readings = {}
     for reading, variants in figure2.READINGS.items():

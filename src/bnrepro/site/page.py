@@ -19,14 +19,14 @@ from bnrepro.errors import UserError
 from bnrepro.records.files import read_json, write_text
 from bnrepro.site import figures
 
-CHARTS = {"figure1": figures.accuracy, "figure2": figures.speed}  # made of a figure's arms
+CHARTS = {"figure1": figures.figure1_chart, "figure2": figures.figure2_chart}  # made of a figure's arms
 FINDINGS = re.compile(r"## What we found\n+((?:\|.*\n)+)")  # the table of this section of the README
 
 BRACKETS = re.compile(r"\[[^\]a-z]*\]|± \S+")  # an interval or a spread, which must stay on one line
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")  # what looks like HTML in a record is text
 
 
-def block(markdown: str) -> Markup:
+def to_html(markdown: str) -> Markup:
     """Return paragraphs and tables of Markdown as HTML; a wide table can be scrolled."""
     markdown = BRACKETS.sub(lambda match: match.group().replace(" ", "\u00a0"), markdown)
     html = MARKDOWN.render(markdown).replace("<table>", '<div class="scroll" tabindex="0"><table>')
@@ -65,7 +65,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     findings = "".join(FINDINGS.findall(readme.read_text() if readme.exists() else ""))
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     environment = Environment(loader=PackageLoader("bnrepro.site"), **options)
-    environment.globals |= {"ledger": ledger, "block": block, "link": lambda path: f"{base}/{quote(path)}"}
+    environment.globals |= {"ledger": ledger, "to_html": to_html, "link": lambda path: f"{base}/{quote(path)}"}
     return environment.get_template("page.html").render(
         findings=findings.replace("(results/claims.md#", "(#"),
         figures={name: _section(name, figure, results) for name, figure in FIGURES.items()},

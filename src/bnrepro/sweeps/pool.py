@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from bnrepro.errors import UserError
 from bnrepro.records.provenance import typed_command
 from bnrepro.sweeps.jobs import Job
-from bnrepro.sweeps.worker import Worker, end
+from bnrepro.sweeps.worker import Worker, stop_and_wait
 
 PERIOD = 0.1  # seconds between looks at the processes
 
@@ -52,7 +52,7 @@ class Pool:
         finally:
             if workers:
                 print("stopping: the runs save first; asked again, the sweep stops at once", flush=True)
-            end(workers)
+            stop_and_wait(workers)
 
 
 def visible_gpus() -> list[str]:

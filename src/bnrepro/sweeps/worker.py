@@ -40,7 +40,7 @@ def train(composed: DictConfig) -> None:
         while not worker.has_ended():
             time.sleep(0.2)
     finally:  # submitit raises SystemExit in the loop when the job is preempted
-        end([worker])
+        stop_and_wait([worker])
 
 
 def train_here(composed: DictConfig, command: str) -> int:
@@ -98,7 +98,7 @@ class Worker:
             print(f"job {self.directory.name}: {text}", file=log)
 
 
-def end(workers: Iterable[Worker]) -> None:
+def stop_and_wait(workers: Iterable[Worker]) -> None:
     """Ask these workers to save and end, and wait until they have."""
     for worker in workers:
         worker.process.send_signal(signal.SIGUSR1)

@@ -26,7 +26,7 @@ class Records:
         self.source, self.experiments = source, experiments
         self._by_experiment: dict[str, list[Record]] = {}
 
-    def of(self, name: str) -> list[Record]:
+    def of_experiment(self, name: str) -> list[Record]:
         """All records of an experiment."""
         if name not in self._by_experiment:
             home = self.experiments[name].records
@@ -43,7 +43,8 @@ class Records:
         experiment = self.experiments[name]
         settings = experiment.base | experiment.usual | overrides
         fixed = {key: wanted for key, wanted in settings.items() if key not in varied}
-        return [r for r in self.of(name) if all(value(r.config, key) == wanted for key, wanted in fixed.items())]
+        records = self.of_experiment(name)
+        return [r for r in records if all(value(r.config, key) == wanted for key, wanted in fixed.items())]
 
 
 def _with_statistics(record: Record, accuracies: dict[str, float]) -> Record:

@@ -26,13 +26,13 @@ def _sweeps(part: Part, arm: str, records: Records, most_seeds: int) -> list[Swe
     chosen = {key: [setting] for key, setting in settings.items() if setting != experiment.base.get(key)}
     if not (keys := varied(part.measure)):
         return [chosen | {SEED: seeds}]
-    if not (of_arm := records_of_arm(records, part, overrides)):
+    if not (arm_records := records_of_arm(records, part, overrides)):
         return []
-    all_values = chosen | {key: sorted({value(record.config, key) for record in of_arm}) for key in keys}
+    all_values = chosen | {key: sorted({value(record.config, key) for record in arm_records}) for key in keys}
     if "best" not in part.measure:
         return [all_values | {SEED: seeds}]
     sweeps = [all_values | {SEED: part.measure["choose_on"]}]
-    if (winner := best(cells(of_arm, part.measure), part.measure)) is None:
+    if (winner := best(cells(arm_records, part.measure), part.measure)) is None:
         return sweeps
     winners = [winner] if len(keys) == 1 else winner
     return [
@@ -84,9 +84,14 @@ def commands(parts: list[Part], records: Records) -> list[str]:
             lines.append(command)
             continue
         scale = records.experiments[name].records.rpartition("/")[2]
-        own = [part for part in parts if part.experiment == name]
-        seeds = max(part.seeds for part in own)
-        sweeps = [sweep for part in own for arm in part.weights for sweep in _sweeps(part, arm, records, seeds)]
+        parts_of_experiment = [part for part in parts if part.experiment == name]
+        seeds = max(part.seeds for part in parts_of_experiment)
+        sweeps = [
+            sweep
+            for part in parts_of_experiment
+            for arm in part.weights
+            for sweep in _sweeps(part, arm, records, seeds)
+        ]
         lines += [_line(scale, {EXPERIMENT: [f"claims/{name}"]} | sweep) for sweep in _merge(sweeps)]
     return lines
 

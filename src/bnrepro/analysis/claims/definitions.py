@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bnrepro.analysis.claims.measures import ACROSS, KINDS
+from bnrepro.analysis.claims.measures import ACROSS, MEASURES
 from bnrepro.analysis.claims.rules import BOUNDS, UNITS, VERDICTS, Claim, Experiment, Part, Rule
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, suggest
@@ -60,7 +60,7 @@ def _one_of(word: Any, known: Iterable[str], key: str, where: str) -> str:
 
 def _check_measure(measure: Any, where: str) -> None:
     """Refuse a measure of unknown kind, or without the keys that its kind needs."""
-    known = {name: kind.keys for name, kind in KINDS.items()} | ACROSS
+    known = {name: entry.keys for name, entry in MEASURES.items()} | ACROSS
     kinds = [key for key in measure if key in known] if isinstance(measure, dict) else []
     if len(kinds) != 1:
         given = ", ".join(measure) if isinstance(measure, dict) else repr(measure)

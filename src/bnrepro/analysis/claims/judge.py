@@ -14,7 +14,7 @@ from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint
 from bnrepro.analysis.reading.load import Record
 from bnrepro.analysis.reading.statistics import Estimate, distance, geometric, p_value
 
-ENDLESS = 1e6  # stands for a ratio that a diverged run makes infinite
+LARGEST_RATIO = 1e6  # stands for a ratio that a diverged run makes infinite
 MOST_SEEDS = 1000  # a larger number of seeds that would decide is not named
 
 
@@ -45,23 +45,23 @@ class Judged:
 
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[Record]]:
     """One number for each seed of an arm, and the arm's records."""
-    of_arm = records_of_arm(records, part, overrides)
+    arm_records = records_of_arm(records, part, overrides)
     if varied(part.measure):
-        numbers = across(cells(of_arm, part.measure), part.measure)
+        numbers = across(cells(arm_records, part.measure), part.measure)
     else:
-        numbers = {record.seed: measure(record, part.measure) for record in of_arm}
+        numbers = {record.seed: measure(record, part.measure) for record in arm_records}
     known = {seed: number for seed, number in numbers.items() if not np.isnan(number)}
-    return known, of_arm
+    return known, arm_records
 
 
-def gather(records: Records, part: Part) -> Judged:
+def judge_part(records: Records, part: Part) -> Judged:
     """Estimate a part from the seeds that all its arms have, and judge it by its interval.
 
     It is untested without a seed, and inconclusive with fewer seeds than its rule asks for. The verdict stands only
     once the p-values of all parts are adjusted together: see `analysis.reading.endpoints.adjust`.
     """
-    arms, of_arms = zip(*(_seed_values(records, part, part.arms[name]) for name in part.weights), strict=True)
-    used = list(itertools.chain(*of_arms))
+    arms, records_by_arm = zip(*(_seed_values(records, part, part.arms[name]) for name in part.weights), strict=True)
+    used = list(itertools.chain(*records_by_arm))
     seeds = sorted(set.intersection(*map(set, arms)))
     if not seeds:
         return Judged(part, records=used)
@@ -71,8 +71,8 @@ def gather(records: Records, part: Part) -> Judged:
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.exp(weights @ np.log(table)) if part.ratio else weights @ table
         if part.ratio and not ((values > 0) & np.isfinite(values)).all():
-            values = np.clip(values, 1 / ENDLESS, ENDLESS)
-            note = f"a diverged run counts as a ratio of {ENDLESS:g}"
+            values = np.clip(values, 1 / LARGEST_RATIO, LARGEST_RATIO)
+            note = f"a diverged run counts as a ratio of {LARGEST_RATIO:g}"
         if lost := int((~np.isfinite(values)).sum()):
             note = f"no mean: {lost} of {len(seeds)} seeds have no finite value"
         estimate = geometric(values) if part.ratio else Estimate.of(values)

@@ -9,7 +9,7 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
-from bnrepro.analysis.claims.judge import Judged, gather, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, judge_part, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
 from bnrepro.analysis.reading.endpoints import Endpoint, adjust, together
@@ -47,7 +47,7 @@ def build(results: Path, definitions: Path, source: Path | str | None = None, sc
             if part.report:
                 judged[name] += reported(part.report, name, results)
             else:
-                judged[name].append(_exact(name, part, identities) if part.number else gather(records, part))
+                judged[name].append(_exact(name, part, identities) if part.number else judge_part(records, part))
     everything = [part for parts in judged.values() for part in parts]
     adjust([endpoint for part in everything for endpoint in part.endpoints], holm)
     adjust(everything, stats.false_discovery_control)
@@ -176,7 +176,7 @@ def _part(judged: Judged) -> Row:
 
 def _endpoint(endpoint: Endpoint) -> Row:
     row: Row = {
-        "what": endpoint.what,
+        "what": endpoint.quantity,
         "is": {"times": "ratio", "points": "difference"}.get(endpoint.unit, "value"),
         "unit": endpoint.unit,
         "verdict": endpoint.verdict,

@@ -90,22 +90,22 @@ def _probe(record: Record, spec: Spec) -> float:
     return _reduce(np.array(by_evaluation), spec["at"])
 
 
-class Kind(NamedTuple):
+class Measure(NamedTuple):
     """How a measure of one run is computed, and the keys that it needs besides its own."""
 
     compute: Callable[[Record, Spec], float]
     keys: tuple[str, ...] = ()
 
 
-KINDS: dict[str, Kind] = {
-    "final": Kind(lambda record, spec: _final(record, spec["final"])),  # of a column, at the end
-    "above_chance": Kind(_above_chance),  # an accuracy at the end, minus that of guessing
-    "area": Kind(_area),  # the mean of a column over the run's steps, which measures speed
-    "late": Kind(_late, ("from",)),  # the mean of a column's evaluations from a step on
-    "difference": Kind(_difference),  # of two columns at the end
-    "gap": Kind(_gap),  # test loss minus training loss where the training loss first falls to this value
-    "drift": Kind(_drift, ("layer",)),  # see `bnrepro.analysis.reading.drift`
-    "probe": Kind(_probe, ("sites", "at")),  # an instrument's quantity, or the ratio of two
+MEASURES: dict[str, Measure] = {
+    "final": Measure(lambda record, spec: _final(record, spec["final"])),  # of a column, at the end
+    "above_chance": Measure(_above_chance),  # an accuracy at the end, minus that of guessing
+    "area": Measure(_area),  # the mean of a column over the run's steps, which measures speed
+    "late": Measure(_late, ("from",)),  # the mean of a column's evaluations from a step on
+    "difference": Measure(_difference),  # of two columns at the end
+    "gap": Measure(_gap),  # test loss minus training loss where the training loss first falls to this value
+    "drift": Measure(_drift, ("layer",)),  # see `bnrepro.analysis.reading.drift`
+    "probe": Measure(_probe, ("sites", "at")),  # an instrument's quantity, or the ratio of two
 }
 ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm, and the keys that each needs
     "best": ("cells", "of", "choose_on", "test_on"),
@@ -116,8 +116,8 @@ ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm,
 
 def measure(record: Record, spec: Spec) -> float:
     """The number that a measure of one run gives; nan if the record does not have it."""
-    kind = next(kind for name, kind in KINDS.items() if name in spec)
-    return float(kind.compute(record, spec))
+    compute = next(entry.compute for name, entry in MEASURES.items() if name in spec)
+    return float(compute(record, spec))
 
 
 Cells = dict[Any, dict[int, float]]  # the cells of an arm: value of the varied key, or of each -> seed -> number
@@ -131,10 +131,10 @@ def varied(spec: Spec) -> tuple[str, ...]:
 
 def records_of_arm(records: Records, part: Part, overrides: dict[str, Any]) -> list[Record]:
     """The records of one arm of a part with the seeds that the part takes; ``best`` names its seeds itself."""
-    of_arm = records.arm(part.experiment, overrides, varied(part.measure))
+    arm_records = records.arm(part.experiment, overrides, varied(part.measure))
     if "best" in part.measure:
-        return of_arm
-    return [record for record in of_arm if 0 <= record.seed - part.first_seed < part.seeds]
+        return arm_records
+    return [record for record in arm_records if 0 <= record.seed - part.first_seed < part.seeds]
 
 
 def cells(records: list[Record], spec: Spec) -> Cells:
@@ -147,18 +147,18 @@ def cells(records: list[Record], spec: Spec) -> Cells:
     return dict(sorted(by_value.items()))
 
 
-def best(of_arm: Cells, spec: Spec) -> Any:
+def best(arm_cells: Cells, spec: Spec) -> Any:
     """The cell with the highest mean over the seeds ``choose_on``; the first if several are equal.
 
     Return None until every cell has all of these seeds.
     """
     seeds = spec["choose_on"]
-    if len(of_arm) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in of_arm.values()):
+    if len(arm_cells) < spec["cells"] or not all(set(seeds) <= cell.keys() for cell in arm_cells.values()):
         return None
-    return max(of_arm, key=lambda value: np.mean([of_arm[value][seed] for seed in seeds]))
+    return max(arm_cells, key=lambda value: np.mean([arm_cells[value][seed] for seed in seeds]))
 
 
-def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
+def across(arm_cells: Cells, spec: Spec) -> dict[int, float]:
     """One number per seed from the cells of an arm; none until all ``cells`` are there.
 
     ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
@@ -166,14 +166,14 @@ def across(of_arm: Cells, spec: Spec) -> dict[int, float]:
     at which a seed reaches ``share`` of its own best, and ``mean_over_best`` is a seed's mean over the cells divided by
     its best. These two use only seeds that every cell has and whose best is above zero.
     """
-    if len(of_arm) < spec["cells"]:
+    if len(arm_cells) < spec["cells"]:
         return {}
     if "best" in spec:
-        chosen = of_arm.get(best(of_arm, spec), {})
+        chosen = arm_cells.get(best(arm_cells, spec), {})
         return {seed: chosen[seed] for seed in spec["test_on"] if seed in chosen}
     numbers: dict[int, float] = {}
-    for seed in sorted(set.intersection(*(set(cell) for cell in of_arm.values()))):
-        by_value = {value: cell[seed] for value, cell in of_arm.items()}
+    for seed in sorted(set.intersection(*(set(cell) for cell in arm_cells.values()))):
+        by_value = {value: cell[seed] for value, cell in arm_cells.items()}
         if (highest := max(by_value.values())) <= 0:
             continue
         if "largest" in spec:

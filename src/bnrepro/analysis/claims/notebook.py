@@ -46,7 +46,7 @@ class Reader:
 
     def verdicts(self, *claims: str) -> str:
         """Tabulate what the ledger says of these claims."""
-        return str(Table(table.HEAD, [table.cells(self.rows[claim]) for claim in claims]))
+        return str(Table(table.HEAD, [table.row_cells(self.rows[claim]) for claim in claims]))
 
     def arm(
         self, label: str, colour: str, experiment: str, keys: Keys, varied: tuple[str, ...] = (), line: str = "-"
@@ -66,7 +66,7 @@ class Reader:
 
 def by(key: str, arms: list[Arm], measure: Spec = FINAL) -> Drawn:
     """Return a line for each arm: a measure, usually the final accuracy, over the values of a key."""
-    return [(arm, series.ladder(arm.records, key, measure)) for arm in arms]
+    return [(arm, series.by_value(arm.records, key, measure)) for arm in arms]
 
 
 def accuracy(axes: Axes, network: str, arms: list[Arm]) -> None:

@@ -39,8 +39,8 @@ def _figure4_endpoints(claim: str, evaluation: figure4.Evaluation) -> list[Endpo
         gains = {"crops": figure4.crops_gain(evaluation), "networks": figure4.ensemble_gain(evaluation)}
         return [above(name, gain, "points") for name, gain in gains.items()]
     best_network = above("best network minus all", figure4.best_gain(evaluation), "points")
-    wrong = evaluation.each_wrong(figure4.MOST)
-    best_network.p = figure4.mcnemar(wrong[wrong.mean(1).argmin()], evaluation.all_wrong(figure4.MOST))
+    wrong = evaluation.each_wrong(figure4.CLAIMED_CROPS)
+    best_network.p = figure4.mcnemar(wrong[wrong.mean(1).argmin()], evaluation.all_wrong(figure4.CLAIMED_CROPS))
     return [best_network]
 
 

@@ -29,9 +29,9 @@ def _probed(records: list[Record], quantity: str) -> list[Record]:
     return [r for r in records if (r.path / "probes.npz").is_file() and quantity in r.probes]
 
 
-def by_layer(records: list[Record], quantity: str, look: int = LAST) -> pd.DataFrame:
+def by_layer(records: list[Record], quantity: str, evaluation: int = LAST) -> pd.DataFrame:
     """A quantity at one evaluation, indexed by layer from 1; layers where it was not measured are left out."""
-    frame = pd.DataFrame({r.seed: r.probes[quantity][look].astype(float) for r in _probed(records, quantity)})
+    frame = pd.DataFrame({r.seed: r.probes[quantity][evaluation].astype(float) for r in _probed(records, quantity)})
     frame.index = frame.index + 1
     return frame.dropna(how="all")
 
@@ -51,13 +51,14 @@ def layers(records: list[Record], quantity: str) -> int:
     return max((r.probes[quantity].shape[1] for r in _probed(records, quantity)), default=0)
 
 
-def ladder(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:
+def by_value(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:
     """A measure of records that differ in a key, indexed by the key's value; by its length if the value is a list."""
-    rungs: dict[Any, dict[int, float]] = {}
+    by_setting: dict[Any, dict[int, float]] = {}
     for record in records:
-        rung = value(record.config, key)
-        rungs.setdefault(len(rung) if isinstance(rung, list) else rung, {})[record.seed] = measure(record, spec)
-    return pd.DataFrame.from_dict(rungs, orient="index").sort_index().dropna(how="all")
+        setting = value(record.config, key)
+        setting = len(setting) if isinstance(setting, list) else setting
+        by_setting.setdefault(setting, {})[record.seed] = measure(record, spec)
+    return pd.DataFrame.from_dict(by_setting, orient="index").sort_index().dropna(how="all")
 
 
 def differences(first: list[Record], second: list[Record], spec: Spec) -> tuple[np.ndarray, Estimate]:

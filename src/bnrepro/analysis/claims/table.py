@@ -35,13 +35,13 @@ def plotted(row: Row) -> bool:
     return any(part["value"] is not None for part in row["ours"])
 
 
-def figure(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three significant digits, without an exponent up to ten million."""
     text = f"{value:.3g}"
     return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
 
 
-def number(part: Row) -> str:
+def value_text(part: Row) -> str:
     """The value of a part in its unit, with its interval if it has one."""
     if part["family"] == "reported":
         return part["what"]
@@ -50,11 +50,11 @@ def number(part: Row) -> str:
     times, unit = UNITS[part["unit"]]
     sign = "+" if unit and part["is"] == "difference" else ""
     values = [times * value for value in (part["value"], *part.get("interval", [])) if value is not None]
-    texts = [f"{value:{sign}.2f}" if unit else figure(value) for value in values]
+    texts = [f"{value:{sign}.2f}" if unit else three_digits(value) for value in values]
     return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
 
 
-def decisive(row: Row) -> list[Row]:
+def deciding_parts(row: Row) -> list[Row]:
     """The first part with the claim's verdict; for a contested claim the first that holds and the first that fails."""
     parts = [part for part in row["ours"] if not part.get("check")]
     first = {part["verdict"]: part for part in reversed(parts)}
@@ -63,15 +63,15 @@ def decisive(row: Row) -> list[Row]:
     return [first.get(row["verdict"], parts[0])] if parts else []
 
 
-def ours(row: Row) -> str:
+def measured_text(row: Row) -> str:
     """What was measured for a claim, in one line."""
-    parts = decisive(row)
+    parts = deciding_parts(row)
     if not parts:
         return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
     texts = []
     for part in parts:
         reading = f"{part['reading']}: " if part["reading"] and len(parts) > 1 else ""
-        measured = "" if part["family"] == "reported" else f": {number(part) or 'not measured'}"
+        measured = "" if part["family"] == "reported" else f": {value_text(part) or 'not measured'}"
         texts.append(f"{reading}{part['what']}{measured}")
     return "; ".join(texts)
 
@@ -84,9 +84,9 @@ def _n(row: Row) -> str:
     return str(row["n"]) if row["n"] > 1 else ""
 
 
-def cells(row: Row) -> list[str]:
+def row_cells(row: Row) -> list[str]:
     """A claim as a row of a table with the columns `HEAD`."""
-    return [row["id"], row["claim"], row["paper"] or "", ours(row), _n(row), _marked(row["verdict"])]
+    return [row["id"], row["claim"], row["paper"] or "", measured_text(row), _n(row), _marked(row["verdict"])]
 
 
 def _adjusted(part: Row) -> str:
@@ -116,7 +116,8 @@ def parts(row: Row) -> Table:
     head, lines = ["what was measured", "result", "holds if", "n", "adjusted p", "verdict"], []
     for part in row["ours"]:
         name = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
-        lines.append([name, number(part) or "not measured", part["rule"], _n(part), _adjusted(part), _remarked(part)])
+        result = value_text(part) or "not measured"
+        lines.append([name, result, part["rule"], _n(part), _adjusted(part), _remarked(part)])
     if any(part["reading"] for part in row["ours"]):
         head = ["reading", *head]
         lines = [[part["reading"], *line] for part, line in zip(row["ours"], lines, strict=True)]
@@ -160,7 +161,7 @@ def _overview(rows: list[Row]) -> list[Table]:
         lines = []
         for row in of_kind(rows, kind):
             test = [row["test"]["is"]] if kind == "empirical" else []
-            lines.append([_link(row["id"]), *cells(row)[1:], *test, _links(row)])
+            lines.append([_link(row["id"]), *row_cells(row)[1:], *test, _links(row)])
         head = [*HEAD, "test", ""] if kind == "empirical" else [*HEAD, ""]
         tables += [Table(head, lines, title)] if lines else []
     return tables
@@ -197,7 +198,7 @@ def page(rows: list[Row]) -> str:
 BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end of claims -->"
 
 
-def within(readme: str, rows: list[Row]) -> str:
+def update_readme(readme: str, rows: list[Row]) -> str:
     """A README with its summary of the ledger brought up to date; unchanged if it has no place for one."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -19,6 +19,6 @@ def report(out: Path, results: Path) -> list[Path]:
             paths += style.save(plot.draw(row, judged[row["id"]]), out / table.PLOTS / row["id"], kinds=(".png",))
     readme = results.parent / "README.md"
     if out == results and readme.is_file():
-        write_text(readme, table.within(readme.read_text(), rows))
+        write_text(readme, table.update_readme(readme.read_text(), rows))
         paths.append(readme)
     return paths

@@ -52,9 +52,9 @@ def report(
         if name not in known:
             hint = f"; {suggest(name, known)}" if known else ""
             raise UserError(f"no complete record of {name} for {figure.name} at scale={scale} in {source}{hint}")
-    own, arms = by_variant(records, *names), figure.arms(networks, scale, results)
+    user_variants, arms = by_variant(records, *names), figure.arms(networks, scale, results)
     titled = {figure.titles[name]: records for name, records in arms.items()}
-    tables = [table(name, variant, titled, figure.goals(arms)) for name, variant in own.items()]
-    paths = style.save(figure.with_own(arms, own), out / "beside")
+    tables = [table(name, variant, titled, figure.goals(arms)) for name, variant in user_variants.items()]
+    paths = style.save(figure.draw_with_variants(arms, user_variants), out / "beside")
     write_text(out / "beside.md", str(Page("Variants of one's own", prose("beside", "opening"), tables)))
     return [*paths, out / "beside.md"]

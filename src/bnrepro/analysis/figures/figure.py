@@ -22,14 +22,14 @@ class Figure:
         title: its title on the results page.
         draw: makes its drawings, by the stem of their files, from what ``read`` returns.
         page: makes its table.md from the same.
-        needed: the variants without which it is not reported.
+        required_variants: the variants without which it is not reported.
         scale: the usual scale of its committed records.
         read: reads what ``draw`` and ``page`` take, from the figure, a source, a scale and the committed results;
             without it they take the records of its networks.
         titles: the names of its networks, by variant.
         files: the files that it needs besides records.
         caption: what it shows, in a few sentences.
-        with_own: draws its networks together with a user's own variants.
+        draw_with_variants: draws its networks together with a user's own variants.
         goals: the accuracies whose steps are counted in the table of these variants.
         folder: the folder below ``results/`` that holds its records and drawings.
     """
@@ -38,13 +38,13 @@ class Figure:
     title: str
     draw: Callable[..., dict[str, Drawing]]
     page: Callable[..., Page]
-    needed: Sequence[str]
+    required_variants: Sequence[str]
     scale: str = "laptop"
     read: Callable[["Figure", Source, str, Path], tuple] | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     caption: str = ""
-    with_own: Callable[[Arms, Arms], Drawing] | None = None
+    draw_with_variants: Callable[[Arms, Arms], Drawing] | None = None
     goals: Callable[[Arms], Sequence[float]] | None = None
     folder: str = ""
 
@@ -52,10 +52,10 @@ class Figure:
         """Return the folder of its committed records, drawings and table."""
         return results / (self.folder or self.name) / (scale or self.scale)
 
-    def lacking(self, results: Path = COMMITTED, scale: str | None = None) -> list[str]:
-        """Return the needed variants without a committed record; if there are none, the missing files."""
+    def missing(self, results: Path = COMMITTED, scale: str | None = None) -> list[str]:
+        """Return the required variants without a committed record; if there are none, the missing files."""
         home = self.home(results, scale)
-        variants = [name for name in self.needed if not any(home.glob(f"runs/{name}-s*/status.json"))]
+        variants = [name for name in self.required_variants if not any(home.glob(f"runs/{name}-s*/status.json"))]
         return variants or [name for name in self.files if not (home / name).is_file()]
 
     def arms(self, source: Source = COMMITTED, scale: str | None = None, results: Path = COMMITTED) -> Arms:
@@ -63,7 +63,7 @@ class Figure:
         scale = scale or self.scale
         records, committed = (records_of(place, self.name, scale) for place in (source, results))
         present = {record.variant for record in records}
-        variants = dict.fromkeys([*self.needed, *(name for name in self.titles if name in present)])
+        variants = dict.fromkeys([*self.required_variants, *(name for name in self.titles if name in present)])
         prefer = {record.group for record in committed}
         return by_variant(records, *variants, prefer=prefer, figure=self.name, scale=scale)
 

@@ -49,8 +49,8 @@ def steps_ratio(without: list[Record], with_: list[Record], target: float) -> Es
 def drift_ratio(without: list[Record], with_: list[Record], view: str = "percentiles", layer: int = -1) -> Estimate:
     """Return BN's drift over the plain network's in one layer, paired by seed, without the runs that diverged."""
     plain, bn = paired(*([r for r in arm if not r.diverged] for arm in (without, with_)))
-    own = [layer_drift(r.probes, layer, view) for r in bn]
-    return geometric(np.array(own) / [layer_drift(r.probes, layer) for r in plain])
+    with_bn = [layer_drift(r.probes, layer, view) for r in bn]
+    return geometric(np.array(with_bn) / [layer_drift(r.probes, layer) for r in plain])
 
 
 def not_above(without: list[Record], with_: list[Record], first: int = 1000) -> list[int]:
@@ -89,14 +89,14 @@ def _draw_inputs(axes: Axes, record: Record, colour: str, name: str) -> None:
     axes.set_title(f"{name}, unit {probes['units'][row]}")
 
 
-def draw(arms: Arms, own: Arms | None = None) -> Figure:
+def draw(arms: Arms, user_variants: Arms | None = None) -> Figure:
     """Draw (a) the test error and (b, c) the input of one sigmoid of the last layer, without and with BN.
 
-    A user's ``own`` variants have a curve in (a).
+    ``user_variants`` have a curve in (a).
     """
-    own = own or {}
+    user_variants = user_variants or {}
     shown = {"without BN": (arms["plain"], WITHOUT), "with BN": (arms["bn"], WITH)}
-    curves = shown | {name: (own[name], colour) for name, colour in style.own_colours(own).items()}
+    curves = shown | {name: (user_variants[name], colour) for name, colour in style.user_colours(user_variants).items()}
     figure = Figure(figsize=(7, 5.2))
     error, left, right = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1)).values()
     _draw_error(error, curves)

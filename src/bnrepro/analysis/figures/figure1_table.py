@@ -135,13 +135,13 @@ FIGURE = Figure(
     "Figure 1",
     lambda arms, again: {"figure": figure1.draw(arms)},
     page,
-    needed=("plain", "bn"),
+    required_variants=("plain", "bn"),
     scale="paper",
     read=_read,
     titles=figure1.TITLES,
     caption="""Three hidden layers of 100 sigmoids on binary images, 50,000 steps, with and without batch
     normalisation. The paper prints curves and no numbers. Its rates are not given, so the two networks are compared
     in three readings.""",
-    with_own=figure1.draw,
+    draw_with_variants=figure1.draw,
     goals=lambda arms: figure1.TARGETS,
 )

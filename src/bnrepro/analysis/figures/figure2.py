@@ -16,8 +16,8 @@ from bnrepro.records.outcome import chance_bound
 
 BASELINE = "inception"
 REQUIRED = (BASELINE, "bn_baseline")
-SHARE = 0.95  # the target is this share of the baseline's mean final accuracy
-EQUAL = "_equal"  # ends the name of a variant that trains for all of T, and decays as slowly as Inception
+TARGET_SHARE = 0.95  # the target is this share of the baseline's mean final accuracy
+EQUAL_BUDGET = "_equal"  # ends the name of a variant that trains for all of T, and decays as slowly as Inception
 BETA1 = "_beta1"  # is in the name of a variant in which every beta starts at 1
 TITLES = {  # by variant without these two parts
     "inception": "Inception",
@@ -42,7 +42,7 @@ TITLES = {  # by variant without these two parts
 }
 SIGMOIDS = tuple(name for name in TITLES if name.startswith("inception_sigmoid") and "whole" not in name)
 FAILING = ("inception_x5", *SIGMOIDS)  # in the paper
-WHOLE = ("inception_x5_whole", "inception_sigmoid_whole")  # they check the rule that ends runs at chance
+NEVER_ENDED_EARLY = ("inception_x5_whole", "inception_sigmoid_whole")  # they check the rule that ends runs at chance
 CONTROLS = ("inception_changes_equal", "inception_changes_x5_equal", "inception_changes_x30_equal")
 READINGS = {  # the networks that are compared with Inception
     "Equal budget": (BASELINE, "bn_baseline", "bn_x5_equal", "bn_x30_equal", "bn_x5_sigmoid_equal"),
@@ -51,7 +51,9 @@ READINGS = {  # the networks that are compared with Inception
 }
 GOOGLENET = ("googlenet", "bn_googlenet")
 VARIANTS = tuple(
-    dict.fromkeys(name for group in (*READINGS.values(), CONTROLS, FAILING, WHOLE, GOOGLENET) for name in group)
+    dict.fromkeys(
+        name for group in (*READINGS.values(), CONTROLS, FAILING, NEVER_ENDED_EARLY, GOOGLENET) for name in group
+    )
 )
 SEEDS_WANTED = 5  # seeds that docs/figure2-rules.md asks of every network
 
@@ -74,7 +76,7 @@ PRINTED = {  # Fig. 3 and Sec. 4.2.2
 
 def plain_name(variant: str) -> str:
     """Return a variant's name without the parts that name its reading: a key of `TITLES`."""
-    return variant.removesuffix(EQUAL).removesuffix(BETA1)
+    return variant.removesuffix(EQUAL_BUDGET).removesuffix(BETA1)
 
 
 def title(variant: str) -> str:
@@ -84,7 +86,7 @@ def title(variant: str) -> str:
 
 def full_title(variant: str) -> str:
     """Return a variant's name in the tables, which also says if it trains for all of T."""
-    return title(variant) + (", all of T" if variant.endswith(EQUAL) else "")
+    return title(variant) + (", all of T" if variant.endswith(EQUAL_BUDGET) else "")
 
 
 def until_divergence(records: list[Record]) -> pd.DataFrame:
@@ -96,7 +98,7 @@ def until_divergence(records: list[Record]) -> pd.DataFrame:
 
 def target(baseline: list[Record]) -> float:
     """Return 0.95 times the mean final accuracy of the baseline's seeds."""
-    return SHARE * float(finals(baseline).mean())
+    return TARGET_SHARE * float(finals(baseline).mean())
 
 
 def steps(records: list[Record], goal: float) -> np.ndarray:
@@ -133,7 +135,7 @@ def at_chance(record: Record) -> bool:
     return bool(highest < chance_bound(dataset.classes(record), dataset.held_out(record)))
 
 
-def dead(record: Record) -> bool:
+def untrainable(record: Record) -> bool:
     """Tell whether a network could not be trained: it diverged, or it stayed at chance."""
     return record.diverged or at_chance(record)
 

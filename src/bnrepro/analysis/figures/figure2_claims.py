@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from bnrepro.analysis.figures import figure2
-from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL, SIGMOIDS, dead
+from bnrepro.analysis.figures.figure2 import BASELINE, BETA1, CONTROLS, EQUAL_BUDGET, SIGMOIDS, untrainable
 from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.endpoints import SIGNIFICANT, Endpoint, above
 from bnrepro.analysis.reading.load import Arms
@@ -38,16 +38,16 @@ class Claim(NamedTuple):
         return [name.replace("*", beta) for name in self.needs]
 
 
-def _complete(arms: Arms, endpoint: Endpoint, *variants: str) -> Endpoint:
+def _withhold_without_all_seeds(arms: Arms, endpoint: Endpoint, *variants: str) -> Endpoint:
     """Withhold the verdict while an arm lacks seeds that the rule asks for."""
-    lacking = [
+    incomplete = [
         f"{figure2.title(name)} has {len(arms[name])} of {figure2.SEEDS_WANTED} seeds"
         for name in variants
         if len(arms[name]) < figure2.SEEDS_WANTED
     ]
-    if lacking:
+    if incomplete:
         endpoint.verdict, endpoint.p = "inconclusive", None
-        endpoint.note = "; ".join(filter(None, (endpoint.note, f"no verdict yet: {', '.join(lacking)}")))
+        endpoint.note = "; ".join(filter(None, (endpoint.note, f"no verdict yet: {', '.join(incomplete)}")))
     return endpoint
 
 
@@ -64,7 +64,7 @@ def fewer(arms: Arms, slow: str, fast: str, times: float = 1.0) -> Endpoint:
         endpoint.verdict = "inconclusive"
     if bound:
         endpoint.note = f"a bound ({bound}): not every seed gets to the target"
-    return _complete(arms, endpoint, slow, fast)
+    return _withhold_without_all_seeds(arms, endpoint, slow, fast)
 
 
 def _difference(low: str, high: str) -> str:
@@ -74,7 +74,7 @@ def _difference(low: str, high: str) -> str:
 def higher(arms: Arms, low: str, high: str) -> Endpoint:
     """Judge whether one arm ends more accurate than another."""
     endpoint = above(_difference(low, high), figure2.gain(arms[low], arms[high]), "points")
-    return _complete(arms, endpoint, low, high)
+    return _withhold_without_all_seeds(arms, endpoint, low, high)
 
 
 def alike(arms: Arms, low: str, high: str) -> Endpoint:
@@ -90,16 +90,17 @@ def alike(arms: Arms, low: str, high: str) -> Endpoint:
         p = p / 2
     beyond = estimate.low > MARGIN or estimate.high < -MARGIN
     verdict = "fails" if beyond else "holds" if inside and p <= SIGNIFICANT else "inconclusive"
-    return _complete(arms, Endpoint(_difference(low, high), verdict, estimate, p, "points"), low, high)
+    endpoint = Endpoint(_difference(low, high), verdict, estimate, p, "points")
+    return _withhold_without_all_seeds(arms, endpoint, low, high)
 
 
-def all_dead(arms: Arms, quantity: str, variants: tuple[str, ...]) -> Endpoint:
+def all_untrainable(arms: Arms, quantity: str, variants: tuple[str, ...]) -> Endpoint:
     """Judge whether no run of some variants can be trained; it fails if every seed of one variant learns."""
-    deaths = [[dead(record) for record in arms[name]] for name in variants]
-    everyone, learnt = all(map(all, deaths)), not all(map(any, deaths))
+    failed = [[untrainable(record) for record in arms[name]] for name in variants]
+    everyone, learnt = all(map(all, failed)), not all(map(any, failed))
     judged = "holds" if everyone else "fails" if learnt else "inconclusive"
-    note = f"{sum(map(sum, deaths))} of {sum(map(len, deaths))} runs; a count has no p-value"
-    return _complete(arms, Endpoint(quantity, judged, note=note), *variants)
+    note = f"{sum(map(sum, failed))} of {sum(map(len, failed))} runs; a count has no p-value"
+    return _withhold_without_all_seeds(arms, Endpoint(quantity, judged, note=note), *variants)
 
 
 def best_control(arms: Arms) -> str:
@@ -108,15 +109,15 @@ def best_control(arms: Arms) -> str:
 
 
 def _c34(arms: Arms, beta: str) -> list[Endpoint]:
-    x5, control = f"bn_x5{beta}{EQUAL}", best_control(arms)
-    if all(map(dead, arms[control])):
+    x5, control = f"bn_x5{beta}{EQUAL_BUDGET}", best_control(arms)
+    if all(map(untrainable, arms[control])):
         alone = Endpoint("all changes but BN: no seed learns at any rate", "holds", note="a count has no p-value")
-        return [fewer(arms, BASELINE, x5, TIMES), _complete(arms, alone, control)]
+        return [fewer(arms, BASELINE, x5, TIMES), _withhold_without_all_seeds(arms, alone, control)]
     return [fewer(arms, BASELINE, x5, TIMES), fewer(arms, control, x5)]
 
 
 def _c35(arms: Arms, beta: str) -> list[Endpoint]:
-    x5, x30 = f"bn_x5{beta}{EQUAL}", f"bn_x30{beta}{EQUAL}"
+    x5, x30 = f"bn_x5{beta}{EQUAL_BUDGET}", f"bn_x30{beta}{EQUAL_BUDGET}"
     return [fewer(arms, x30, x5), higher(arms, x5, x30)]
 
 
@@ -144,7 +145,7 @@ CLAIMS = {
         "no seed can be trained; fails if every seed can",
         ("inception_x5",),
         lambda arms, _: [
-            all_dead(arms, f"Inception at x5: {figure2.outcomes(arms['inception_x5'])}", ("inception_x5",))
+            all_untrainable(arms, f"Inception at x5: {figure2.outcomes(arms['inception_x5'])}", ("inception_x5",))
         ],
     ),
     "C37": Claim(
@@ -157,7 +158,7 @@ CLAIMS = {
         "Inception with sigmoids and without BN: never better than chance",
         "every run of every cell stays at chance; fails if in some cell every seed learns",
         SIGMOIDS,
-        lambda arms, _: [all_dead(arms, "Inception with sigmoids stays at chance", SIGMOIDS)],
+        lambda arms, _: [all_untrainable(arms, "Inception with sigmoids stays at chance", SIGMOIDS)],
     ),
 }
 
@@ -167,7 +168,7 @@ def endpoints(name: str, arms: Arms, beta: str = "") -> list[Endpoint]:
     claim = CLAIMS[name]
     if not all(variant in arms for variant in claim.arms(beta)):
         return []
-    if BASELINE in claim.needs and any(map(dead, arms[BASELINE])):
+    if BASELINE in claim.needs and any(map(untrainable, arms[BASELINE])):
         return []
     return claim.endpoints(arms, beta)
 
@@ -175,11 +176,11 @@ def endpoints(name: str, arms: Arms, beta: str = "") -> list[Endpoint]:
 def words(endpoint: Endpoint) -> str:
     """Return an endpoint with its number and interval."""
     if endpoint.estimate is None:
-        return f"{endpoint.what} ({endpoint.note})"
+        return f"{endpoint.quantity} ({endpoint.note})"
     if endpoint.unit == "points":
-        return f"{endpoint.what}: {interval(endpoint.estimate, 100, 2, '+')} points"
+        return f"{endpoint.quantity}: {interval(endpoint.estimate, 100, 2, '+')} points"
     number = interval(endpoint.estimate)
-    return f"{endpoint.what}: {endpoint.bound} {number}" if endpoint.bound else f"{endpoint.what}: {number}"
+    return f"{endpoint.quantity}: {endpoint.bound} {number}" if endpoint.bound else f"{endpoint.quantity}: {number}"
 
 
 def claims_table(arms: Arms) -> Table:

@@ -49,29 +49,29 @@ def _draw(axes: Axes, records: list[Record], goal: float, colour: str, line: str
 
 def _draw_reading(axes: Axes, shown: dict[str, tuple[list[Record], str, str]], goal: float, gap: float) -> None:
     """Draw the networks of one reading, by name: records, colour and line. Name those that never leave chance."""
-    dead = [name for name, (records, _, _) in shown.items() if all(map(figure2.dead, records))]
+    untrainable = [name for name, (records, _, _) in shown.items() if all(map(figure2.untrainable, records))]
     ends = [
         (*_draw(axes, records, goal, colour, line), name, colour)
         for name, (records, colour, line) in shown.items()
-        if name not in dead
+        if name not in untrainable
     ]
     axes.axhline(goal, color="black", lw=0.6, ls=(0, (1, 2)))
     style.label_ends(axes, ends, gap)
-    if dead:
-        words = textwrap.fill(f"not trainable: {'; '.join(dead)}", 40)
+    if untrainable:
+        words = textwrap.fill(f"not trainable: {'; '.join(untrainable)}", 40)
         axes.text(0.02, 0.97, words, ha="left", va="top", transform=axes.transAxes, fontsize=8)
 
 
-def draw(arms: Arms, own: Arms | None = None) -> Figure:
+def draw(arms: Arms, user_variants: Arms | None = None) -> Figure:
     """Draw a panel per reading; the first also has the controls, dashed.
 
-    A user's ``own`` variants are in the first panel if they train as long as Inception, else in the last.
+    ``user_variants`` are in the first panel if they train as long as Inception, else in the last.
     """
     figure = Figure(figsize=(7, 6.4))
     panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.3, 1))
     goal = figure2.target(arms[BASELINE])
     budget = arms[BASELINE][0].status["steps"]
-    top = max(accuracies(records).max(axis=None) for records in (*arms.values(), *(own or {}).values()))
+    top = max(accuracies(records).max(axis=None) for records in (*arms.values(), *(user_variants or {}).values()))
     counts = {}  # the number of seeds of each network that is drawn
     for (letter, axes), (name, variants) in zip(panels.items(), figure2.READINGS.items(), strict=True):
         shown = {}
@@ -80,10 +80,10 @@ def draw(arms: Arms, own: Arms | None = None) -> Figure:
                 network = figure2.plain_name(variant)
                 shown[figure2.TITLES[network]] = arms[variant], COLOURS[network], line_style(variant)
                 counts[figure2.title(variant)] = len(arms[variant])
-        for variant, colour in style.own_colours(own or {}).items():
-            if letter == ("a" if own[variant][0].status["steps"] == budget else "c"):
-                shown[variant] = own[variant], colour, "-."
-                counts[variant] = len(own[variant])
+        for variant, colour in style.user_colours(user_variants or {}).items():
+            if letter == ("a" if user_variants[variant][0].status["steps"] == budget else "c"):
+                shown[variant] = user_variants[variant], colour, "-."
+                counts[variant] = len(user_variants[variant])
         longest = max(records[0].status["steps"] for records, _, _ in shown.values())
         axes.set(xlim=(0, 1.02 * longest), ylim=(0, 1.05 * top))
         _draw_reading(axes, shown, goal, gap=0.055 if letter == "a" else 0.08)

@@ -20,8 +20,8 @@ from bnrepro.records.files import read_json
 from bnrepro.tracking import wandb_source
 
 RESAMPLES = 100_000
-ENOUGH = 0.01  # a bin of a reliability diagram is drawn if it holds this share of the images
-MOST = 144  # the number of crops that the claims are about
+LEAST_SHARE_OF_A_BIN = 0.01  # a bin of a reliability diagram is drawn if it holds this share of the images
+CLAIMED_CROPS = 144  # the number of crops that the claims are about
 FILES = ("evaluation.json", "subsets.csv", "images.npz")  # of an evaluation; see bnrepro.use.evaluate
 MEMBERS = tuple(f"member{k}" for k in range(1, 7))  # the variants of Figure 4's six networks
 
@@ -112,18 +112,18 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 
 def crops_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Return the error with one crop minus that with 144, the mean over single networks."""
-    return over_images((evaluation.each_wrong(1, top) - evaluation.each_wrong(MOST, top)).mean(0))
+    return over_images((evaluation.each_wrong(1, top) - evaluation.each_wrong(CLAIMED_CROPS, top)).mean(0))
 
 
 def ensemble_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Return the mean error of single networks minus that of all together, with 144 crops."""
-    return over_images(evaluation.each_wrong(MOST, top).mean(0) - evaluation.all_wrong(MOST, top=top))
+    return over_images(evaluation.each_wrong(CLAIMED_CROPS, top).mean(0) - evaluation.all_wrong(CLAIMED_CROPS, top=top))
 
 
 def best_gain(evaluation: Evaluation, top: int = 1) -> Estimate:
     """Return the error of the network that is best on these images minus that of all together, with 144 crops."""
-    each = evaluation.each_wrong(MOST, top)
-    return over_images(each[each.mean(1).argmin()] - evaluation.all_wrong(MOST, top=top))
+    each = evaluation.each_wrong(CLAIMED_CROPS, top)
+    return over_images(each[each.mean(1).argmin()] - evaluation.all_wrong(CLAIMED_CROPS, top=top))
 
 
 def by_size(evaluation: Evaluation, crops: int, method: str = "mean", top: int = 1) -> pd.DataFrame:
@@ -134,10 +134,10 @@ def by_size(evaluation: Evaluation, crops: int, method: str = "mean", top: int =
 
 
 def reliability(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> pd.DataFrame:
-    """Return confidence, accuracy and number of images of each bin that holds `ENOUGH` images."""
+    """Return confidence, accuracy and number of images of each bin that holds `LEAST_SHARE_OF_A_BIN` images."""
     measured = evaluation.info["calibration"][_row(crops, "mean", networks)]
     bins = pd.DataFrame({key: measured[key] for key in ("confidence", "accuracy", "images")})
-    return bins[bins["images"] >= ENOUGH * evaluation.images].astype(float)
+    return bins[bins["images"] >= LEAST_SHARE_OF_A_BIN * evaluation.images].astype(float)
 
 
 def calibration_error(evaluation: Evaluation, crops: int, networks: tuple[int, ...]) -> float:

@@ -5,7 +5,7 @@ import textwrap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from bnrepro.analysis.figures.figure4 import MOST, Evaluation, by_size, calibration_error, reliability
+from bnrepro.analysis.figures.figure4 import CLAIMED_CROPS, Evaluation, by_size, calibration_error, reliability
 from bnrepro.analysis.render import style
 
 COLOURS = {1: style.WITHOUT, 10: style.SIGMOID, 144: style.WITH}
@@ -25,7 +25,7 @@ def draw(evaluation: Evaluation, title: str) -> Figure:
         axes.set_xlabel("networks together")
         axes.set_xticks(range(1, evaluation.count + 1))
     first.legend(fontsize=8)
-    most = MOST if MOST in all_crops else max(all_crops)
+    most = CLAIMED_CROPS if CLAIMED_CROPS in all_crops else max(all_crops)
     top = 0.0
     for name, networks, colour in (("one", (1,), style.WITHOUT), ("all", evaluation.everyone, style.WITH)):
         bins = reliability(evaluation, most, networks)

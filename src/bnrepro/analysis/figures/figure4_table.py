@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Drawing
 
 from bnrepro.analysis.figures import figure4, figure4_plot
 from bnrepro.analysis.figures.figure import Figure
-from bnrepro.analysis.figures.figure4 import MOST, Evaluation, mcnemar, over_images
+from bnrepro.analysis.figures.figure4 import CLAIMED_CROPS, Evaluation, mcnemar, over_images
 from bnrepro.analysis.reading import dataset
 from bnrepro.analysis.reading.load import Record, Source, records_of
 from bnrepro.analysis.reading.statistics import Estimate
@@ -50,7 +50,7 @@ def _gains(evaluation: Evaluation, gain: Callable[[Evaluation, int], Estimate]) 
 def ours(evaluation: Evaluation) -> dict[str, str]:
     """Return what was measured, by claim."""
     return {
-        "C45": f"{MOST} crops instead of one: {_gains(evaluation, figure4.crops_gain)}; "
+        "C45": f"{CLAIMED_CROPS} crops instead of one: {_gains(evaluation, figure4.crops_gain)}; "
         f"{evaluation.count} networks instead of one: {_gains(evaluation, figure4.ensemble_gain)}",
         "C46": f"all together instead of the best network: {_gains(evaluation, figure4.best_gain)}",
     }
@@ -65,10 +65,10 @@ def claims_table(evaluation: Evaluation) -> Table:
 
 def figure_table(evaluation: Evaluation, where: str) -> Table:
     """Tabulate Figure 4: the paper's rows, each with ours if there is one."""
-    together = [interval(over_images(evaluation.all_wrong(MOST, top=top)), 100) for top in TOPS]
+    together = [interval(over_images(evaluation.all_wrong(CLAIMED_CROPS, top=top)), 100) for top in TOPS]
     ours = {
         f"BN-Inception {name}": [_errors(evaluation.each_wrong(crops, top).mean(1)) for top in TOPS]
-        for name, crops in (("single crop", 1), ("multicrop", MOST))
+        for name, crops in (("single crop", 1), ("multicrop", CLAIMED_CROPS))
     } | {"BN-Inception ensemble": together}
     head = ["model", "paper: resolution", "crops", "networks"]
     head += [f"paper (ImageNet): top-{top} error, %" for top in TOPS]
@@ -92,9 +92,9 @@ def networks_table(evaluation: Evaluation, members: list[Record]) -> Table:
             f"dropout {config['model']['dropout']:.0%}" if config["model"]["dropout"] else "",
             "per-activation BN in 5b" if config["norm"]["last"] else "",
         ]
-        own = {name: f"{100 * values[k]:.2f}" for name, values in errors.items()}
+        errors_of_network = {name: f"{100 * values[k]:.2f}" for name, values in errors.items()}
         about = {"network": f"{k + 1}", "seed": str(member.seed), "changes to BN-x30": ", ".join(filter(None, changes))}
-        rows.append(about | own)
+        rows.append(about | errors_of_network)
     means = {name: _errors(values) for name, values in errors.items()}
     rows.append({"network": "mean ± sd", "seed": "", "changes to BN-x30": ""} | means)
     return tabulate("figure4", "The six networks", rows)
@@ -194,7 +194,7 @@ FIGURE = Figure(
     "Figure 4",
     _draw,
     page,
-    needed=figure4.MEMBERS,
+    required_variants=figure4.MEMBERS,
     read=_read,
     files=figure4.FILES,
     caption="""Six networks, each looked at through 1, 10 or 144 crops, alone and together. Bands are the range over

@@ -23,9 +23,9 @@ from bnrepro.analysis.render.prose import tabulate
 from bnrepro.analysis.render.table import Page, Table
 from bnrepro.errors import UserError
 
-SHARE = 0.95  # steps are counted to this share of the best accuracy without BN
-NEAR = 0.9  # a rate suits a network if its accuracy is at least this share of the network's best
-LOOK = {  # colour and marker of each arm
+TARGET_SHARE = 0.95  # steps are counted to this share of the best accuracy without BN
+SUITS_SHARE = 0.9  # a rate suits a network if its accuracy is at least this share of the network's best
+COLOUR_AND_MARKER = {  # of each arm
     "plain": (style.WITHOUT, "s"),
     "bn": (style.WITH, "o"),
     "bn_beta1": (style.X5, "^"),
@@ -46,9 +46,9 @@ class Ladder(NamedTuple):
 
 def of_records(records: list[Record], figure: str) -> Ladder:
     """Make the ladder of a tuning sweep. Of several initialisations or penalties at a rate it has the best one."""
-    runs = tuning.cells(records)
+    runs = tuning.runs_table(records)
     chance = dataset.chance(records[0])
-    goal = SHARE * float(tuning.best(runs).loc["plain", "top1"])
+    goal = TARGET_SHARE * float(tuning.best(runs).loc["plain", "top1"])
     steps = [curves.crossing(record, goal, tuning.ACCURACY) for record in records]
     runs = runs.assign(steps=steps, top1=runs["top1"].where(runs["state"] != "diverged", chance))
     by_cell = runs.groupby(["arm", *tuning.CELL])
@@ -74,7 +74,7 @@ def widths(ladder: Ladder) -> pd.DataFrame:
     rows = {}
     for arm, rungs in ladder.rungs.groupby("arm"):
         best = rungs.loc[rungs["top1"].idxmax()]
-        good = rungs.loc[rungs["top1"] >= NEAR * best["top1"], "rate"]
+        good = rungs.loc[rungs["top1"] >= SUITS_SHARE * best["top1"], "rate"]
         edge = good.min() == rungs["rate"].min() or good.max() == rungs["rate"].max()
         rows[arm] = {"rate": best["rate"], "top1": best["top1"], "from": good.min(), "to": good.max(), "edge": edge}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -85,7 +85,7 @@ def _draw_accuracy(axes: Axes, ladder: Ladder) -> None:
     top = ladder.rungs["high"].max()
     suited = widths(ladder)
     for k, (arm, rungs) in enumerate(ladder.rungs.groupby("arm")):
-        colour, marker = LOOK[arm]
+        colour, marker = COLOUR_AND_MARKER[arm]
         by_rate = rungs.set_index("rate").rename(columns={"top1": "mean", "low": "min", "high": "max"})
         style.draw_ranges(axes, by_rate, colour, tuning.ARMS[arm], marker)
         height = (1.08 + 0.06 * k) * top
@@ -93,13 +93,13 @@ def _draw_accuracy(axes: Axes, ladder: Ladder) -> None:
     axes.set(ylim=(0, 1.15 * height))
     axes.set_yticks([tick for tick in axes.get_yticks() if tick <= top + 0.05])
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.set_title(f"(a) final accuracy; bars: within {1 - NEAR:.0%} of the best")
+    axes.set_title(f"(a) final accuracy; bars: within {1 - SUITS_SHARE:.0%} of the best")
 
 
 def _draw_steps(axes: Axes, ladder: Ladder) -> None:
     """Draw the median steps to the goal; a hollow marker at the top says that the median seed never reaches it."""
     for arm, rungs in ladder.rungs.groupby("arm"):
-        colour, marker = LOOK[arm]
+        colour, marker = COLOUR_AND_MARKER[arm]
         reached = np.isfinite(rungs["steps"])
         axes.plot(rungs["rate"][reached], rungs["steps"][reached], color=colour, marker=marker, ms=4)
         rates, top = rungs["rate"][~reached], axes.get_xaxis_transform()
@@ -122,7 +122,7 @@ def draw(ladder: Ladder) -> Drawing:
     for axes in (left, right):
         axes.set(xscale="log", xlabel="learning rate")
         axes.xaxis.set_major_formatter("{x:g}")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOK))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(COLOUR_AND_MARKER))
     counts = sorted({int(n) for n in ladder.rungs["n"]})
     seeds = " or ".join(map(str, counts)) + " seed" + "s" * (counts[-1] > 1)
     figure.suptitle(f"{ladder.title}; mean and range, {seeds} per rate")
@@ -136,12 +136,12 @@ def table(ladder: Ladder) -> Table:
             "network": tuning.ARMS[arm],
             "best rate": f"{row.rate:g}",
             "its accuracy, %": f"{100 * row.top1:.2f}",
-            f"rates within {1 - NEAR:.0%} of it": f"{row['from']:g} to {row.to:g}",
+            f"rates within {1 - SUITS_SHARE:.0%} of it": f"{row['from']:g} to {row.to:g}",
             "factor between them": f"{row.to / row['from']:,.0f}" + (" or more" if row.edge else ""),
         }
         for arm, row in widths(ladder).iterrows()
     ]
-    return tabulate("tuning", "The ladder of rates", rows, near=f"{NEAR:.0%}")
+    return tabulate("tuning", "The ladder of rates", rows, near=f"{SUITS_SHARE:.0%}")
 
 
 def _read(figure: Figure, source: Source, scale: str, results: Path) -> tuple[str, list[Record], Ladder]:
@@ -161,8 +161,8 @@ def _page(of: str, records: list[Record], ladder: Ladder) -> Page:
 
 
 FIGURE1, FIGURE2 = (
-    Figure(f"{of}_tuning", title, lambda of, records, ladder: {"figure": draw(ladder)}, _page, needed, scale, _read)
-    for of, title, needed, scale in (
+    Figure(f"{of}_tuning", title, lambda of, records, ladder: {"figure": draw(ladder)}, _page, required, scale, _read)
+    for of, title, required, scale in (
         ("figure1", "Figure 1", ("tune_plain", "tune_bn"), "paper"),
         ("figure2", "Figures 2 and 3", ("tune_plain",), "laptop"),
     )

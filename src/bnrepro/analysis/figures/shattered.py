@@ -52,10 +52,10 @@ def arms(source: Source, scale: str = "mini") -> Arms:
         title: [record for record in records if tuple(value(record.config, key) for key in KEYS) == settings]
         for title, (settings, _, _) in NETWORKS.items()
     }
-    chosen = {title: of_title for title, of_title in chosen.items() if of_title}
-    seeds = [{record.seed for record in of_title} for of_title in chosen.values()]
+    chosen = {title: records_of_network for title, records_of_network in chosen.items() if records_of_network}
+    seeds = [{record.seed for record in records_of_network} for records_of_network in chosen.values()]
     shared = set.intersection(*seeds) if seeds else set()
-    return {title: [r for r in of_title if r.seed in shared] for title, of_title in chosen.items()}
+    return {title: [r for r in records_of_network if r.seed in shared] for title, records_of_network in chosen.items()}
 
 
 def draw(networks: Arms) -> Drawing:
@@ -110,7 +110,7 @@ FIGURE = Figure(
     "What holds BN back under ReLUs",
     lambda networks: {"figure": draw(networks)},
     page,
-    needed=("x5_inside",),
+    required_variants=("x5_inside",),
     scale="mini",
     folder=EXPERIMENT,
     read=lambda figure, source, scale, results: (arms(source, scale),),

@@ -17,7 +17,7 @@ TITLES = {"figure1": "Tuning of Figure 1", "figure2": "Tuning of Figures 2 and 3
 ARMS = {"plain": "Without BN", "bn": "With BN", "bn_beta1": "With BN, beta starts at 1"}
 
 
-def cells(records: list[Record]) -> pd.DataFrame:
+def runs_table(records: list[Record]) -> pd.DataFrame:
     """Return a row per run: its arm, its settings, its seed, its final accuracy (0 if it diverged) and its state.
 
     Networks whose beta starts at 1 are an arm of their own.
@@ -69,7 +69,7 @@ def _column(init: NamedTuple, inits: list[NamedTuple]) -> str:
 
 def page(records: list[Record], figure: str) -> Page:
     """Make table.md without the ladder of rates: a table per arm, a row per rate, a column per initialisation."""
-    runs = cells(records)
+    runs = runs_table(records)
     chosen, tables, by = best(runs), [], ["init", "std", "l2"]
     for arm, group in runs.groupby("arm", sort=False):
         winner = group[(group[CELL] == chosen.loc[arm, CELL]).all(axis=1)]

@@ -19,7 +19,7 @@ class Endpoint:
     """One measured quantity of a claim, and its verdict.
 
     Args:
-        what: the quantity in words.
+        quantity: what was measured, in words.
         verdict: holds, fails or inconclusive.
         estimate: the value and its interval, which is the one that the figure's table prints.
         p: the p-value before adjustment.
@@ -29,7 +29,7 @@ class Endpoint:
         q: the adjusted p-value, which the ledger sets.
     """
 
-    what: str
+    quantity: str
     verdict: str
     estimate: Estimate | None = None
     p: float | None = None
@@ -39,10 +39,10 @@ class Endpoint:
     q: float | None = None
 
 
-def above(what: str, estimate: Estimate, unit: str, edge: float = 0.0) -> Endpoint:
+def above(quantity: str, estimate: Estimate, unit: str, edge: float = 0.0) -> Endpoint:
     """Judge whether a quantity is above an edge; the logarithm of a ratio is tested."""
     verdict = "holds" if estimate.low > edge else "fails" if estimate.high < edge else "inconclusive"
-    return Endpoint(what, verdict, estimate, p_value(estimate, edge, ratio=unit == "times"), unit)
+    return Endpoint(quantity, verdict, estimate, p_value(estimate, edge, ratio=unit == "times"), unit)
 
 
 def together(verdicts: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from bnrepro.records.files import write_atomically
 WITHOUT, WITH = "#b5532a", "#1f5fa8"
 X5, X30, SIGMOID, SIGMOID_WITHOUT, TOO_FAST = "#1aa0b8", "#4a1c6b", "#dda200", "#a0a0a0", "#222222"
 POOLED = "#9a9a9a"
-OWN = ("#d62728", "#e377c2", "#6b4226", "#7f9f00", "#17becf")  # of a user's own variants
+USER_COLOURS = ("#d62728", "#e377c2", "#6b4226", "#7f9f00", "#17becf")  # of a user's own variants
 WIDTH_OF_A_NAME = 0.3  # as a share of the width of the axes
 
 matplotlib.rcParams.update(
@@ -93,9 +93,9 @@ def steps_axis(axes: Axes) -> None:
     axes.set_xlabel("training steps")
 
 
-def own_colours(names: Iterable[str]) -> dict[str, str]:
+def user_colours(names: Iterable[str]) -> dict[str, str]:
     """Return a colour for each of a user's own variants."""
-    return dict(zip(names, itertools.cycle(OWN), strict=False))
+    return dict(zip(names, itertools.cycle(USER_COLOURS), strict=False))
 
 
 def draw_percentiles(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str) -> None:
