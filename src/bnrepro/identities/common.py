@@ -12,25 +12,25 @@ NO_EPS = 1e-300  # PyTorch needs a positive epsilon; in float64 this one changes
 
 
 def generator(seed: int = 0) -> torch.Generator:
-    """A stream of random numbers that only one program uses."""
+    """Return a stream of random numbers that only one program uses."""
     return torch.Generator().manual_seed(seed)
 
 
 def randn(rng: torch.Generator, *shape: int) -> Tensor:
-    """Standard normal values in float64."""
+    """Draw standard normal values in float64."""
     return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 def batch_norm(features: int, eps: float = NO_EPS, affine: bool = False) -> BatchNorm:
-    """A batch normaliser in float64."""
+    """Make a batch normaliser in float64."""
     return BatchNorm(features, eps=eps, affine=affine).double()
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest absolute difference of two tensors of the same shape."""
+    """Return the largest absolute difference of two tensors of the same shape."""
     return (a - b).detach().abs().max().item()
 
 
 def relative_error(a: Tensor, b: Tensor) -> float:
-    """`difference` divided by the largest absolute value of ``b``."""
+    """Return `difference` divided by the largest absolute value of ``b``."""
     return difference(a, b) / b.detach().abs().max().item()

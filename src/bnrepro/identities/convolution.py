@@ -16,7 +16,7 @@ M, CHANNELS, P, Q = 4, 3, 5, 6
 
 
 def _rows(maps: Tensor) -> Tensor:
-    """Maps (m, c, p, q) as activations (m p q, c)."""
+    """Return maps (m, c, p, q) as activations (m p q, c)."""
     return maps.movedim(1, -1).reshape(-1, CHANNELS)
 
 
@@ -25,7 +25,7 @@ def _shift(maps: Tensor) -> Tensor:
 
 
 def maps() -> Numbers:
-    """BN of maps (4, 3, 5, 6) is BN of activations (4 * 5 * 6, 3), and moves with a circular shift of the map."""
+    """Compare BN of maps (4, 3, 5, 6) with BN of activations (4 * 5 * 6, 3), and with BN of shifted maps."""
     rng = generator()
     of_maps, of_rows = batch_norm(CHANNELS, EPS, affine=True), batch_norm(CHANNELS, EPS, affine=True)
     of_maps.weight.data = 0.5 + torch.rand(CHANNELS, generator=rng, dtype=torch.float64)
@@ -50,7 +50,7 @@ def maps() -> Numbers:
 
 
 def effective_batch() -> float:
-    """m' as the layer uses it: its unbiased variance divided by the biased one is m' / (m' - 1)."""
+    """Return m' as the layer uses it: its unbiased variance divided by the biased one is m' / (m' - 1)."""
     norm = BatchNorm(1, momentum=1.0).double()
     x = randn(generator(), M, 1, P, Q)
     norm(x)
@@ -59,7 +59,7 @@ def effective_batch() -> float:
 
 
 def data_flow() -> tuple[int, int]:
-    """The number of units in BN-Inception, and of those that pass the convolution's output to BN and BN's to ReLU."""
+    """Count the units in BN-Inception, and those that pass the convolution's output to BN and BN's to ReLU."""
     model = Inception(10, norm_layer=partial(build_norm, "bn"), pixels=32, width=0.25, stem_reduction=4)
     units = [unit for unit in model.modules() if isinstance(unit, ConvUnit)]
     inputs: dict[nn.Module, Tensor] = {}
@@ -83,7 +83,7 @@ def data_flow() -> tuple[int, int]:
 
 
 def maps_and_place() -> Numbers:
-    """`maps`, the size of the effective mini-batch, and the place of BN (Sec. 3.2)."""
+    """Measure `maps`, the size of the effective mini-batch, and the place of BN (Sec. 3.2)."""
     units, in_order = data_flow()
     return maps() | {
         "effective_batch_error": abs(effective_batch() - M * P * Q),

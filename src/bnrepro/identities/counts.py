@@ -21,12 +21,12 @@ CONV1 = "Inception.stem.conv1"
 
 
 def parameters(model: nn.Module) -> int:
-    """The number of all parameters."""
+    """Count all parameters."""
     return sum(p.numel() for p in model.parameters())
 
 
 def weights(model: nn.Module) -> int:
-    """The number of weights of convolutions and linear layers, without biases."""
+    """Count the weights of convolutions and linear layers, without biases."""
     return sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, LAYERS))
 
 
@@ -40,7 +40,7 @@ def _image() -> torch.Tensor:
 
 
 def multiply_adds(model: Trunk) -> dict[str, int]:
-    """The multiply-adds of each module for one image of 224 px, by the name of the module.
+    """Count the multiply-adds of each module for one image of 224 px, by the name of the module.
 
     Names begin with the class of the network; the class alone is the whole network.
     """
@@ -50,7 +50,7 @@ def multiply_adds(model: Trunk) -> dict[str, int]:
 
 
 def convolution_outputs(conv1: nn.Module) -> int:
-    """The number of values that the convolutions of a network's first unit compute for one image of 224 px."""
+    """Count the values that the convolutions of a network's first unit compute for one image of 224 px."""
     counts: list[int] = []
     for layer in conv1.modules():
         if isinstance(layer, LAYERS):
@@ -60,7 +60,7 @@ def convolution_outputs(conv1: nn.Module) -> int:
 
 
 def extra_parameters() -> Numbers:
-    """BN adds gamma and beta to each map of Inception and to each activation of Sec. 4.1's network (Sec. 5)."""
+    """Count gamma and beta of each map of Inception, and of each activation of Sec. 4.1's network (Sec. 5)."""
     model, plain = _build(Inception, "bn"), _build(Inception, "none")
     dense = MLP((784, 100, 100, 100, 10), BatchNorm)
     extra, dense_extra = (sum(map(parameters, batch_norms(network))) for network in (model, dense))
@@ -75,7 +75,7 @@ def extra_parameters() -> Numbers:
 
 
 def appendix() -> Numbers:
-    """BN-Inception (Fig. 5) against GoogLeNet (Table 1), both with the separable first convolution, at 224 px.
+    """Compare BN-Inception (Fig. 5) and GoogLeNet (Table 1), with the separable first convolution, at 224 px.
 
     ``*_increase`` is relative to GoogLeNet, ``separable_*_ratio`` to BN-Inception with a full first convolution.
     """

@@ -21,7 +21,7 @@ def _fill(model: nn.Module, rng: torch.Generator) -> None:
 
 
 def _gradient(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-    """The gradient of the cross-entropy to all parameters, as one vector."""
+    """Return the gradient of the cross-entropy to all parameters, as one vector."""
     loss = F.cross_entropy(model(x), labels)
     return parameters_to_vector(torch.autograd.grad(loss, tuple(model.parameters())))
 
@@ -31,7 +31,7 @@ def _step(model: nn.Module, gradient: Tensor) -> None:
 
 
 def upper_network() -> Numbers:
-    """A network F2(F1(u)) learns as F2 alone does on x = F1(u) (Sec. 1); both parts contain batch normalisation."""
+    """Compare how F2(F1(u)) learns with how F2 alone does on x = F1(u) (Sec. 1); both parts contain BN."""
     rng = generator()
     lower = nn.Sequential(nn.Linear(8, 6), BatchNorm(6), nn.Sigmoid()).double()
     upper = nn.Sequential(nn.Linear(6, 5), BatchNorm(5), nn.Sigmoid(), nn.Linear(5, 3)).double()
@@ -55,7 +55,7 @@ def upper_network() -> Numbers:
 
 
 def bias() -> Numbers:
-    """In z = g(BN(Wu + b)) the bias b has no effect (Sec. 3.2); beta, and b without BN, do have one."""
+    """Measure the effect of b in z = g(BN(Wu + b)), which is none (Sec. 3.2), of beta, and of b without BN."""
     rng = generator()
     linear, norm = nn.Linear(8, 4).double(), BatchNorm(4, eps=EPS).double()
     _fill(linear, rng)

@@ -34,7 +34,7 @@ def _randomise(model: nn.Module, batches: list[Tensor], rng: torch.Generator) ->
 
 
 def inception(rng: torch.Generator) -> tuple[Inception, list[Tensor]]:
-    """A random BN-Inception for 32 px at a quarter of its width, and three mini-batches (8, 3, 32, 32)."""
+    """Make a random BN-Inception for 32 px at a quarter of its width, and three mini-batches (8, 3, 32, 32)."""
     norm_layer = partial(build_norm, "bn", eps=EPS)
     model = Inception(10, norm_layer=norm_layer, pixels=32, width=0.25, stem_reduction=4).double()
     batches = [randn(rng, 8, 3, 32, 32) for _ in range(3)]
@@ -43,7 +43,7 @@ def inception(rng: torch.Generator) -> tuple[Inception, list[Tensor]]:
 
 
 def mlp(rng: torch.Generator) -> tuple[MLP, list[Tensor]]:
-    """A random network of Sec. 4.1 with BN, and three mini-batches (1, 60, 784)."""
+    """Make a random network of Sec. 4.1 with BN, and three mini-batches (1, 60, 784)."""
     model = MLP((784, 100, 100, 100, 10), lambda features: BatchNorm(features, eps=EPS)).double()
     batches = [torch.empty(1, 60, 784, dtype=torch.float64).bernoulli_(0.2, generator=rng) for _ in range(3)]
     _randomise(model, batches, rng)
@@ -52,7 +52,7 @@ def mlp(rng: torch.Generator) -> tuple[MLP, list[Tensor]]:
 
 @torch.no_grad()
 def batch_mates() -> Numbers:
-    """How much an image's logits change with the other images of its mini-batch (Sec. 3 and 3.1).
+    """Measure how much an image's logits change with the other images of its mini-batch (Sec. 3 and 3.1).
 
     ``inference_*`` and ``training_*`` are the largest change divided by the largest logit.
     """
@@ -71,7 +71,7 @@ def batch_mates() -> Numbers:
 
 @torch.no_grad()
 def fixed_statistics() -> Numbers:
-    """Inference with fixed statistics is deterministic and foldable, and these are unbiased (Sec. 3.1, Alg. 2).
+    """Measure that inference is deterministic and foldable, and its statistics unbiased (Sec. 3.1, Alg. 2).
 
     ``folding_*`` is the largest difference between the logits with BN and those with BN folded into the weights,
     divided by the largest logit.

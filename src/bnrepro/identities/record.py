@@ -40,7 +40,7 @@ PROGRAMS: dict[str, Callable[[], Numbers]] = {  # by claim
 
 
 def interval(values: list[float]) -> dict[str, Any]:
-    """The 95 % interval of a ratio of times over its repetitions, and the machine that it was measured on."""
+    """Return the 95 % interval of a ratio of times over its repetitions, and the machine that measured it."""
     estimate, machine = geometric(np.array(values)), provenance()
     return {
         "n": estimate.n,

@@ -20,12 +20,12 @@ M, INPUTS, OUTPUTS = 60, 8, 4
 
 
 def _layer(rng: torch.Generator, m: int = M) -> tuple[Tensor, Tensor]:
-    """Inputs u (m, 8), and weights W (4, 8) that give Wu a variance of about 1."""
+    """Draw inputs u (m, 8), and weights W (4, 8) that give Wu a variance of about 1."""
     return randn(rng, m, INPUTS), randn(rng, OUTPUTS, INPUTS) / INPUTS**0.5
 
 
 def outputs() -> Numbers:
-    """BN((aW)u) = BN(Wu), which needs a > 0 and eps = 0."""
+    """Compare BN((aW)u) and BN(Wu), which are equal if a > 0 and eps = 0."""
     u, w = _layer(generator())
     norm, with_eps = batch_norm(OUTPUTS), batch_norm(OUTPUTS, LARGE_EPS)
     y, negative = norm(u @ w.T), norm(u @ -w.T)
@@ -38,13 +38,13 @@ def outputs() -> Numbers:
 
 
 def _jacobian(u: Tensor, w: Tensor, eps: float = NO_EPS) -> Tensor:
-    """dBN(Wu)/du, (m, outputs, m, inputs): BN makes each example depend on all others."""
+    """Return dBN(Wu)/du, (m, outputs, m, inputs): BN makes each example depend on all others."""
     norm = batch_norm(OUTPUTS, eps)
     return torch.autograd.functional.jacobian(lambda inputs: norm(inputs @ w.T), u)
 
 
 def jacobians() -> Numbers:
-    """dBN((aW)u)/du = dBN(Wu)/du, as differences relative to the largest entry."""
+    """Compare dBN((aW)u)/du and dBN(Wu)/du, by differences relative to the largest entry."""
     u, w = _layer(generator(), m=12)
     expected = _jacobian(u, w)
     return {
@@ -54,7 +54,7 @@ def jacobians() -> Numbers:
 
 
 def norm_rise_error(w: Tensor, eps: float) -> float:
-    """The largest relative deviation of the rise of |W|^2 from rate^2 |gradient|^2 over 100 steps of plain SGD.
+    """Return the largest relative error of rate^2 |gradient|^2 as the rise of |W|^2, over 100 steps of plain SGD.
 
     W (4, 8) is trained without L2, with cross-entropy over BN(Wu) on one batch with random labels.
     """
@@ -72,7 +72,7 @@ def norm_rise_error(w: Tensor, eps: float) -> float:
 
 
 def weight_gradients() -> Numbers:
-    """dBN((aW)u)/d(aW) = (1/a) dBN(Wu)/dW, and the `norm_rise_error` that follows from it."""
+    """Compare dBN((aW)u)/d(aW) and (1/a) dBN(Wu)/dW, and measure the `norm_rise_error` that follows."""
     rng = generator()
     u, w = _layer(rng)
     dy, norm = randn(rng, M, OUTPUTS), batch_norm(OUTPUTS)

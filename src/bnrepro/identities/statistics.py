@@ -20,7 +20,7 @@ from bnrepro.models.mlp import MLP
 
 
 def lost_scale() -> Numbers:
-    """How far the normalised values of one example move if its values are multiplied by 10 (Sec. 2); eps = 0.
+    """Measure how far one example's normalised values move if its values are multiplied by 10 (Sec. 2); eps = 0.
 
     Each number is the largest change divided by the largest value. The ``maps`` are multiplied at one location only.
     """
@@ -47,12 +47,12 @@ def lost_scale() -> Numbers:
 
 
 def restored_identity() -> Numbers:
-    """The largest |BN(x) - x| with gamma and beta chosen to undo BN; x has mean 5 and standard deviation about 1."""
+    """Measure the largest |BN(x) - x| with gamma and beta that undo BN; x has mean 5 and std about 1."""
     rng = generator()
     x, other = (5 + randn(rng, 60, 4) for _ in range(2))
 
     def error(source: Tensor, eps: float, added: float) -> float:
-        """The error with gamma = sqrt(Var[source] + added) and beta = E[source]; the paper adds nothing (Sec. 3)."""
+        """Return the error if gamma = sqrt(Var[source] + added) and beta = E[source]; the paper adds 0 (Sec. 3)."""
         norm = batch_norm(4, eps, affine=True)
         norm.weight.data = (source.var(0, correction=0) + added).sqrt()
         norm.bias.data = source.mean(0)
@@ -68,7 +68,7 @@ def restored_identity() -> Numbers:
 
 
 def moments() -> Numbers:
-    """Mean and mean square of x_hat, for standard deviations of x from 1e-3 to 1e3 and eps = 1e-3 (Alg. 1)."""
+    """Measure mean and mean square of x_hat, for x of std 1e-3 to 1e3 and eps = 1e-3 (Alg. 1)."""
     rng = generator()
     x = torch.logspace(-3, 3, 100, dtype=torch.float64) * (randn(rng, 60, 100) + 2)
     x_hat = batch_norm(100, LARGE_EPS)(x)
@@ -81,7 +81,7 @@ def moments() -> Numbers:
 
 
 def equal_moments() -> Numbers:
-    """A normal and an exponential distribution, equal in mean and variance, differ before and after BN."""
+    """Compare, before and after BN, a normal and an exponential distribution of equal mean and variance."""
     rng = generator()
     count = 10_000
     normal, again = 3 + 2 * randn(rng, count), 3 + 2 * randn(rng, count)
@@ -99,7 +99,7 @@ def equal_moments() -> Numbers:
 
 
 def third_layer_std(eps: float | None, seeds: int = 5, std: float = 0.01) -> Tensor:
-    """The standard deviation (seeds, units), over 60 random binary images, of the inputs to the third sigmoids.
+    """Return the standard deviation (seeds, units), over 60 random binary images, of inputs to the third sigmoids.
 
     The network is that of Sec. 4.1 at its first weights.
 
@@ -123,7 +123,7 @@ def third_layer_std(eps: float | None, seeds: int = 5, std: float = 0.01) -> Ten
 
 
 def small_activations() -> Numbers:
-    """The inputs to the sigmoids of layer 3 with eps = 1e-5 and 1e-3, and without BN.
+    """Measure the inputs to the sigmoids of layer 3 with eps = 1e-5 and 1e-3, and without BN.
 
     ``*_std_3`` is their standard deviation, averaged over five seeds and the units; ``*_least_gain`` is the least over
     the seeds of its ratio to that without BN.

@@ -13,14 +13,14 @@ Trajectory = tuple[list[float], list[float]]  # the parameter and the loss at ea
 
 
 def _inputs() -> Tensor:
-    """Inputs u (60,) with mean 0 and variance 1."""
+    """Return inputs u (60,) with mean 0 and variance 1."""
     u = randn(generator(), 60)
     u = u - u.mean()
     return u / u.square().mean().sqrt()
 
 
 def _descend(start: float, loss_of: Callable[[Tensor], Tensor]) -> Trajectory:
-    """Gradient descent on one parameter, recorded from step 0 to `STEPS`."""
+    """Descend the gradient of one parameter, and record it from step 0 to `STEPS`."""
     parameter = torch.tensor(start, dtype=torch.float64, requires_grad=True)
     values, losses = [], []
     for _ in range(STEPS + 1):
@@ -53,7 +53,7 @@ def centre_only(differentiated: bool) -> Trajectory:
 
 
 def bias_growth() -> Numbers:
-    """The bias of `centre_only` grows without end while the loss stays the same."""
+    """Measure how the bias of `centre_only` grows without end while the loss stays the same."""
     biases, losses = centre_only(differentiated=False)
     differentiated, _ = centre_only(differentiated=True)
     return {
@@ -81,7 +81,7 @@ def standardise(differentiated: bool) -> Trajectory:
 
 
 def scale_growth() -> Numbers:
-    """The scale of `standardise` grows while the loss stays the same."""
+    """Measure how the scale of `standardise` grows while the loss stays the same."""
     scales, losses = standardise(differentiated=False)
     differentiated, _ = standardise(differentiated=True)
     return {

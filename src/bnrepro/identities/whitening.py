@@ -18,25 +18,25 @@ TIMED_EXAMPLES = 1024  # more than units, so that the covariance has an inverse
 
 
 def covariance(x: Tensor) -> Tensor:
-    """The biased covariance (units, units) of x (m, units)."""
+    """Return the biased covariance (units, units) of x (m, units)."""
     centred = x - x.mean(0)
     return centred.T @ centred / x.shape[0]
 
 
 def zca(x: Tensor, eps: float = 0.0) -> Tensor:
-    """Cov[x]^(-1/2) (x - E[x]) for x of shape (m, units), through the eigenvectors; eps is added to the eigenvalues."""
+    """Return Cov[x]^(-1/2) (x - E[x]) for x (m, units), by eigenvectors; eps is added to the eigenvalues."""
     values, vectors = torch.linalg.eigh(covariance(x))
     return (x - x.mean(0)) @ (vectors * (values + eps).rsqrt()) @ vectors.T
 
 
 def pca(x: Tensor) -> Tensor:
-    """`zca` in the basis of the eigenvectors, by ascending eigenvalue."""
+    """Return `zca` in the basis of the eigenvectors, by ascending eigenvalue."""
     values, vectors = torch.linalg.eigh(covariance(x))
     return (x - x.mean(0)) @ (vectors * values.rsqrt())
 
 
 def identity_errors() -> Numbers:
-    """`zca` of 200 correlated examples of 20 units, and the correlations that BN leaves."""
+    """Measure `zca` of 200 correlated examples of 20 units, and the correlations that BN leaves."""
     rng = generator()
     x = 3 + randn(rng, 200, 20) @ randn(rng, 20, 20)
     y = zca(x)
@@ -50,14 +50,14 @@ def identity_errors() -> Numbers:
 
 
 def rank() -> Numbers:
-    """The rank of the covariance of m examples of 100 units, minus m - 1; the largest over m = 8, 32, 60."""
+    """Return the rank of the covariance of m examples of 100 units, minus m - 1; the largest of m = 8, 32, 60."""
     rng = generator()
     ranks = {m: int(torch.linalg.matrix_rank(covariance(randn(rng, m, 100)), hermitian=True)) for m in (8, 32, 60)}
     return {"rank_less_m_minus_1": float(max((r - (m - 1) for m, r in ranks.items()), key=abs))}
 
 
 def input_gradient(whiten: Callable[[Tensor], Tensor], gap: float) -> Tensor:
-    """The gradient (16, 3) of a fixed smooth function of whitened x to x, whose covariance is diag(1 - gap, 1, 2).
+    """Return the gradient (16, 3) to x of a smooth function of whitened x with Cov[x] = diag(1 - gap, 1, 2).
 
     The columns of x are scaled columns of a Hadamard matrix: with gap 0 two eigenvalues are equal to the last bit.
     """
@@ -71,7 +71,7 @@ def input_gradient(whiten: Callable[[Tensor], Tensor], gap: float) -> Tensor:
 
 
 def differentiability() -> Numbers:
-    """The gradient through whitening where two eigenvalues of the covariance meet.
+    """Measure the gradient through whitening where two eigenvalues of the covariance meet.
 
     ``*_gradient_growth_gap_*`` is its norm at a gap of 1e-3 or 1e-6 between the eigenvalues, divided by that at a gap
     of 0.5. ``*_nonfinite_share`` is the share of its entries that are not finite without a gap. As a function ZCA
@@ -87,7 +87,7 @@ def differentiability() -> Numbers:
 
 
 def time_ratio() -> Numbers:
-    """The time of a forward and a backward pass through `zca`, divided by that through BN, for each repetition.
+    """Return the time of passes forward and back through `zca` over that through BN, for each repetition.
 
     The times are medians over the passes, in which the two take turns. Inputs are 1,024 examples in float32.
     """
@@ -113,10 +113,10 @@ def time_ratio() -> Numbers:
 
 
 def cost() -> Numbers:
-    """The reasons against full whitening: `rank`, `differentiability` and `time_ratio` (Sec. 2 and 3)."""
+    """Measure the reasons against full whitening: `rank`, `differentiability`, `time_ratio` (Sec. 2 and 3)."""
     return rank() | differentiability() | time_ratio()
 
 
 def whitening() -> Numbers:
-    """`identity_errors` and `time_ratio`."""
+    """Measure `identity_errors` and `time_ratio`."""
     return identity_errors() | time_ratio()

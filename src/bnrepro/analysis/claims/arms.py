@@ -14,7 +14,7 @@ _DEFAULTS = asdict(Config())
 
 
 def value(config: dict[str, Any], key: str) -> Any:
-    """A configuration's value by its dotted key; the frozen default where an older record does not have the key."""
+    """Return a configuration's value by its dotted key; the frozen default if an older record lacks the key."""
     section, name = key.split(".")
     return config.get(section, {}).get(name, _DEFAULTS[section][name])
 
@@ -27,7 +27,7 @@ class Records:
         self._by_experiment: dict[str, list[Record]] = {}
 
     def of_experiment(self, name: str) -> list[Record]:
-        """All records of an experiment."""
+        """Return all records of an experiment."""
         if name not in self._by_experiment:
             home = self.experiments[name].records
             figure, _, scale = home.rpartition("/")
@@ -39,7 +39,7 @@ class Records:
         return self._by_experiment[name]
 
     def arm(self, name: str, overrides: dict[str, Any], varied: tuple[str, ...] = ()) -> list[Record]:
-        """The records of one arm of an experiment; the keys ``varied`` may have any value."""
+        """Return the records of one arm of an experiment; the keys ``varied`` may have any value."""
         experiment = self.experiments[name]
         settings = experiment.base | experiment.usual | overrides
         fixed = {key: wanted for key, wanted in settings.items() if key not in varied}

@@ -15,7 +15,7 @@ PAPER = "paper"  # the scale of an experiment unless the command names another
 
 
 def _sweeps(part: Part, arm: str, records: Records, most_seeds: int) -> list[Sweep]:
-    """The sweeps that train one arm of a part.
+    """Return the sweeps that train one arm of a part.
 
     Keys that the measure varies have all values of which there are records; without a record there is no sweep. If the
     best value is tested on other seeds than it was chosen on, a second sweep trains the best value with these seeds.
@@ -42,7 +42,7 @@ def _sweeps(part: Part, arm: str, records: Records, most_seeds: int) -> list[Swe
 
 
 def _merge(sweeps: list[Sweep]) -> list[Sweep]:
-    """The same runs in fewer sweeps: two sweeps that differ in the values of one key become one."""
+    """Describe the same runs in fewer sweeps: two sweeps that differ in the values of one key become one."""
     merged: list[Sweep] = []
     for sweep in sweeps:
         for other in merged:
@@ -65,19 +65,19 @@ def _word(setting: Any) -> str:
 
 
 def _override(key: str, values: list[Any]) -> str:
-    """An override as it is typed; ``norm.name`` chooses a file of the group ``norm``."""
+    """Return an override as it is typed; ``norm.name`` chooses a file of the group ``norm``."""
     return f"{key.removesuffix('.name')}={','.join(map(_word, values))}"
 
 
 def _line(scale: str, sweep: Sweep) -> str:
-    """The command of a sweep: the experiment first, then groups, then keys, and the seeds at the end."""
+    """Return the command of a sweep: the experiment first, then groups, then keys, and the seeds at the end."""
     keys = sorted(sweep, key=lambda key: (key == SEED, key != EXPERIMENT, not key.endswith(".name"), key))
     overrides = [] if scale == PAPER else [f"scale={scale}"]
     return shlex.join([*START, *overrides, *(_override(key, sweep[key]) for key in keys)])
 
 
 def commands(parts: list[Part], records: Records) -> list[str]:
-    """The commands that train the arms of the parts, one line per sweep, in the order of the experiments."""
+    """Return the commands that train the arms of the parts, a line per sweep, in the order of the experiments."""
     lines: list[str] = []
     for name in dict.fromkeys(part.experiment for part in parts if part.experiment):
         if command := records.experiments[name].command:
@@ -97,7 +97,7 @@ def commands(parts: list[Part], records: Records) -> list[str]:
 
 
 def commands_of(records: list[Record], scale: str, seeds: bool = True) -> list[str]:
-    """The commands that made these records: one line for all experiments with the same seeds and precision.
+    """Return the commands that made these records: one line for all with the same seeds and precision.
 
     Without ``seeds`` each experiment has the seed that its own file names.
     """

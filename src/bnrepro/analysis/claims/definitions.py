@@ -157,7 +157,7 @@ def _claim(path: Path) -> Claim:
 
 
 def load_claims(folder: Path) -> dict[str, Claim]:
-    """All claims by id, one from each file of the folder: the paper's first, by number."""
+    """Return all claims by id, one from each file of the folder: the paper's first, by number."""
     paths = {path.stem: path for path in folder.glob("*.yaml") if path.stem != EXPERIMENTS}
     if wrong := sorted(name for name in paths if not ID.fullmatch(name)):
         raise UserError(f"{paths[wrong[0]]}: a claim's file is named C or S and a number, as S11.yaml")
@@ -172,7 +172,7 @@ def load_claims(folder: Path) -> dict[str, Claim]:
 
 
 def load_experiments(folder: Path, scale: str = SCALE) -> dict[str, Experiment]:
-    """All experiments by name; the claims' own have their records at this scale."""
+    """Return all experiments by name; the claims' own have their records at this scale."""
     path = folder / f"{EXPERIMENTS}.yaml"
     experiments = {}
     for name, entry in _read(path).items():

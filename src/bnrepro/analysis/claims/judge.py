@@ -44,7 +44,7 @@ class Judged:
 
 
 def _seed_values(records: Records, part: Part, overrides: dict[str, Any]) -> tuple[dict[int, float], list[Record]]:
-    """One number for each seed of an arm, and the arm's records."""
+    """Return one number for each seed of an arm, and the arm's records."""
     arm_records = records_of_arm(records, part, overrides)
     if varied(part.measure):
         numbers = across(cells(arm_records, part.measure), part.measure)
@@ -86,7 +86,7 @@ def judge_part(records: Records, part: Part) -> Judged:
 
 
 def seeds_to_decide(judged: Judged) -> int | None:
-    """How many seeds would decide, if mean, spread and q / p stay as they are; None if more than 1,000 are needed.
+    """Return how many seeds would decide, if mean, spread and q / p stay as they are; None for over 1,000.
 
     With that many the interval, at the level that the adjustment leaves of 5 %, excludes the nearest edge.
     """

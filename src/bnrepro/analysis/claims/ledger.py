@@ -75,14 +75,14 @@ def _exact(claim: str, part: Part, identities: dict[str, Any]) -> Judged:
 
 
 def _reading(parts: list[Judged]) -> str:
-    """The verdict of one reading. A check that does not hold makes it inconclusive, unless it is untested."""
+    """Return the verdict of a reading. A check that does not hold makes it inconclusive, unless it is untested."""
     verdict = together(judged.verdict for judged in parts if not judged.part.check)
     checked = all(judged.verdict == "holds" for judged in parts if judged.part.check)
     return verdict if checked or verdict == "untested" else "inconclusive"
 
 
 def _over_readings(verdicts: list[str], claim: Claim) -> str:
-    """The verdict of several readings: ``contested`` if they contradict each other, or if the literature does.
+    """Return the verdict of several readings: ``contested`` if they contradict each other, or if the literature does.
 
     A reading that is untested leaves a claim inconclusive that has other readings.
     """

@@ -115,7 +115,7 @@ ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm,
 
 
 def measure(record: Record, spec: Spec) -> float:
-    """The number that a measure of one run gives; nan if the record does not have it."""
+    """Return the number that a measure of one run gives; nan if the record does not have it."""
     compute = next(entry.compute for name, entry in MEASURES.items() if name in spec)
     return float(compute(record, spec))
 
@@ -124,13 +124,13 @@ Cells = dict[Any, dict[int, float]]  # the cells of an arm: value of the varied 
 
 
 def varied(spec: Spec) -> tuple[str, ...]:
-    """The keys whose values make the cells of a measure in `ACROSS`; none for any other measure."""
+    """Return the keys whose values make the cells of a measure in `ACROSS`; none for any other measure."""
     keys = next((spec[name] for name in ACROSS if name in spec), ())
     return (keys,) if isinstance(keys, str) else tuple(keys)
 
 
 def records_of_arm(records: Records, part: Part, overrides: dict[str, Any]) -> list[Record]:
-    """The records of one arm of a part with the seeds that the part takes; ``best`` names its seeds itself."""
+    """Return the records of an arm of a part with the seeds that the part takes; ``best`` names them itself."""
     arm_records = records.arm(part.experiment, overrides, varied(part.measure))
     if "best" in part.measure:
         return arm_records
@@ -138,7 +138,7 @@ def records_of_arm(records: Records, part: Part, overrides: dict[str, Any]) -> l
 
 
 def cells(records: list[Record], spec: Spec) -> Cells:
-    """The cells of an arm's records, in the order of the keys' values; a seed without a number (nan) is left out."""
+    """Return the cells of an arm's records, in the order of the keys' values, without numbers that are nan."""
     by_value: Cells = {}
     for record in records:
         if not np.isnan(number := measure(record, spec["of"])):
@@ -148,7 +148,7 @@ def cells(records: list[Record], spec: Spec) -> Cells:
 
 
 def best(arm_cells: Cells, spec: Spec) -> Any:
-    """The cell with the highest mean over the seeds ``choose_on``; the first if several are equal.
+    """Return the cell with the highest mean over the seeds ``choose_on``; the first if several are equal.
 
     Return None until every cell has all of these seeds.
     """
@@ -159,7 +159,7 @@ def best(arm_cells: Cells, spec: Spec) -> Any:
 
 
 def across(arm_cells: Cells, spec: Spec) -> dict[int, float]:
-    """One number per seed from the cells of an arm; none until all ``cells`` are there.
+    """Return one number per seed from the cells of an arm; none until all ``cells`` are there.
 
     ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
     highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the key

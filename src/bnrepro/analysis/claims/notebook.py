@@ -75,13 +75,13 @@ def accuracy(axes: Axes, network: str, arms: list[Arm]) -> None:
 
 
 def panels(rows: int, columns: int, height: float = 2.7, width: float = 10) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns); the height is that of one row, in inches."""
+    """Return a figure and its axes (rows, columns); the height is that of one row, in inches."""
     figure = Figure(figsize=(width, height * rows))
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def layer_lines(arm: Arm, quantity: str, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame) -> Drawn:
-    """A quantity over the steps, or a change of it, as a line for each layer of an arm."""
+    """Return a quantity over the steps, or a change of it, as a line for each layer of an arm."""
     return [
         (
             arm._replace(label=f"layer {layer}", line=LINES[(layer - 1) % len(LINES)]),

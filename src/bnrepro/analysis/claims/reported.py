@@ -15,7 +15,7 @@ from bnrepro.errors import UserError, suggest
 
 @cache
 def _contents(figure: str, results: Path) -> Any:
-    """What the committed figure is drawn from."""
+    """Return what the committed figure is drawn from."""
     return FIGURES[figure].contents(results=results)
 
 
@@ -59,7 +59,7 @@ HOMES = {name: f"{name}/{FIGURES[name].scale}" for name in _REPORTS}  # of their
 
 
 def reported(figure: str, claim: str, results: Path) -> list[Judged]:
-    """The readings of a claim that a figure's report judges."""
+    """Return the readings of a claim that a figure's report judges."""
     if figure not in _REPORTS:
         raise UserError(f"{claim}: no report {figure} judges claims; {suggest(figure, _REPORTS)}")
     read, claims = _REPORTS[figure]
@@ -69,7 +69,7 @@ def reported(figure: str, claim: str, results: Path) -> list[Judged]:
 
 
 def training(figure: str, readings: list[Judged]) -> list[str]:
-    """The commands that make the records that these readings are judged on."""
+    """Return the commands that make the records that these readings are judged on."""
     records = [record for reading in readings for record in reading.records]
     scale = HOMES[figure].split("/")[-1]
     if figure == "figure4":  # each of its networks has the seed that its experiment names

@@ -53,7 +53,7 @@ class Rule:
         return tuple(dict.fromkeys(edge for edge in self.allowed if math.isfinite(edge)))
 
     def judge(self, low: float, high: float) -> str:
-        """``holds`` if the whole interval obeys the rule, ``fails`` if none of it does, else ``inconclusive``."""
+        """Return ``holds`` if the whole interval obeys the rule, ``fails`` if none does, else ``inconclusive``."""
         least, most = self.allowed
         if high < least or low > most:
             return "fails"
@@ -62,7 +62,7 @@ class Rule:
         return "holds" if least <= low and high <= most else "inconclusive"
 
     def text(self, unit: str) -> str:
-        """The rule in words."""
+        """Return the rule in words."""
         times, name = UNITS[unit]
         words = "within a factor of " if self.bound == "within" and self.ratio else BOUNDS[self.bound]
         values = self.value if self.bound == "between" else [self.value]

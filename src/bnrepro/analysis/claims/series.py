@@ -25,19 +25,19 @@ class Arm(NamedTuple):
 
 
 def _probed(records: list[Record], quantity: str) -> list[Record]:
-    """The records whose probes have a quantity; a run that diverged may have none."""
+    """Return the records whose probes have a quantity; a run that diverged may have none."""
     return [r for r in records if (r.path / "probes.npz").is_file() and quantity in r.probes]
 
 
 def by_layer(records: list[Record], quantity: str, evaluation: int = LAST) -> pd.DataFrame:
-    """A quantity at one evaluation, indexed by layer from 1; layers where it was not measured are left out."""
+    """Return a quantity at one evaluation, indexed by layer from 1, without layers where it was not measured."""
     frame = pd.DataFrame({r.seed: r.probes[quantity][evaluation].astype(float) for r in _probed(records, quantity)})
     frame.index = frame.index + 1
     return frame.dropna(how="all")
 
 
 def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
-    """A quantity at one layer, the first of which is 1, indexed by step."""
+    """Return a quantity at one layer, the first of which is 1, indexed by step."""
     return pd.DataFrame(
         {
             record.seed: pd.Series(record.probes[quantity][:, layer - 1].astype(float), record.probes["steps"])
@@ -47,12 +47,12 @@ def by_step(records: list[Record], quantity: str, layer: int) -> pd.DataFrame:
 
 
 def layers(records: list[Record], quantity: str) -> int:
-    """The number of layers in which a quantity was measured; 0 if no record has it."""
+    """Return the number of layers in which a quantity was measured; 0 if no record has it."""
     return max((r.probes[quantity].shape[1] for r in _probed(records, quantity)), default=0)
 
 
 def by_value(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:
-    """A measure of records that differ in a key, indexed by the key's value; by its length if the value is a list."""
+    """Return a measure of records that differ in a key, indexed by the key's value, or by a list's length."""
     by_setting: dict[Any, dict[int, float]] = {}
     for record in records:
         setting = value(record.config, key)
@@ -62,7 +62,7 @@ def by_value(records: list[Record], key: str, spec: Spec) -> pd.DataFrame:
 
 
 def differences(first: list[Record], second: list[Record], spec: Spec) -> tuple[np.ndarray, Estimate]:
-    """The first arm's measure minus the second's for each seed that both have, and the estimate of the mean."""
+    """Return the first arm's measure minus the second's for each seed of both, and the estimate of the mean."""
     values = np.array([measure(a, spec) - measure(b, spec) for a, b in zip(*curves.paired(first, second), strict=True)])
     values = values[~np.isnan(values)]
     return values, Estimate.of(values)

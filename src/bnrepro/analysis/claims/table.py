@@ -20,29 +20,29 @@ KINDS = {
 
 
 def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
-    """The claims of one kind, see `Claim.kind`."""
+    """Return the claims of one kind, see `Claim.kind`."""
     return [row for row in rows if row["kind"] == kind]
 
 
 def counts(rows: Iterable[Row]) -> dict[str, list[str]]:
-    """The claims' ids by verdict; verdicts that no claim has are left out."""
+    """Return the claims' ids by verdict; verdicts that no claim has are left out."""
     by_verdict = {verdict: [row["id"] for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
     return {verdict: ids for verdict, ids in by_verdict.items() if ids}
 
 
 def plotted(row: Row) -> bool:
-    """Whether a claim has a plot of its own, which needs a measured or an exact part."""
+    """Tell whether a claim has a plot of its own, which needs a measured or an exact part."""
     return any(part["value"] is not None for part in row["ours"])
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits, without an exponent up to ten million."""
+    """Return a number with three significant digits, without an exponent up to ten million."""
     text = f"{value:.3g}"
     return f"{value:,.0f}" if "e+" in text and abs(value) < 1e7 else text
 
 
 def value_text(part: Row) -> str:
-    """The value of a part in its unit, with its interval if it has one."""
+    """Return the value of a part in its unit, with its interval if it has one."""
     if part["family"] == "reported":
         return part["what"]
     if part["value"] is None:
@@ -55,7 +55,7 @@ def value_text(part: Row) -> str:
 
 
 def deciding_parts(row: Row) -> list[Row]:
-    """The first part with the claim's verdict; for a contested claim the first that holds and the first that fails."""
+    """Return the first part with the claim's verdict; of a contested claim the first that holds, and that fails."""
     parts = [part for part in row["ours"] if not part.get("check")]
     first = {part["verdict"]: part for part in reversed(parts)}
     if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
@@ -64,7 +64,7 @@ def deciding_parts(row: Row) -> list[Row]:
 
 
 def measured_text(row: Row) -> str:
-    """What was measured for a claim, in one line."""
+    """Return what was measured for a claim, in one line."""
     parts = deciding_parts(row)
     if not parts:
         return "follows from " + " and ".join(row["follows_from"]) if row["follows_from"] else row["measurement"]
@@ -85,12 +85,12 @@ def _n(row: Row) -> str:
 
 
 def row_cells(row: Row) -> list[str]:
-    """A claim as a row of a table with the columns `HEAD`."""
+    """Return a claim as a row of a table with the columns `HEAD`."""
     return [row["id"], row["claim"], row["paper"] or "", measured_text(row), _n(row), _marked(row["verdict"])]
 
 
 def _adjusted(part: Row) -> str:
-    """The adjusted p-value of a part, or of each endpoint of a figure; where there is none, the reason."""
+    """Return the adjusted p-value of a part, or of each endpoint of a figure, or the reason why there is none."""
     if part["family"] != "reported":
         return f"{part['q']:.2g}" if part.get("q") is not None else ""
     points = part["endpoints"]
@@ -101,7 +101,7 @@ def _adjusted(part: Row) -> str:
 
 
 def _remarked(part: Row) -> str:
-    """The verdict of a part, with the notes on it and the number of seeds that would decide it."""
+    """Return the verdict of a part, with the notes on it and the number of seeds that would decide it."""
     verdict = part["verdict"]
     if "n_to_decide" in part and part["n"] > 1:
         verdict += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
@@ -112,7 +112,7 @@ def _remarked(part: Row) -> str:
 
 
 def parts(row: Row) -> Table:
-    """The parts of a claim, one row each."""
+    """Tabulate the parts of a claim, one row each."""
     head, lines = ["what was measured", "result", "holds if", "n", "adjusted p", "verdict"], []
     for part in row["ours"]:
         name = "" if part["family"] == "reported" else part["what"] + (" (check)" if part.get("check") else "")
@@ -141,7 +141,7 @@ def _links(row: Row) -> str:
 
 
 def summary(rows: list[Row]) -> Table:
-    """The empirical claims by verdict, with links to their sections, and the other claims below."""
+    """Tabulate the empirical claims by verdict, with links to their sections, and name the other claims below."""
     lines = [
         [_marked(verdict), str(len(ids)), " ".join(_link(name) for name in ids)]
         for verdict, ids in counts(of_kind(rows, "empirical")).items()
@@ -155,7 +155,7 @@ def summary(rows: list[Row]) -> Table:
 
 
 def _overview(rows: list[Row]) -> list[Table]:
-    """A table for each kind of claim, with one row per claim."""
+    """Tabulate the claims of each kind, with one row per claim."""
     tables = []
     for kind, title in KINDS.items():
         lines = []
@@ -168,7 +168,7 @@ def _overview(rows: list[Row]) -> list[Table]:
 
 
 def _section(row: Row) -> str:
-    """Everything about one claim."""
+    """Return everything about one claim."""
     readings = [f"{name}: {verdict}" for name, verdict in row["readings"].items() if name]
     verdict = f"**{_marked(row['verdict'])}**" + (f" ({'; '.join(readings)})" if readings else "")
     says = row["literature"]["says"]
@@ -190,7 +190,7 @@ def _section(row: Row) -> str:
 
 
 def page(rows: list[Row]) -> str:
-    """The whole of claims.md."""
+    """Return the whole of claims.md."""
     tables = [table.markdown(level=2) for table in _overview(rows)]
     return "\n".join(["# The ledger\n", f"{INTRO}\n", str(summary(rows)), *tables, *map(_section, rows)])
 
@@ -199,7 +199,7 @@ BEGIN, END = "<!-- claims: written by scripts/report.py claims -->", "<!-- end o
 
 
 def update_readme(readme: str, rows: list[Row]) -> str:
-    """A README with its summary of the ledger brought up to date; unchanged if it has no place for one."""
+    """Return a README with its summary of the ledger up to date; it is unchanged if it has no place for one."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -214,7 +214,7 @@ def _verb(verdict: str, count: int) -> str:
 
 
 def _sentences(rows: list[Row]) -> str:
-    """How many claims of each kind there are, and how many of the empirical ones have each verdict."""
+    """Say how many claims of each kind there are, and how many of the empirical ones have each verdict."""
     kinds = {kind: of_kind(rows, kind) for kind in KINDS}
     verdicts = ", ".join(
         f"**{len(ids)}** {_verb(verdict, len(ids))}" for verdict, ids in counts(kinds["empirical"]).items()
