@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from bnrepro.analysis.claims.judge import Judged
 from bnrepro.analysis.claims.ledger import Row
 from bnrepro.analysis.claims.rules import UNITS
-from bnrepro.analysis.claims.table import MARKS, number
+from bnrepro.analysis.claims.table import MARKS, value_text
 from bnrepro.analysis.render import style
 
 COLOURS = {"holds": style.WITH, "fails": style.WITHOUT}
@@ -136,7 +136,7 @@ def draw(row: Row, parts: list[Judged]) -> Figure:
         row: the claim in the ledger.
         parts: its judged parts, in the order of the row's ``ours``.
     """
-    texts = {id(judged): number(ours) for judged, ours in zip(parts, row["ours"], strict=True)}
+    texts = {id(judged): value_text(ours) for judged, ours in zip(parts, row["ours"], strict=True)}
     panels = _panels([judged for judged in parts if judged.value is not None])
     title = textwrap.wrap(f"{row['id']} {row['verdict']}: {row['claim']}", 105)
     heights = [AXES + ROW * len(panel) for panel in panels]
