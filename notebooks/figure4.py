@@ -36,7 +36,7 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.figures import figure4_plot, figure4_table
-from bnrepro.analysis.figures.figure4 import MOST, by_size
+from bnrepro.analysis.figures.figure4 import CLAIMED_CROPS, by_size
 from bnrepro.analysis.figures.figure4_plot import COLOURS
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading import dataset
@@ -118,9 +118,9 @@ show(figure4_table.methods_table(evaluation))
 figure = Figure(figsize=(7, 2.6), layout="constrained")
 axes = figure.subplots()
 for method, line in (("mean", "-"), ("logits", "--"), ("vote", ":")):
-    sizes = 100 * by_size(evaluation, MOST, method)["mean"]
-    axes.plot(sizes.index, sizes, line, color=COLOURS[MOST], label=method)
-axes.set(xlabel="networks", ylabel="top-1 error, %", title=f"{MOST} crops, mean over all choices")
+    sizes = 100 * by_size(evaluation, CLAIMED_CROPS, method)["mean"]
+    axes.plot(sizes.index, sizes, line, color=COLOURS[CLAIMED_CROPS], label=method)
+axes.set(xlabel="networks", ylabel="top-1 error, %", title=f"{CLAIMED_CROPS} crops, mean over all choices")
 axes.legend(fontsize=8)
 display(figure)
 

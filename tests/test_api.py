@@ -39,7 +39,7 @@ def test_a_runs_network_is_the_one_that_was_evaluated(path):
     run = bnrepro.load_run(str(path))
     model = run.model()
     assert not model.training and {parameter.device.type for parameter in model.parameters()} == {"cpu"}
-    _, (images, labels) = mnist.split(ROOT / "data" / "mnist", "full")
+    _, (images, labels) = mnist.read_split(ROOT / "data" / "mnist", "full")
     pictures = torch.tensor(images).float()[:, None].expand(-1, 3, -1, -1) / 127.5 - 1
     with torch.no_grad():
         top1 = (model(pictures).argmax(1).numpy() == labels).mean()

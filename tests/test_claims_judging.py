@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bnrepro.analysis.claims import ledger, table
-from bnrepro.analysis.claims.judge import Judged, gather, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, judge_part, seeds_to_decide
 from bnrepro.analysis.claims.measures import across
 from bnrepro.analysis.claims.rules import Rule
 from bnrepro.analysis.reading.endpoints import adjust
@@ -41,7 +41,7 @@ def test_the_whole_interval_must_obey(bound, edge, inside, across_edge, outside)
 
 def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
     plain, bn = np.array([0.50, 0.60, 0.40, 0.55]), np.array([0.53, 0.62, 0.44, 0.58])
-    judged = gather(two_arms(tmp_path, plain.tolist(), bn.tolist()), part_of(tmp_path / "rules", seeds=4))
+    judged = judge_part(two_arms(tmp_path, plain.tolist(), bn.tolist()), part_of(tmp_path / "rules", seeds=4))
     expected = stats.ttest_rel(bn, plain)
     low, high = expected.confidence_interval(0.95)
     assert judged.estimate.mean == pytest.approx((bn - plain).mean())
@@ -55,32 +55,32 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
 
 def test_a_rule_takes_its_own_seeds_and_no_others(tmp_path):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.6, 0.7, 0.8, 0.9])
-    judged = gather(records, part_of(tmp_path / "rules", seeds=2, first_seed=1))
+    judged = judge_part(records, part_of(tmp_path / "rules", seeds=2, first_seed=1))
     assert judged.seeds == [1, 2] and judged.values == pytest.approx([0.2, 0.3]) and len(judged.runs) == 4
 
 
 def test_ratios_are_averaged_as_logarithms_and_contrasts_are_sums(tmp_path):
     records = two_arms(tmp_path, [0.1, 0.2, 0.4], [0.2, 0.4, 0.8])
-    ratio = gather(records, part_of(tmp_path / "rules", **RATIO, above=1))
+    ratio = judge_part(records, part_of(tmp_path / "rules", **RATIO, above=1))
     assert ratio.estimate.mean == pytest.approx(2) and ratio.values == pytest.approx([2, 2, 2])
-    contrast = gather(records, part_of(tmp_path / "rules", compare={"bn": 0.5, "plain": -1}))
+    contrast = judge_part(records, part_of(tmp_path / "rules", compare={"bn": 0.5, "plain": -1}))
     assert contrast.values == pytest.approx([0, 0, 0])
     decide([contrast])
     assert contrast.p == 1 and contrast.verdict == "inconclusive"
 
 
 def test_seeds_that_one_arm_lacks_are_left_out_and_too_few_decide_nothing(tmp_path):
-    judged = gather(two_arms(tmp_path, [0.5, 0.5, 0.51], [0.9, 0.91]), part_of(tmp_path / "rules"))
+    judged = judge_part(two_arms(tmp_path, [0.5, 0.5, 0.51], [0.9, 0.91]), part_of(tmp_path / "rules"))
     decide([judged])
     assert judged.seeds == [0, 1] and judged.verdict == "inconclusive" and judged.note == "2 of 3 seeds"
-    missing = gather(two_arms(tmp_path / "other", [], [0.9]), part_of(tmp_path / "rules"))
+    missing = judge_part(two_arms(tmp_path / "other", [], [0.9]), part_of(tmp_path / "rules"))
     assert missing.estimate is None and missing.verdict == "untested"
 
 
 def test_many_tests_make_each_harder_to_pass(tmp_path):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.53, 0.55, 0.54])
     part = part_of(tmp_path / "rules")
-    alone, among = gather(records, part), [gather(records, part) for _ in range(2)]
+    alone, among = judge_part(records, part), [judge_part(records, part) for _ in range(2)]
     decide([alone])
     assert alone.verdict == "holds" and alone.q == pytest.approx(alone.p)
     noise = [Judged(part, estimate=alone.estimate, p=0.9) for _ in range(40)]
@@ -93,7 +93,7 @@ def test_both_edges_are_tested(tmp_path, bound):
     """The upper edge is the near one: the lower one alone would give a tiny p-value."""
     records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.54, 0.55, 0.57, 0.56])
     edges = {"between": [-0.06, 0.06], "within": 0.06}[bound]
-    judged = gather(records, part_of(tmp_path / "rules", **{"above": None, bound: edges, "seeds": 4}))
+    judged = judge_part(records, part_of(tmp_path / "rules", **{"above": None, bound: edges, "seeds": 4}))
     assert judged.p == pytest.approx(stats.ttest_1samp([0.04, 0.05, 0.07, 0.06], 0.06).pvalue)
     decide([judged])
     assert judged.verdict == "inconclusive"
@@ -101,7 +101,7 @@ def test_both_edges_are_tested(tmp_path, bound):
 
 def test_within_of_a_ratio_is_a_factor(tmp_path):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.5, 0.51, 0.49])
-    near = gather(records, part_of(tmp_path / "r", **RATIO, above=None, within=1.25))
+    near = judge_part(records, part_of(tmp_path / "r", **RATIO, above=None, within=1.25))
     assert near.part.rule.edges == (0.8, 1.25) and near.part.rule.text("times") == "within a factor of 1.25"
     logs = np.log([1, 1.02, 0.98])
     assert near.p == pytest.approx(max(stats.ttest_1samp(logs, np.log(edge)).pvalue for edge in (0.8, 1.25)))
@@ -119,7 +119,7 @@ def test_a_run_that_diverged_leaves_no_mean_and_a_ledger(tmp_path, compare):
         record.__dict__["probes"] = {"a/b": np.array([[1.0 + record.seed]])}
         if record.seed == 1:
             record.status["state"] = "diverged"
-    judged = gather(records, part)
+    judged = judge_part(records, part)
     decide([judged])
     assert judged.verdict == "inconclusive" and judged.p is judged.q is None and judged.value is None
     assert judged.note == "no mean: 1 of 3 seeds have no finite value" and seeds_to_decide(judged) is None
@@ -142,7 +142,7 @@ def test_the_best_of_several_cells_is_called_better_no_more_often_than_it_may_be
 
 
 def test_the_n_that_would_decide_puts_the_edge_outside_the_interval(tmp_path):
-    judged = gather(two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54]), part_of(tmp_path / "rules"))
+    judged = judge_part(two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54]), part_of(tmp_path / "rules"))
     n, mean, sd = seeds_to_decide(judged), judged.estimate.mean, judged.estimate.sd
 
     def half(n: int) -> float:
@@ -153,7 +153,7 @@ def test_the_n_that_would_decide_puts_the_edge_outside_the_interval(tmp_path):
 
 def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.53, 0.55, 0.54])
-    judged = gather(records, part_of(tmp_path / "rules"))
+    judged = judge_part(records, part_of(tmp_path / "rules"))
     decide([judged, *(Judged(judged.part, estimate=judged.estimate, p=0.9) for _ in range(9))])
     assert judged.estimate.low > 0 and judged.p < 0.05 < judged.q and judged.verdict == "inconclusive"
     n = seeds_to_decide(judged)
@@ -171,15 +171,15 @@ def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
 @pytest.mark.parametrize("within", [0.005, 0.03])
 def test_the_n_that_would_decide_of_an_equivalence_is_of_its_nearest_edge(tmp_path, within):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54])
-    judged = gather(records, part_of(tmp_path / "rules", above=None, within=within))
+    judged = judge_part(records, part_of(tmp_path / "rules", above=None, within=within))
     n = seeds_to_decide(judged)
     assert p_value(replace(judged.estimate, n=n), within) <= 0.05 < p_value(replace(judged.estimate, n=n - 1), within)
 
 
 def test_equivalence_needs_the_interval_on_both_sides(tmp_path):
-    close = gather(
+    close = judge_part(
         two_arms(tmp_path, [0.5, 0.5, 0.5], [0.501, 0.499, 0.5]), part_of(tmp_path / "r", above=None, within=0.01)
     )
-    far = gather(two_arms(tmp_path / "far", [0.5, 0.5, 0.5], [0.53, 0.529, 0.531]), close.part)
+    far = judge_part(two_arms(tmp_path / "far", [0.5, 0.5, 0.5], [0.53, 0.529, 0.531]), close.part)
     decide([close, far])
     assert (close.verdict, far.verdict) == ("holds", "fails")

@@ -14,7 +14,7 @@ from bnrepro.config.seeding import numpy_rng
 from bnrepro.data import augment
 from bnrepro.data.batches import Order
 from bnrepro.data.decode import decode
-from bnrepro.data.mnist import split
+from bnrepro.data.mnist import read_split
 from bnrepro.use.crops import CROP_COUNTS, crops_of, views
 from bnrepro.use.swap import mini_batches
 from conftest import ROOT
@@ -44,7 +44,7 @@ def evaluation_crops() -> list[np.ndarray]:
 
 
 def held_out() -> list[np.ndarray]:
-    (_, kept), (_, tune) = split(ROOT / "data" / "mnist", "tune")
+    (_, kept), (_, tune) = read_split(ROOT / "data" / "mnist", "tune")
     return [kept, tune, *(batch.numpy() for batch in mini_batches(100, 32))]
 
 

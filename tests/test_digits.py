@@ -13,7 +13,7 @@ from PIL import Image
 
 from bnrepro.cli import export, predict, swap_statistics
 from bnrepro.config.overrides import with_runs
-from bnrepro.data.mnist import EDGE, split
+from bnrepro.data.mnist import EDGE, read_split
 from bnrepro.data.pictures import as_digit
 from bnrepro.errors import UserError
 from bnrepro.records.named import named
@@ -43,7 +43,7 @@ def runs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    return split(MNIST, "full")[1]
+    return read_split(MNIST, "full")[1]
 
 
 def of(runs: Path, kind: str) -> Path:

@@ -100,7 +100,7 @@ def test_every_claim_has_its_row_and_its_verdict(parsed):
         name, says, paper, ours, verdict = map(plain, claim[0])
         n = f" n = {row['n']}" if row["n"] > 1 else ""
         assert (name, says, paper) == (row["id"], plain(row["claim"]), plain(row["paper"] or ""))
-        assert (ours, verdict) == (plain(ledger.ours(row) + n), row["verdict"])
+        assert (ours, verdict) == (plain(ledger.measured_text(row) + n), row["verdict"])
         parts = [list(map(plain, cells)) for cells in claim[1:]]
         assert not row["ours"] or all(list(map(plain, part)) in parts for part in ledger.parts(row).rows), row["id"]
 
@@ -148,7 +148,7 @@ def test_what_is_lacking_is_one_line(tmp_path, capsys):
 
 def test_the_lines_are_the_records():
     arms = FIGURES["figure1"].arms(RESULTS)
-    traces = {trace.name: trace for trace in reversed(figures.accuracy(arms).data) if trace.name}
+    traces = {trace.name: trace for trace in reversed(figures.figure1_chart(arms).data) if trace.name}
     table = (RESULTS / "figure1" / "paper" / "table.md").read_text()
     shown = re.search(r"\| test accuracy at 10,000 steps.*", table).group().split(" | ")[1:3]
     for (name, variant), expected in zip((("without BN", "plain"), ("with BN", "bn")), shown, strict=True):
@@ -158,12 +158,12 @@ def test_the_lines_are_the_records():
         assert trace.text[trace.x.index(10_000)] == f"{expected} %, n = 5"
     arms = FIGURES["figure2"].arms(RESULTS)
     goal = figure2.target(arms["inception"])
-    ring = next(trace for trace in figures.speed(arms).data if trace.mode == "markers")
+    ring = next(trace for trace in figures.figure2_chart(arms).data if trace.mode == "markers")
     assert ring.x == (np.median(figure2.steps(arms["inception"], goal)),) and ring.y == (goal,)
 
 
 def test_a_reading_shows_its_own_networks_and_hides_the_controls():
-    chart = figures.speed(FIGURES["figure2"].arms(RESULTS))
+    chart = figures.figure2_chart(FIGURES["figure2"].arms(RESULTS))
     for button in chart.layout.updatemenus[0].buttons:
         visible = button.args[0]["visible"]
         named = [(trace.name, seen) for trace, seen in zip(chart.data, visible, strict=True) if trace.name and seen]
@@ -174,5 +174,5 @@ def test_a_reading_shows_its_own_networks_and_hides_the_controls():
 
 
 def test_what_looks_like_html_in_a_record_is_text():
-    shown = str(site.block("| a <b>name</b> |\n| --- |\n| <script>alert(1)</script> |\n"))
+    shown = str(site.to_html("| a <b>name</b> |\n| --- |\n| <script>alert(1)</script> |\n"))
     assert "&lt;script&gt;alert(1)" in shown and "<script>" not in shown and "<b>" not in shown

@@ -132,7 +132,7 @@ def _opening(arms: Arms) -> str:
         steps=f"{first.status['steps']:,}",
         batch=first.config["training"]["batch_size"],
         target=f"{figure2.target(arms[BASELINE]):.2%}",
-        share=f"{figure2.SHARE:g}",
+        share=f"{figure2.TARGET_SHARE:g}",
         trained_on=", ".join(f"{count} runs on {device}" for device, count in devices.most_common()),
         missing=[f"`{name}`" for name in figure2.VARIANTS if name not in arms],
         short=[
