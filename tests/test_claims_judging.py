@@ -48,7 +48,7 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
     assert (judged.estimate.low, judged.estimate.high) == pytest.approx((low, high))
     assert judged.p == pytest.approx(expected.pvalue)
     assert judged.values == pytest.approx((bn - plain).tolist()) and judged.seeds == [0, 1, 2, 3]
-    assert len(judged.runs) == 8
+    assert len(judged.records) == 8
     decide([judged])
     assert judged.verdict == "holds"  # arms that overlap, but not within a seed
 
@@ -56,7 +56,7 @@ def test_arms_are_paired_by_seed_and_the_interval_is_students(tmp_path):
 def test_a_rule_takes_its_own_seeds_and_no_others(tmp_path):
     records = two_arms(tmp_path, [0.5, 0.5, 0.5, 0.5], [0.6, 0.7, 0.8, 0.9])
     judged = judge_part(records, part_of(tmp_path / "rules", seeds=2, first_seed=1))
-    assert judged.seeds == [1, 2] and judged.values == pytest.approx([0.2, 0.3]) and len(judged.runs) == 4
+    assert judged.seeds == [1, 2] and judged.values == pytest.approx([0.2, 0.3]) and len(judged.records) == 4
 
 
 def test_ratios_are_averaged_as_logarithms_and_contrasts_are_sums(tmp_path):
