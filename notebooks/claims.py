@@ -236,13 +236,14 @@ predicted = {"sigmoid": np.sqrt(slope / variance), "ReLU": np.sqrt(np.pi / (np.p
 
 
 def factor(network) -> float:
-    """The factor of the gradient per layer on its way down, at the first step; nan if it is not measured yet."""
+    """Return the factor of the gradient per layer on its way down, at the first step; nan if not measured yet."""
     sizes = by_layer(network.records, "gradients/input_rms", FIRST)
     return ((sizes.iloc[0] / sizes.iloc[-1]) ** (1 / (len(sizes) - 1))).mean() if len(sizes) else np.nan
 
 
 factors = {name: [*map(factor, networks[name]), predicted[name]] for name in predicted}
-pd.DataFrame(factors, ["with BN", "without BN", "with BN, predicted"]).T.round(3)
+growth = pd.DataFrame(factors, ["with BN", "without BN", "with BN, predicted"]).T.round(3)
+growth.rename_axis("factor of the gradient per layer, first step")
 
 # %% [markdown]
 # **Answer.** BN prevents vanishing gradients where they occur, in sigmoids with too small weights. But its division makes gradients
