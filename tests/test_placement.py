@@ -14,7 +14,7 @@ from bnrepro.models.folded import folded
 from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
 from bnrepro.probes.instruments import INSTRUMENTS
-from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
+from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.probes.scene import Scene, sites, watched
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training import build
@@ -114,7 +114,7 @@ def test_a_last_normaliser_stands_where_the_others_do():
 
 def test_percentiles_are_of_w_u_plus_b_in_both_modes():
     model, shown = two_layers().float(), images().float()
-    probe = PercentileProbe(model, shown, [1])
+    probe = PercentileProbe(model, model, list(shown[:, None]), [1])
     with population_statistics(model, shown[:, None]):
         probe(1)
     record = probe.record(0)
@@ -125,7 +125,7 @@ def test_percentiles_are_of_w_u_plus_b_in_both_modes():
     for view in ("percentiles", "percentiles_inference"):  # no normaliser is before the first layer
         np.testing.assert_allclose(record[view][0, :5].astype(float), expected, rtol=2e-3, atol=2e-3)
     assert not np.array_equal(record["percentiles"][0, 5:], record["percentiles_inference"][0, 5:])
-    again = PercentileProbe(model, shown, [1])
+    again = PercentileProbe(model, model, list(shown[:, None]), [1])
     again.restore([probe.state(0)])
     np.testing.assert_array_equal(again.record(0)["percentiles_inference"], record["percentiles_inference"])
 
@@ -134,7 +134,7 @@ def test_layers_percentiles_have_one_view():
     unit = ConvUnit(4, 4, 1, 3, Build(lambda c, spatial: build_norm("bn", c), "relu", 1.0, "after"))
     model = nn.Sequential(unit)
     batch = torch.randn(8, 4, 3, 3)
-    probe = LayerProbe(model, model, [batch], [1])
+    probe = PercentileProbe(model, model, [batch], [1])
     probe(1)
     record = probe.record(0)
     assert "percentiles_before" not in record

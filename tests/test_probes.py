@@ -8,7 +8,7 @@ from bnrepro.layers import build_norm
 from bnrepro.models.convolution import Build, ConvUnit
 from bnrepro.models.mlp import MLP
 from bnrepro.probes import percentiles
-from bnrepro.probes.percentiles import LayerProbe, PercentileProbe
+from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.training.population import population_statistics
 
 
@@ -24,9 +24,13 @@ def images() -> torch.Tensor:
     return (torch.arange(600.0)[:, None] * torch.tensor([0.0, 1.0, 2.0])).view(10, 60, 3)
 
 
+def shown() -> list[torch.Tensor]:
+    return list(images()[:, None])
+
+
 def test_percentiles_of_known_inputs():
     model = identity_network("none")
-    probe = PercentileProbe(model, images(), [1, 5])
+    probe = PercentileProbe(model, model, shown(), [1, 5])
     for step in range(1, 7):
         probe(step)
     record = probe.record(0)
@@ -42,7 +46,7 @@ def test_three_views_of_a_normalised_network():
     """Before: W u. Training: each batch by its own statistics. Inference: all by the population's."""
     model = identity_network("bn")
     x = images()[:, :, [1, 2, 1]]
-    probe = PercentileProbe(model, x, [3])
+    probe = PercentileProbe(model, model, list(x[:, None]), [3])
     with population_statistics(model, x[:, None]):
         probe(3)
         assert not model.training
@@ -58,21 +62,21 @@ def test_three_views_of_a_normalised_network():
 def test_probing_leaves_the_network_as_it_was():
     model = identity_network("bn").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with population_statistics(model, images()[:, None]):
-        PercentileProbe(model, images(), [1])(1)
+    with population_statistics(model, shown()):
+        PercentileProbe(model, model, shown(), [1])(1)
     assert model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_a_restored_probe_goes_on():
     model = identity_network("bn")
-    whole, first = PercentileProbe(model, images(), [1, 2]), PercentileProbe(model, images(), [1, 2])
-    second = PercentileProbe(model, images(), [1, 2])
+    whole, first = PercentileProbe(model, model, shown(), [1, 2]), PercentileProbe(model, model, shown(), [1, 2])
+    second = PercentileProbe(model, model, shown(), [1, 2])
     for probe, step in ((whole, 1), (whole, 2), (first, 1)):
-        with population_statistics(model, images()[:, None]):
+        with population_statistics(model, shown()):
             probe(step)
     second.restore([first.state(0)])
-    with population_statistics(model, images()[:, None]):
+    with population_statistics(model, shown()):
         second(2)
     for name, value in whole.record(0).items():
         np.testing.assert_array_equal(second.record(0)[name], value)
@@ -94,7 +98,7 @@ def maps(count: int = 2, channels: int = 8, size: int = 4) -> list[torch.Tensor]
 
 def test_layers_percentiles_are_pooled_and_of_four_channels():
     model, batches = one_unit("none"), maps()
-    probe = LayerProbe(model, model, batches, [3])
+    probe = PercentileProbe(model, model, batches, [3])
     probe(3)
     probe(4)
     record = probe.record(0)
@@ -108,7 +112,7 @@ def test_layers_percentiles_are_pooled_and_of_four_channels():
 
 def test_layers_percentiles_before_and_after_bn():
     model, batches = one_unit("bn"), maps()
-    probe = LayerProbe(model, model, batches, [1])
+    probe = PercentileProbe(model, model, batches, [1])
     with population_statistics(model, batches):
         probe(1)
         assert not model.training
@@ -122,18 +126,18 @@ def test_layers_percentiles_before_and_after_bn():
 
 def test_of_large_maps_every_column_and_row_is_sampled(monkeypatch):
     """A bright border must not stand for the whole map."""
-    monkeypatch.setattr(percentiles, "ENOUGH", 2048)
+    monkeypatch.setattr(percentiles, "SAMPLE_SIZE", 2048)
     model = one_unit("none", channels=8, size=16)
     batch = torch.zeros(32, 8, 16, 16)
     batch[..., 0] = 1
-    probe = LayerProbe(model, model, [batch, batch], [1])
+    probe = PercentileProbe(model, model, [batch, batch], [1])
     probe(1)
     assert (probe.record(0)["percentiles"][0, 0] == 0).all()
 
 
 def test_a_restored_layer_probe_goes_on():
     model, batches = one_unit("bn"), maps()
-    whole, first, second = (LayerProbe(model, model, batches, [1, 2]) for _ in range(3))
+    whole, first, second = (PercentileProbe(model, model, batches, [1, 2]) for _ in range(3))
     for probe, step in ((whole, 1), (whole, 2), (first, 1)):
         probe(step)
     second.restore([first.state(0)])

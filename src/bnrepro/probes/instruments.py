@@ -51,15 +51,17 @@ class InstrumentProbe(Probe):
         self.task.prepare([SEED], 0)  # the same dropout masks each time
         return self.task.loss(images, labels)
 
-    def look(self, step: int) -> None:
+    def look(self, step: int) -> dict[str, Tensor]:
         """Take every instrument's measurements."""
+        found: dict[str, Tensor] = {}
         self.task.model.train()
         scene = Scene(self.task.model, self._loss, self.task.predict, self.batches, self.rate(step))
         with torch.enable_grad():
             for name in self.names:
                 for quantity, values in INSTRUMENTS[name](scene).items():
-                    self.keep(f"{name}/{quantity}", torch.from_numpy(values.astype(np.float32))[None])
+                    found[f"{name}/{quantity}"] = torch.from_numpy(values.astype(np.float32))[None]
         self.task.model.eval()
+        return found
 
     def record(self, k: int) -> dict[str, np.ndarray]:
         """steps (T,), sites (L,), and each quantity (T, L)."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from bnrepro.config.seeding import draws
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
-from bnrepro.models.placement import normalises
 from bnrepro.probes.scene import Quantities, Scene, by_feature, each, slope_at, watched
 
 RELATIVE_STEP = 0.01  # `amplification` moves every weight by this share of its norm
@@ -107,7 +106,7 @@ def jacobian(scene: Scene) -> Quantities:
         raise UserError("probe.instruments: jacobian is for a single multilayer perceptron")
     if draws(scene.model):
         raise UserError("probe.instruments: jacobian is for normalisers without noise")
-    if any(normalises(layer, "after") for layer in scene.model.hidden):
+    if any(site.norm is not None and not site.norm_before for site in scene.sites):
         raise UserError("probe.instruments: jacobian is for norm.placement=before")
     activations, _ = scene.first_pass()
     rows = [[math.nan] * 3]

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bnrepro.models.convolution import ConvUnit
-from bnrepro.models.placement import normalises
+from bnrepro.models.mlp import MLP
 from bnrepro.probes.probe import Probe, inputs_of
+from bnrepro.probes.scene import sites
 
 PERCENTILES = (15, 50, 85)
 ARRAYS = {"training": "percentiles", "inference": "percentiles_inference", "before": "percentiles_before"}  # by view
 CHANNELS = 4  # of a convolutional layer
 POOLED = -1  # the unit that stands for all channels
-ENOUGH = 2**18  # roughly the number of values that a percentile is taken of
+SAMPLE_SIZE = 2**18  # roughly the number of values that a percentile is taken of
 
 
 def percentiles_of(values: Tensor) -> Tensor:
@@ -32,100 +32,80 @@ def percentiles_of(values: Tensor) -> Tensor:
 
 
 class PercentileProbe(Probe):
-    """Percentiles of every unit of an `MLP`'s S networks, (T, U, 3) per view and network.
+    """Percentiles of the layers of a network, (T, U, 3) per view and network.
+
+    In an `MLP`, of S networks, they are of every unit. In a convolutional network they are over all channels, positions
+    and images of the probe set (unit -1), and of `CHANNELS` fixed channels.
 
     Args:
-        model: Its ``hidden`` layers name their nonlinearity, and their normaliser where there is one.
-        images: (B, N, inputs), B probe batches of N images, the same at every step.
-        steps: The steps at which to look.
-    """
-
-    def __init__(self, model: nn.Module, images: Tensor, steps: list[int]):
-        super().__init__(steps)
-        self.model, self.images = model, images
-        self.norm_before = any(normalises(layer, "before") for layer in model.hidden)
-        self.norm_after = any(normalises(layer, "after") for layer in model.hidden)
-
-    @torch.no_grad()
-    def look(self, step: int) -> None:
-        """Pass the probe set through the network in both modes."""
-        if self.norm_before or self.norm_after:
-            self._pass({"inference": "nonlinearity"})
-        self.model.train()
-        self._pass({"training": "nonlinearity"} | ({"before": "norm"} if self.norm_before else {}))
-        self.model.eval()
-
-    def _pass(self, views: dict[str, str]) -> None:
-        """Keep for each view the percentiles (S, U, 3) of the inputs of the named modules, layer after layer."""
-        layers = list(enumerate(self.model.hidden))
-        modules = {(view, k): getattr(layer, name) for view, name in views.items() for k, layer in layers}
-        with inputs_of(modules, lambda x: x) as inputs:
-            for batch in self.images:
-                self.model(batch.float().expand(self.model.stack, -1, -1))
-        for view in views:
-            by_layer = [torch.cat(inputs[view, k], dim=-1) for k, _ in layers]  # (S, C, B * N)
-            self.keep(view, torch.cat([percentiles_of(values) for values in by_layer], dim=1))
-
-    def record(self, k: int) -> dict[str, np.ndarray]:
-        """Return steps (T,), layers (1 is the first hidden one) and units (U,), percentiles (T, U, 3) per view."""
-        widths = [layer.linear.weight.shape[1] for layer in self.model.hidden]
-        return {
-            "steps": np.array(self.taken, np.int64),
-            "layers": np.repeat(np.arange(1, len(widths) + 1), widths).astype(np.int16),
-            "units": np.concatenate([np.arange(width) for width in widths]).astype(np.int16),
-            **{ARRAYS[view]: values for view, values in self.series(k).items()},
-        }
-
-
-class LayerProbe(Probe):
-    """Percentiles of every `ConvUnit` of a network, (T, U, 3) per view.
-
-    They are over all channels, positions and images of the probe set (unit -1), and of `CHANNELS` fixed channels.
-
-    Args:
-        model: The network.
+        model: The network, whose layers are its `sites`.
         forward: Calls the network as training does, so that a mixed precision is the same.
-        batches: The probe set, mini-batches (N, C, H, W) that are the same at every step.
+        batches: The probe set, mini-batches that are the same at every step.
         steps: The steps at which to look.
     """
 
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Any], batches: list[Tensor], steps: list[int]):
         super().__init__(steps)
         self.model, self.forward, self.batches = model, forward, batches
-        self.layers = {name: unit for name, unit in model.named_modules() if isinstance(unit, ConvUnit)}
-        norm_before = any(normalises(unit, "before") for unit in self.layers.values())
-        self.views = {"training": "nonlinearity"} | ({"before": "norm"} if norm_before else {})
+        self.sites, self.dense = sites(model), isinstance(model, MLP)
 
     @torch.no_grad()
-    def look(self, step: int) -> None:
-        """Pass the probe set through the network in training mode."""
-        modules = {(view, n): getattr(u, part) for view, part in self.views.items() for n, u in self.layers.items()}
+    def look(self, step: int) -> dict[str, Tensor]:
+        """Pass the probe set through the network in training mode, and an `MLP` first in evaluation mode."""
+        nonlinearities = [site.nonlinearity for site in self.sites]
+        found: dict[str, Tensor] = {}
+        if self.dense and any(site.norm is not None for site in self.sites):
+            found |= self._pass({"inference": nonlinearities})
+        views = {"training": nonlinearities}
+        if any(site.norm_before for site in self.sites):
+            views["before"] = [site.norm if site.norm_before else site.nonlinearity for site in self.sites]
         self.model.train()
+        found |= self._pass(views)
+        self.model.eval()
+        return found
+
+    def _pass(self, views: dict[str, list[nn.Module]]) -> dict[str, Tensor]:
+        """Return for each view the percentiles (S, U, 3) of the inputs of its modules, one module per layer."""
+        modules = {(view, k): module for view, by_layer in views.items() for k, module in enumerate(by_layer)}
         with inputs_of(modules, self._sample) as samples:
             for batch in self.batches:
                 self.forward(batch)
-        self.model.eval()
-        for view in self.views:
-            units = [torch.cat(parts) for name in self.layers for parts in zip(*samples[view, name], strict=True)]
-            self.keep(view, torch.stack([percentiles_of(values) for values in units])[None].cpu())
+        found: dict[str, list[Tensor]] = {view: [] for view in views}
+        for (view, _), by_batch in samples.items():
+            for parts in zip(*by_batch, strict=True):
+                found[view].append(percentiles_of(torch.cat(parts, dim=-1)).cpu())
+        return {view: torch.cat(of_units, dim=1) for view, of_units in found.items()}
 
     def _sample(self, x: Tensor) -> list[Tensor]:
-        """Return a sample of the values of a batch (N, C, H, W): of all channels, then of each fixed channel."""
-        share = ENOUGH // len(self.batches)
+        """Return the values of a batch in tensors (S, units, values).
+
+        They are all values (S, C, N) of a dense layer. Of a convolutional layer (N, C, H, W) they are a sample of all
+        channels, and one of each fixed channel.
+        """
+        if self.dense:
+            return [x]
+        share = SAMPLE_SIZE // len(self.batches)
         units = [x, *(x[:, channel] for channel in _channels(x.shape[1]))]
-        return [values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float() for values in units]
+        return [
+            values.flatten()[:: _stride(values.numel(), share, x.shape[2:])].float()[None, None] for values in units
+        ]
 
     def record(self, k: int) -> dict[str, np.ndarray]:
-        """Return steps (T,), layers and units (U,), layer_names (L,), percentiles (T, U, 3) per view.
+        """Return steps (T,), layers and units (U,), percentiles (T, U, 3) per view; of a convolutional network names.
 
-        ``layers`` indexes ``layer_names``. ``units`` are channels, or -1 for all channels of the layer together.
+        In an `MLP`, layer 1 is the first hidden one. In a convolutional network ``layers`` indexes ``layer_names``
+        (L,), and ``units`` are channels, or -1 for all channels of the layer together.
         """
-        units = [[POOLED, *_channels(unit.conv.out_channels)] for unit in self.layers.values()]
+        if self.dense:
+            first, units = 1, [np.arange(site.weight.shape[1]) for site in self.sites]
+        else:
+            first, units = 0, [[POOLED, *_channels(site.linear.out_channels)] for site in self.sites]
+        names = {} if self.dense else {"layer_names": np.array([site.name for site in self.sites])}
         return {
             "steps": np.array(self.taken, np.int64),
-            "layers": np.repeat(np.arange(len(units)), [len(u) for u in units]).astype(np.int16),
+            "layers": np.repeat(np.arange(first, first + len(units)), [len(u) for u in units]).astype(np.int16),
             "units": np.concatenate(units).astype(np.int16),
-            "layer_names": np.array(list(self.layers)),
+            **names,
             **{ARRAYS[view]: values for view, values in self.series(k).items()},
         }
 

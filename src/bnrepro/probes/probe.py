@@ -31,16 +31,17 @@ class Probe:
         back the moving averages. The network is in evaluation mode before and after.
         """
         if step in self.steps and step not in self.taken:
-            self.taken.append(step)
-            self.look(step)
+            self.add(step, self.look(step))
 
-    def look(self, step: int) -> None:
-        """Measure, and `keep` the results."""
+    def look(self, step: int) -> dict[str, Tensor]:
+        """Measure, and return the values (S, ...) by name."""
         raise NotImplementedError
 
-    def keep(self, name: str, values: Tensor) -> None:
-        """Add the values (S, ...) of one look."""
-        self.values.setdefault(name, []).append(values)
+    def add(self, step: int, values: dict[str, Tensor]) -> None:
+        """Add what `look` returned at a step."""
+        self.taken.append(step)
+        for name, of_networks in values.items():
+            self.values.setdefault(name, []).append(of_networks)
 
     def series(self, k: int) -> dict[str, np.ndarray]:
         """Network k's values by name, (T, ...)."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.mlp import MLP
+from bnrepro.models.placement import normalises
 
 Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one value per site
 
@@ -18,13 +19,14 @@ Quantities = dict[str, np.ndarray]  # (L,) by the name of the quantity, one valu
 class Site(NamedTuple):
     """One layer: the module with the weight W, the normaliser if there is one, and the nonlinearity.
 
-    The normaliser is of W u, or it follows the nonlinearity (`bnrepro.models.placement`).
+    The normaliser is of W u (``norm_before``), or it follows the nonlinearity (`bnrepro.models.placement`).
     """
 
     name: str
     linear: nn.Module
     norm: nn.Module | None
     nonlinearity: nn.Module
+    norm_before: bool
 
     @property
     def weight(self) -> nn.Parameter:
@@ -38,7 +40,10 @@ def sites(model: nn.Module) -> list[Site]:
         layers = [(f"layer{k}", layer, layer.linear) for k, layer in enumerate(model.hidden, 1)]
     else:
         layers = [(name, unit, unit.conv) for name, unit in model.named_modules() if isinstance(unit, ConvUnit)]
-    return [Site(name, linear, getattr(layer, "norm", None), layer.nonlinearity) for name, layer, linear in layers]
+    return [
+        Site(name, linear, getattr(layer, "norm", None), layer.nonlinearity, normalises(layer, "before"))
+        for name, layer, linear in layers
+    ]
 
 
 class Activations(NamedTuple):

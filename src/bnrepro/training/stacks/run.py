@@ -12,7 +12,7 @@ from bnrepro.config.schema import Config
 from bnrepro.data import load
 from bnrepro.data.resident import ResidentImages
 from bnrepro.models.stacked_images import stacked_name
-from bnrepro.probes.percentiles import LayerProbe
+from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.training import build
 from bnrepro.training.loop import make_row
 from bnrepro.training.recorder import Recorder, SeedRun
@@ -30,7 +30,7 @@ class StackedRun:
         self.schedule, self.rate = Schedule(config, data.classes, data.held_out), build.rate(config)
         self.network = build.network(config, [seed_run.seed], torch.device("cpu"), data.classes)
         probe_steps = self.schedule.probe_steps
-        self.probe = LayerProbe(self.network, self.network, [], probe_steps) if probe_steps else None
+        self.probe = PercentileProbe(self.network, self.network, [], probe_steps) if probe_steps else None
         self.measurements: list[tuple[int, Future]] = []  # of the probe, by step
         self.losses: list[Tensor] = []  # since the last row
         self.over = False  # whether the run has finished or diverged
@@ -80,9 +80,7 @@ class StackedRun:
         arrays = {}
         if self.probe:
             for step, future in self.measurements:
-                self.probe.taken.append(step)
-                for view, values in future.result().items():
-                    self.probe.keep(view, torch.from_numpy(values)[None])
+                self.probe.add(step, {view: torch.from_numpy(values) for view, values in future.result().items()})
             self.measurements = []
             state["probe"] = [self.probe.state(0)]
             arrays = self.probe.record(0)
@@ -94,9 +92,8 @@ class StackedRun:
 
 
 def _percentiles(pickled_network: bytes, batches: list[np.ndarray], step: int) -> dict[str, np.ndarray]:
-    """Return the values of `LayerProbe` at one step by view. This runs in a process of its own."""
+    """Return the values of `PercentileProbe` at one step by view. This runs in a process of its own."""
     torch.set_num_threads(1)
     network = pickle.loads(pickled_network)
-    probe = LayerProbe(network, network, [torch.from_numpy(batch) for batch in batches], [step])
-    probe.look(step)
-    return {view: values[0].numpy() for view, (values,) in probe.values.items()}
+    probe = PercentileProbe(network, network, [torch.from_numpy(batch) for batch in batches], [step])
+    return {view: values.numpy() for view, values in probe.look(step).items()}

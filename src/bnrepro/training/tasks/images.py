@@ -10,7 +10,7 @@ from bnrepro.config.seeding import draws, seed_population, torch_seed
 from bnrepro.data.resident import ResidentImages
 from bnrepro.data.stream import StreamedImages
 from bnrepro.models.trunk import Trunk
-from bnrepro.probes.percentiles import LayerProbe
+from bnrepro.probes.percentiles import PercentileProbe
 from bnrepro.training.accuracy import accuracy_of, loss_with_heads
 
 
@@ -86,7 +86,7 @@ class ImageClassification:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
 
-    def probe(self, steps: list[int]) -> LayerProbe:
+    def probe(self, steps: list[int]) -> PercentileProbe:
         """Measures every nonlinearity's input, pooled over a layer and in four fixed channels."""
         batches = list(self.data.fixed_batches(self.probe_batches, "probe"))
-        return LayerProbe(self.model, self.predict, batches, steps)
+        return PercentileProbe(self.model, self.predict, batches, steps)

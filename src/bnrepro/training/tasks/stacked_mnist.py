@@ -19,7 +19,8 @@ class StackedMNIST:
     """The task (`bnrepro.training.tasks`) of Figure 1."""
 
     def __init__(self, model: MLP, data: MNIST, probe_batches: int):
-        self.model, self.data, self.probe_batches = model, data, probe_batches
+        self.model = self.predict = model
+        self.data, self.probe_batches = data, probe_batches
         self.stack, self.steps_per_epoch, self.batch = model.stack, data.steps_per_epoch, data.batch
         self.draws = draws(model)
 
@@ -32,10 +33,6 @@ class StackedMNIST:
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of each network, (S,)."""
         return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
-
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits (S, classes, N) of images (S, inputs, N)."""
-        return self.model(images)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
@@ -50,9 +47,12 @@ class StackedMNIST:
         """Fixed training mini-batches. What normalisers draw on them is fixed too."""
         if self.draws:
             seed_population()
-        for images in self.data.fixed_batches(batches, "population"):
+        yield from self._fixed_batches(batches, "population")
+
+    def _fixed_batches(self, count: int, purpose: str) -> Iterator[Tensor]:
+        for images in self.data.fixed_batches(count, purpose):
             yield images.float().expand(self.stack, -1, -1)
 
     def probe(self, steps: list[int]) -> PercentileProbe:
         """Measures every nonlinearity's input."""
-        return PercentileProbe(self.model, self.data.fixed_batches(self.probe_batches, "probe"), steps)
+        return PercentileProbe(self.model, self.model, list(self._fixed_batches(self.probe_batches, "probe")), steps)
