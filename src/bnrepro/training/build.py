@@ -31,6 +31,7 @@ from bnrepro.training.validation import DIGITS
 
 Dataset = mnist.MNIST | ResidentImages | StreamedImages
 Task = StackedMNIST | ImageClassification
+IMAGE_NETWORKS = {"inception": Inception, "googlenet": GoogLeNet}
 ADAPTIVE = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}
 
 
@@ -81,7 +82,7 @@ def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) ->
     return load.batches(config, load.parts(options), device, (replicas.rank, replicas.count))
 
 
-def own_norm_options(config: Config, name: str = "") -> dict[str, Any]:
+def options_of_norm(config: Config, name: str = "") -> dict[str, Any]:
     """Return the options that only some normalisers have, of the named one or else of the configuration's."""
     offered = vars(config.norm) | {"steps": config.training.total_steps}
     return {key: offered[key] for key in norm_options(name or config.norm.name) & offered.keys()}
@@ -91,35 +92,29 @@ def _norm_layer(config: Config, name: str = "") -> Callable[..., nn.Module | Non
     """Return a function of the number of features that makes the named normaliser, or else the configuration's."""
     options = config.norm
     common = {"eps": options.eps, "ema_decay": options.ema_decay, "affine": options.affine}
-    return partial(build_norm, name or options.name, **common, **own_norm_options(config, name))
+    return partial(build_norm, name or options.name, **common, **options_of_norm(config, name))
+
+
+def image_options(config: Config) -> dict[str, Any]:
+    """Return the options of an image network, beside its number of classes and its normalisers."""
+    names = ["nonlinearity", "width", "stem_reduction", "separable", "lrn", "lrn_alpha", "aux"]
+    names.append("projection_4cd" if config.model.name == "inception" else "reduce_5a")
+    options = {name: getattr(config.model, name) for name in names}
+    others = {"drop_rate": config.model.dropout, "pixels": config.data.pixels, "norm_placement": config.norm.placement}
+    return options | others
 
 
 def network(config: Config, seeds: list[int], device: torch.device, classes: int = mnist.CLASSES) -> nn.Module:
     """Return a network with its initial weights: for digits, one per seed side by side; for images, one alone."""
-    options = config.model
-    shared = {
-        "norm_layer": _norm_layer(config),
-        "norm_placement": config.norm.placement,
-        "nonlinearity": options.nonlinearity,
-        "pixels": config.data.pixels,
-        "width": options.width,
-        "separable": options.separable,
-        "stem_reduction": options.stem_reduction,
-        "drop_rate": options.dropout,
-        "lrn": options.lrn,
-        "lrn_alpha": options.lrn_alpha,
-        "aux": options.aux,
-    }
+    model, norm = config.model, config.norm
     if of_digits(config):
-        layers = options.name, options.hidden, _norm_layer(config), options.nonlinearity, config.norm.placement
-        model = digits.network(*layers, stack=len(seeds))
-    elif options.name == "inception":
-        last_norm = _norm_layer(config, config.norm.last)
-        model = Inception(classes, last_norm_layer=last_norm, projection_4cd=options.projection_4cd, **shared)
+        layers = model.name, model.hidden, _norm_layer(config), model.nonlinearity, norm.placement
+        built = digits.network(*layers, stack=len(seeds))
     else:
-        model = GoogLeNet(classes, reduce_5a=options.reduce_5a, **shared)
-    initialise(model, config.init, seeds)
-    return model.to(device) if of_digits(config) else model.to(device, memory_format=torch.channels_last)
+        normalisers = {"norm_layer": _norm_layer(config), "last_norm_layer": _norm_layer(config, norm.last)}
+        built = IMAGE_NETWORKS[model.name](classes, **normalisers, **image_options(config))
+    initialise(built, config.init, seeds)
+    return built.to(device) if of_digits(config) else built.to(device, memory_format=torch.channels_last)
 
 
 def task(config: Config, data: Dataset, seeds: list[int], device: torch.device, replicas: Replicas = ALONE) -> Task:

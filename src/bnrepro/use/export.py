@@ -8,32 +8,21 @@ from safetensors import SafetensorError
 
 from bnrepro.errors import UserError
 from bnrepro.models import registered
-from bnrepro.training.build import own_norm_options
+from bnrepro.training.build import image_options, options_of_norm
 from bnrepro.use.trained import Trained, trained
-
-SHARED = ("nonlinearity", "width", "stem_reduction", "separable", "lrn", "lrn_alpha", "aux")  # of `config.model`
 
 
 def arguments(network: Trained) -> tuple[str, dict[str, object]]:
     """Return the name and the options with which ``timm.create_model`` builds a run's network."""
-    model, norm = network.config.model, network.config.norm
-    norm_options = own_norm_options(network.config)
-    options = {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "norm_placement": norm.placement}
-    options["affine"] = norm.affine
+    config, model, norm = network.config, network.config.model, network.config.norm
+    options = {"norm": norm.name, "norm_eps": norm.eps, "ema_decay": norm.ema_decay, "affine": norm.affine}
+    options["norm_options"] = options_of_norm(config) | options_of_norm(config, norm.last)
     if network.of_digits:
         options |= {"kind": model.name, "hidden": list(model.hidden), "nonlinearity": model.nonlinearity}
-        options |= {"norm_options": norm_options, "binarize_above": network.config.data.binarize_above}
+        options |= {"norm_placement": norm.placement, "binarize_above": config.data.binarize_above}
         return "mnist_digits", options
-    options |= {name: getattr(model, name) for name in SHARED}
-    options |= {"drop_rate": model.dropout, "pixels": network.config.data.pixels}
-    if norm.last:
-        norm_options |= own_norm_options(network.config, norm.last)
-    if norm_options:
-        options["norm_options"] = norm_options
     name = model.name if norm.name == "none" else f"bn_{model.name}"
-    if model.name == "inception":
-        return name, options | {"projection_4cd": model.projection_4cd, "last_norm": norm.last}
-    return name, options | {"reduce_5a": model.reduce_5a}
+    return name, options | image_options(config) | {"last_norm": norm.last}
 
 
 def export(run: Path, out: Path) -> None:
