@@ -93,28 +93,20 @@ def _create(network: type[Trunk], name: str, pretrained: bool, norm: str, option
     return model
 
 
-@register_model
-def inception(pretrained: bool = False, **options) -> Inception:
-    """The paper's baseline: Fig. 5 without normalisers, with LRN and 40 % dropout."""
-    return _create(Inception, "inception", pretrained, "none", {"lrn": True, "drop_rate": 0.4} | options)
+def _register(name: str, network: type[Trunk], norm: str, **defaults: Any) -> None:
+    """Register a network under a name, with a normaliser and other options that a user may override."""
+
+    def create(pretrained: bool = False, **options: Any) -> Trunk:
+        return _create(network, name, pretrained, norm, defaults | options)
+
+    create.__name__ = create.__qualname__ = name  # by which timm registers it
+    register_model(create)
 
 
-@register_model
-def bn_inception(pretrained: bool = False, **options) -> Inception:
-    """Fig. 5 with batch normalisation, without LRN and dropout, as in BN-x*."""
-    return _create(Inception, "bn_inception", pretrained, "bn", options)
-
-
-@register_model
-def googlenet(pretrained: bool = False, **options) -> GoogLeNet:
-    """GoogLeNet as published: LRN, 40 % dropout, no normalisers."""
-    return _create(GoogLeNet, "googlenet", pretrained, "none", {"drop_rate": 0.4} | options)
-
-
-@register_model
-def bn_googlenet(pretrained: bool = False, **options) -> GoogLeNet:
-    """GoogLeNet with batch normalisation."""
-    return _create(GoogLeNet, "bn_googlenet", pretrained, "bn", {"drop_rate": 0.4} | options)
+_register("inception", Inception, "none", lrn=True, drop_rate=0.4)  # the paper's baseline: Fig. 5 without normalisers
+_register("bn_inception", Inception, "bn")  # Fig. 5 as in BN-x*
+_register("googlenet", GoogLeNet, "none", drop_rate=0.4)  # as published, with LRN
+_register("bn_googlenet", GoogLeNet, "bn", drop_rate=0.4)
 
 
 def _digit_reader(
