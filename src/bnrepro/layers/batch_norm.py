@@ -15,12 +15,6 @@ def widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
-def check_axes(x: Tensor) -> None:
-    """Raise a ValueError for anything but (N, C, *)."""
-    if x.dim() < 2:
-        raise ValueError(f"expected (N, C, *), got {list(x.shape)}")
-
-
 class BatchNorm(nn.BatchNorm2d):
     """Paper Alg. 1 over (N, C, *): mean and biased variance of each feature over all the other axes.
 
@@ -39,7 +33,9 @@ class BatchNorm(nn.BatchNorm2d):
         return cls(num_features, eps=eps, momentum=1 - ema_decay, affine=affine)
 
     def _check_input_dim(self, x: Tensor) -> None:
-        check_axes(x)
+        """Raise a ValueError for anything but (N, C, *)."""
+        if x.dim() < 2:
+            raise ValueError(f"expected (N, C, *), got {list(x.shape)}")
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise. A symbolic trace keeps the layer as one node, as it keeps PyTorch's own, with both its modes."""
@@ -47,7 +43,7 @@ class BatchNorm(nn.BatchNorm2d):
             if isinstance(x, torch.fx.Proxy):
                 return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})
             return super().forward(x)
-        check_axes(x)  # TorchScript has no super()
+        self._check_input_dim(x)  # TorchScript has no super()
         if self.training:
             self.num_batches_tracked.add_(1)
         statistics = self.running_mean, self.running_var

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm, check_axes, widened
+from bnrepro.layers.batch_norm import BatchNorm, widened
 from bnrepro.layers.registry import register
 
 
@@ -58,7 +58,7 @@ class ReferenceBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        check_axes(x)
+        self._check_input_dim(x)
         channels_last = x.movedim(1, -1)
         rows = widened(channels_last.reshape(-1, self.num_features))
         gamma = torch.ones_like(rows[0]) if self.weight is None else widened(self.weight)

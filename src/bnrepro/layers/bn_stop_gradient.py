@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnrepro.layers.batch_norm import BatchNorm, check_axes, widened
+from bnrepro.layers.batch_norm import BatchNorm, widened
 from bnrepro.layers.registry import register
 
 
@@ -20,7 +20,7 @@ class StopGradientBatchNorm(BatchNorm):
         """Normalise activations (N, C, *)."""
         if not self.training:
             return super().forward(x)
-        check_axes(x)
+        self._check_input_dim(x)
         with torch.no_grad():
             variance, mean = torch.var_mean(widened(x), [0, *range(2, x.dim())], correction=0)
         self._track(mean, variance, x.numel() // self.num_features)

@@ -4,7 +4,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from bnrepro.layers.batch_norm import BatchNorm, check_axes, widened
+from bnrepro.layers.batch_norm import BatchNorm, widened
 
 
 class _SumOverReplicas(Function):
@@ -30,7 +30,7 @@ class SynchronisedBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized():
             return super().forward(x)
-        check_axes(x)
+        self._check_input_dim(x)
         wide, axes = widened(x), [0, *range(2, x.dim())]
         shape = [1, -1] + [1] * (x.dim() - 2)
         m = dist.get_world_size() * x.numel() // self.num_features
