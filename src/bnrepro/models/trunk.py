@@ -127,10 +127,6 @@ class Trunk(nn.Module):
         depths["stem."] = 0
         return lambda parameter: next((d for prefix, d in depths.items() if parameter.startswith(prefix)), math.inf)
 
-    def no_weight_decay(self) -> set[str]:
-        """Return no names: timm spares biases, gamma and beta anyway, as parameters of one axis."""
-        return set()
-
     def _row(self, module: nn.Module, x: Tensor) -> Tensor:
         return _checkpointed(module, x) if self.grad_checkpointing and self.training else module(x)
 

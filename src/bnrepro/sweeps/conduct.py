@@ -20,6 +20,7 @@ from bnrepro.records.outcome import INTERRUPTED
 from bnrepro.records.run import ENDED
 from bnrepro.sweeps.jobs import Job
 from bnrepro.sweeps.logs import Logs
+from bnrepro.training import experiment
 
 
 def conduct(master: DictConfig, launcher: Any, jobs: list[Job]) -> None:
@@ -35,7 +36,7 @@ def conduct(master: DictConfig, launcher: Any, jobs: list[Job]) -> None:
             signal.signal(signal.SIGTERM, _raise_exit)
         directory = Path(master.hydra.sweep.dir)
         _write_plan(directory, master, jobs)
-        done = sum(job.finished(name) is not None for job in jobs for name in job.names)
+        done = sum(experiment.finished(job.config, name) is not None for job in jobs for name in job.names)
         print(f"sweep: {sum(len(job.names) for job in jobs)} runs, {done} of them finished before", flush=True)
         with Logs(directory) as logs:
             number = 0

@@ -30,13 +30,9 @@ class Job:
     config: Config
     names: tuple[str, ...]
 
-    def finished(self, name: str) -> Path | None:
-        """Return where the complete record of one of its runs is, or None if there is none."""
-        return experiment.finished(self.config, name)
-
     def record(self, name: str) -> Path:
         """Return where the record of one of its runs is, or will be."""
-        return self.finished(name) or Path(self.config.runs_dir) / name
+        return experiment.finished(self.config, name) or Path(self.config.runs_dir) / name
 
     def is_done(self) -> bool:
         """Return whether all its records are complete, and published if they are to be."""

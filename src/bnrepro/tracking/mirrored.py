@@ -13,10 +13,6 @@ from bnrepro.records.run import RECORD_FILES, RunDirectory
 from bnrepro.tracking.mirror import End, Mirror, Rows
 
 SUMMARY = ("state", "step", "steps", "seconds", "diverged_at", "experiment", "data_fingerprint", "protocol")
-NOT_OF_AN_INSTRUMENT = (  # arrays of probes.npz
-    *("steps", "layers", "units", "layer_names", "sites"),
-    *("percentiles", "percentiles_inference", "percentiles_before"),
-)
 LEVELS = ("p15", "p50", "p85")  # the percentiles, as the last part of a metric's name
 
 
@@ -50,7 +46,7 @@ def rows(history: list[dict[str, Any]], probes: dict[str, Any]) -> Rows:
 def _instruments(probes: dict[str, Any], index: int) -> dict[str, float]:
     """Return what each instrument measured at one probe, without the sites that it does not measure (nan)."""
     values = {}
-    for name in sorted(probes.keys() - set(NOT_OF_AN_INSTRUMENT)):
+    for name in sorted(name for name in probes if "/" in name):
         by_site = zip(probes["sites"].tolist(), probes[name][index].tolist(), strict=True)
         values |= {f"{name}/{_without_dots(site)}": value for site, value in by_site if not math.isnan(value)}
     return values
