@@ -1,12 +1,14 @@
 """The typed schema of a run's configuration.
 
 The defaults here are frozen: a run's identity is the hash of what differs from them (`records.identity`), so a new key
-at its default changes no id, and a changed default would change all of them. Fields marked ``IDENTITY_FREE`` do not
+at its default changes no id, and a changed default would change all of them. Fields with ``identity=False`` do not
 change what a run measures and stay out of the hash. Each field declares its bounds or choices, which
 `bnrepro.config.values` checks.
 """
+# ruff: noqa: RUF009 - `key` makes a field
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -14,77 +16,73 @@ from omegaconf import OmegaConf
 
 from bnrepro.config.datasets import DATASETS
 
-IDENTITY_FREE = {"identity": False}
 
+def key(default: Any, *others: Any, identity: bool = True, **bounds: float) -> Any:
+    """Return a field with a default.
 
-def _free(default: Any, **bounds: float) -> Any:
-    return field(default=default, metadata=IDENTITY_FREE | bounds)
-
-
-def _bounded(default: Any, **bounds: float) -> Any:
-    """A field with the bounds ``at_least``, ``at_most``, ``above``, ``below`` of a number, or of each one of a list."""
-    return field(default=default, metadata=bounds)
-
-
-def one_of(*choices: Any, default: Any, identity: bool = True) -> Any:
-    """A field whose value is one of the choices."""
-    return field(default=default, metadata={"choices": choices, "identity": identity})
+    With ``others`` its value is one of them or the default. The bounds ``at_least``, ``at_most``, ``above`` and
+    ``below`` are of a number, or of each one of a list. A key without identity stays out of the hash.
+    """
+    metadata = bounds | {"identity": identity, "choices": (default, *others) if others else ()}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: copy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 @dataclass
 class Data:
     name: str = field(default="mnist", metadata={"choices": DATASETS})
-    root: str = _free("data/mnist")
-    # full: evaluate on the test images; tune: on a split of the training images
-    split: str = one_of("full", "tune", default="full")
-    binarize_above: int = _bounded(127, at_least=0, below=255)
-    inputs: str = one_of("raw", "standardised", "whitened", default="raw")  # of the MNIST network
-    classes: int = _bounded(0, at_least=0)  # of an ImageNet-like data set, evenly spaced; 0: all
-    images_per_class: int = _bounded(0, at_least=0)  # the first so many, to train and to evaluate on; 0: all
-    pixels: int = _bounded(28, at_least=8)  # width of the images that the network gets
-    # full: a new order each epoch; shards: the same examples always meet in a mini-batch
-    shuffle: str = one_of("full", "shards", default="full")
-    workers: int = _free(4, at_least=0)  # processes that decode images while the network trains
+    root: str = key("data/mnist", identity=False)
+    # A run is evaluated on the test images (full), or on a split of the training images (tune).
+    split: str = key("full", "tune")
+    binarize_above: int = key(127, at_least=0, below=255)
+    inputs: str = key("raw", "standardised", "whitened")  # of the MNIST network
+    classes: int = key(0, at_least=0)  # of an ImageNet-like data set, evenly spaced; 0: all
+    images_per_class: int = key(0, at_least=0)  # the first so many, to train and to evaluate on; 0: all
+    pixels: int = key(28, at_least=8)  # width of the images that the network gets
+    # Each epoch has a new order (full), or the same examples always meet in a mini-batch (shards).
+    shuffle: str = key("full", "shards")
+    workers: int = key(4, at_least=0, identity=False)  # processes that decode images while the network trains
 
 
 @dataclass
 class Augment:
-    name: str = one_of("none", "googlenet", default="none")
+    name: str = key("none", "googlenet")
     # of a crop, as a share of the image
-    area: list[float] = field(default_factory=lambda: [0.08, 1.0], metadata={"above": 0, "at_most": 1})
-    aspect: list[float] = field(default_factory=lambda: [0.75, 4 / 3], metadata={"above": 0})
+    area: list[float] = key([0.08, 1.0], above=0, at_most=1)
+    aspect: list[float] = key([0.75, 4 / 3], above=0)
     flip: bool = True
-    colour: float = _bounded(1.0, at_least=0)  # strength of the photometric distortions
+    colour: float = key(1.0, at_least=0)  # strength of the photometric distortions
 
 
 @dataclass
 class Model:
-    name: str = one_of("mlp", "rnn", "inception", "googlenet", default="mlp")
-    hidden: list[int] = field(default_factory=lambda: [100, 100, 100], metadata={"at_least": 1})
-    nonlinearity: str = one_of("sigmoid", "relu", "leaky_relu", default="sigmoid")
-    width: float = _bounded(1.0, above=0)  # times every number of channels in the paper's table
-    stem_reduction: int = one_of(8, 4, default=8)  # 4: for small images
+    name: str = key("mlp", "rnn", "inception", "googlenet")
+    hidden: list[int] = key([100, 100, 100], at_least=1)
+    nonlinearity: str = key("sigmoid", "relu", "leaky_relu")
+    width: float = key(1.0, above=0)  # times every number of channels in the paper's table
+    stem_reduction: int = key(8, 4)  # 4: for small images
     separable: bool = True
     projection_4cd: int = 96
     reduce_5a: int = 32
-    dropout: float = _bounded(0.0, at_least=0, below=1)
+    dropout: float = key(0.0, at_least=0, below=1)
     lrn: bool = False
-    lrn_alpha: float = _bounded(1e-4, at_least=0)  # of local response normalisation
+    lrn_alpha: float = key(1e-4, at_least=0)  # of local response normalisation
     aux: bool = False
-    aux_weight: float = _bounded(0.3, at_least=0)
+    aux_weight: float = key(0.3, at_least=0)
 
 
 @dataclass
 class Norm:
     name: str = "none"
-    eps: float = _bounded(1e-5, at_least=0)
-    ema_decay: float = _bounded(0.99, at_least=0, below=1)
+    eps: float = key(1e-5, at_least=0)
+    ema_decay: float = key(0.99, at_least=0, below=1)
     affine: bool = True
-    # the nonlinearity (Sec. 3.2), or after it, where W u keeps its bias
-    placement: str = one_of("before", "after", default="before")
+    # A normaliser stands before the nonlinearity (Sec. 3.2) or after it. After it, W u keeps its bias.
+    placement: str = key("before", "after")
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
-    groups: int = _bounded(32, at_least=1)  # of group_norm; fewer where they do not divide the features
+    groups: int = key(32, at_least=1)  # of group_norm; fewer where they do not divide the features
     r_max: float = 3.0  # no normaliser here has these three; committed configurations do
     d_max: float = 5.0
     warmup: float = 0.04
@@ -92,8 +90,8 @@ class Norm:
 
 @dataclass
 class Init:
-    name: str = one_of("gaussian", "he", "xavier", default="gaussian")
-    std: float = _bounded(0.1, at_least=0)  # of gaussian
+    name: str = key("gaussian", "he", "xavier")
+    std: float = key(0.1, at_least=0)  # of gaussian
     gain: float = 1.0  # times what he or xavier give
     beta: float = 0.0  # of every normaliser at the start; the paper gives none
     conv_gain: float = 1.0  # and times this in convolutional layers (Sec. 4.2.3: "larger initial weights" there)
@@ -101,12 +99,12 @@ class Init:
 
 @dataclass
 class Optimizer:
-    name: str = one_of("sgd", "adagrad", "adam", default="sgd")
-    base_lr: float = _bounded(0.1, at_least=0)
-    lr_multiplier: float = _bounded(1.0, at_least=0)
-    momentum: float = _bounded(0.0, at_least=0, below=1)  # of sgd
-    base_l2: float = _bounded(0.0, at_least=0)  # lambda of lambda/2 |w|^2, on weights alone
-    l2_multiplier: float = _bounded(1.0, at_least=0)
+    name: str = key("sgd", "adagrad", "adam")
+    base_lr: float = key(0.1, at_least=0)
+    lr_multiplier: float = key(1.0, at_least=0)
+    momentum: float = key(0.0, at_least=0, below=1)  # of sgd
+    base_l2: float = key(0.0, at_least=0)  # lambda of lambda/2 |w|^2, on weights alone
+    l2_multiplier: float = key(1.0, at_least=0)
 
     @property
     def lr(self) -> float:
@@ -119,10 +117,10 @@ class Optimizer:
 
 @dataclass
 class Schedule:
-    name: str = one_of("constant", "exponential", default="constant")
-    factor: float = _bounded(0.96, above=0)  # exponential: times this
-    base_every: float = _bounded(320_000.0, above=0)  # after each so many steps
-    decay_multiplier: float = _bounded(1.0, above=0)  # and so many times faster
+    name: str = key("constant", "exponential")
+    factor: float = key(0.96, above=0)  # The exponential schedule multiplies the rate by this,
+    base_every: float = key(320_000.0, above=0)  # after each so many steps, divided by the next key.
+    decay_multiplier: float = key(1.0, above=0)
 
     @property
     def every(self) -> float:
@@ -131,16 +129,16 @@ class Schedule:
 
 @dataclass
 class Training:
-    steps: int = _bounded(50_000, at_least=1, at_most=10**10)
-    steps_multiplier: float = _bounded(1.0, above=0)
-    batch_size: int = _bounded(60, at_least=2)  # of each replica
-    replicas: int = _bounded(1, at_least=1)  # processes that torchrun starts, each with its own mini-batch
+    steps: int = key(50_000, at_least=1, at_most=10**10)
+    steps_multiplier: float = key(1.0, above=0)
+    batch_size: int = key(60, at_least=2)  # of each replica
+    replicas: int = key(1, at_least=1)  # processes that torchrun starts, each with its own mini-batch
     # tf32: products so, on a GPU; bfloat16: mixed, with normalisers in float32
-    precision: str = one_of("float32", "tf32", "bfloat16", default="float32")
+    precision: str = key("float32", "tf32", "bfloat16")
     # a run ends after this share of its steps if its network is still at chance; 0: it never does
-    stop_at_chance: float = _bounded(0.0, at_least=0, below=1)
+    stop_at_chance: float = key(0.0, at_least=0, below=1)
     # a mode of torch.compile; reduce-overhead records CUDA graphs
-    compile: str = one_of("none", "default", "reduce-overhead", "max-autotune", default="none", identity=False)
+    compile: str = key("none", "default", "reduce-overhead", "max-autotune", identity=False)
 
     @property
     def total_steps(self) -> int:
@@ -149,45 +147,45 @@ class Training:
 
 @dataclass
 class Evaluation:
-    log_points_per_decade: int = _bounded(5, at_least=1)  # of steps to evaluate at, up to `every`; regular from there
-    every: int = _bounded(1250, at_least=1)
-    # of normalisers at an evaluation during training; population: by Alg. 2 each time
-    statistics: str = one_of("population", "moving_average", default="population")
-    population_batches: int = _bounded(100, at_least=0)  # of Alg. 2
+    log_points_per_decade: int = key(5, at_least=1)  # of steps to evaluate at, up to `every`; regular from there
+    every: int = key(1250, at_least=1)
+    # An evaluation during training takes the statistics of Alg. 2 (population), or the moving averages.
+    statistics: str = key("population", "moving_average")
+    population_batches: int = key(100, at_least=0)  # of Alg. 2
 
 
 @dataclass
 class Probe:
-    name: str = one_of("percentiles", "none", default="percentiles")
+    name: str = key("percentiles", "none")
     instruments: list[str] = field(default_factory=list)  # more to measure at the same steps: probes/instruments.py
-    batches: int = _bounded(10, at_least=1)
-    log_points_per_decade: int = _bounded(1, at_least=1)
-    every: int = _bounded(2500, at_least=1)
+    batches: int = key(10, at_least=1)
+    log_points_per_decade: int = key(1, at_least=1)
+    every: int = key(2500, at_least=1)
 
 
 @dataclass
 class Logger:
     # auto: online with an account, else offline
-    mode: str = one_of("auto", "online", "offline", "disabled", default="auto")
+    mode: str = key("auto", "online", "offline", "disabled")
     project: str = "bnrepro"
     entity: str | None = None
-    timeout_seconds: float = _bounded(15.0, at_least=0)  # for W&B to connect, and at the end to take the rest
+    timeout_seconds: float = key(15.0, at_least=0)  # for W&B to connect, and at the end to take the rest
 
 
 @dataclass
 class Config:
-    experiment: str = _free("")
-    variant: str = _free("")
-    figure: str = _free("")
-    seed: int = _free(0, at_least=0)
+    experiment: str = key("", identity=False)
+    variant: str = key("", identity=False)
+    figure: str = key("", identity=False)
+    seed: int = key(0, at_least=0, identity=False)
     # train these stacked in one program; one run directory each
-    seeds: list[int] | None = field(default=None, metadata=IDENTITY_FREE | {"at_least": 0})
-    publish: bool = _free(False)  # copy finished records into results/
-    runs_dir: str = _free("runs")
-    results_dir: str = _free("results")
-    device: str = _free("cpu")
-    threads: int = _free(1, at_least=1)
-    checkpoint_seconds: float = _free(20.0, at_least=0)
+    seeds: list[int] | None = key(None, identity=False, at_least=0)
+    publish: bool = key(False, identity=False)  # copy finished records into results/
+    runs_dir: str = key("runs", identity=False)
+    results_dir: str = key("results", identity=False)
+    device: str = key("cpu", identity=False)
+    threads: int = key(1, at_least=1, identity=False)
+    checkpoint_seconds: float = key(20.0, at_least=0, identity=False)
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
     norm: Norm = field(default_factory=Norm)
@@ -198,8 +196,8 @@ class Config:
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     probe: Probe = field(default_factory=Probe)
-    scale: dict[str, Any] = field(default_factory=lambda: {"name": "paper"}, metadata=IDENTITY_FREE)
-    logger: Logger = field(default_factory=Logger, metadata=IDENTITY_FREE)
+    scale: dict[str, Any] = key({"name": "paper"}, identity=False)
+    logger: Logger = field(default_factory=Logger, metadata={"identity": False})
 
 
 def walk(section: Any, prefix: str = "") -> Iterator[tuple[str, Field, Any]]:
