@@ -17,7 +17,7 @@ from bnrepro.sweeps import jobs
 from bnrepro.sweeps.gpu_stacks import GPUStacks
 from bnrepro.tracking import mirror
 from bnrepro.training import build
-from bnrepro.training.stacks.kinds import DataSets, kind
+from bnrepro.training.stacks.kinds import DataSets, stack_key
 from bnrepro.training.stacks.stack import Stack
 from bnrepro.training.stacks.streams import Streams
 from conftest import config_of
@@ -166,7 +166,7 @@ def test_networks_see_what_they_see_alone():
 
 def test_what_can_share_a_stack():
     def of(*words: str):
-        return kind(config_of(*words, "scale=smoke"))
+        return stack_key(config_of(*words, "scale=smoke"))
 
     assert of("experiment=figure2/bn_x5") == of("experiment=figure2/tune_bn", "init.beta=1", "optimizer.base_lr=0.1")
     plain, per_activation = of("experiment=figure2/inception"), of("experiment=figure4/member6")

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from bnrepro.models.stacked_images import own_state, stack_networks, stacked_name
 from bnrepro.training import build
-from bnrepro.training.stacks.descent import Descent
+from bnrepro.training.stacks.step import Descent
 from conftest import config_of
 
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-FEW = 9  # known words that are listed even where one of them is meant
+MOST_LISTED = 9  # known words that are listed even where one of them is meant
 
 _FREE_SPACE = "free some space, then run the same command again"
 _FILE_IN_THE_WAY = "a file is in the place of a folder; move it away or name another folder"
@@ -40,4 +40,4 @@ def suggest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     parts = [f"did you mean {close[0]}?"] if close else []
-    return " ".join(parts if close and len(known) > FEW else [*parts, f"known: {', '.join(known)}"])
+    return " ".join(parts if close and len(known) > MOST_LISTED else [*parts, f"known: {', '.join(known)}"])

@@ -20,7 +20,7 @@ from bnrepro.sweeps.jobs import Job
 from bnrepro.training import experiment
 from bnrepro.training.interrupt import StopRequest, follow_parent
 from bnrepro.training.recorder import SeedRun, close_mirrors
-from bnrepro.training.stacks.kinds import DataSets, kind
+from bnrepro.training.stacks.kinds import DataSets, stack_key
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.stack import Stack
 
@@ -64,11 +64,11 @@ class GPUStacks:
 
     def _sorted(self, runs: Iterator[StackedRun]) -> Iterator[list[StackedRun]]:
         """Yield stacks of these runs, each of one kind and at one step."""
-        by_kind = defaultdict(lambda: defaultdict(list))
+        by_key = defaultdict(lambda: defaultdict(list))
         for run in runs:
-            own = kind(run.config)
-            by_kind[own.shared, run.data.held_out, run.seed_run.step()][own.norm].append(run)
-        for by_norm in by_kind.values():
+            key = stack_key(run.config)
+            by_key[key.shared, run.data.held_out, run.seed_run.step()][key.norm].append(run)
+        for by_norm in by_key.values():
             without = by_norm.pop("", [])
             first, *others = by_norm.values() or [[]]
             for together in (first + without, *others):
@@ -80,7 +80,7 @@ def _prepared(jobs: list[Job], locked: list[SeedRun], cleanup: ExitStack) -> Ite
     """Yield the runs that are to be trained, ready and locked until the cleanup, and note them in ``locked``."""
     data = DataSets()
     for job in jobs:
-        kind(job.config)  # a run that cannot be in any stack is refused before its directory is made
+        stack_key(job.config)  # a run that cannot be in any stack is refused before its directory is made
         command = typed_command("train", list(job.overrides))
         for seed, name in zip(run_seeds(job.config), job.names, strict=True):
             seed_run = SeedRun(seed, RunDirectory(Path(job.config.runs_dir) / name))
@@ -103,7 +103,7 @@ def _end_with_parent() -> None:
 def _train(stacks: list[Stack], stop: StopRequest) -> None:
     """Train the stacks in turns: while the GPU works for one of them, the next one prepares its work."""
     last_line = time.monotonic()
-    while (unfinished := [stack for stack in stacks if not stack.is_over()]) and stop.signum is None:
+    while (unfinished := [stack for stack in stacks if not stack.has_ended()]) and stop.signum is None:
         for stack in unfinished:
             stack.advance()
         if time.monotonic() - last_line > PERIOD:
@@ -112,7 +112,7 @@ def _train(stacks: list[Stack], stop: StopRequest) -> None:
     for stack in stacks:
         stack.save()
         for run in stack.runs:
-            if not run.over:
+            if not run.has_ended:
                 print(run.recorder.outcome().message, flush=True)
 
 
@@ -120,5 +120,5 @@ def _close(stacks: list[Stack]) -> None:
     """End what the stacks do in the background, and wait for W&B."""
     for stack in stacks:
         stack.close()
-    ended = all(stack.is_over() for stack in stacks)
+    ended = all(stack.has_ended() for stack in stacks)
     close_mirrors([run.recorder for stack in stacks for run in stack.runs], 0 if ended else 1)

@@ -12,14 +12,14 @@ from bnrepro.training import build
 from bnrepro.training.validation import DIGITS
 
 
-class Kind(NamedTuple):
+class StackKey(NamedTuple):
     """What runs of one stack have in common, and how they normalise (empty for runs without normalisers)."""
 
     shared: str
     norm: str
 
 
-def kind(config: Config) -> Kind:
+def stack_key(config: Config) -> StackKey:
     """Runs of equal kind can be in one stack. A run without normalisers can be in any stack that shares the rest.
 
     A run that cannot be in any stack is refused with a `UserError`.
@@ -47,7 +47,7 @@ def kind(config: Config) -> Kind:
         (config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches),
         norm.last,
     )
-    return Kind(repr(shared), "" if norm.name == "none" else repr(norm))
+    return StackKey(repr(shared), "" if norm.name == "none" else repr(norm))
 
 
 class DataSets:
@@ -65,8 +65,8 @@ class DataSets:
             parts = self._images[images][0] if images in self._images else load.parts(config.data)
             if isinstance(parts[0], Encoded):
                 raise UserError("hydra/launcher=gpu_stacks needs images that fit into memory; use joblib")
-            own = self._sets[key] = load.batches(config, parts, build.device(config))
-            _, first = self._images.setdefault(images, (parts, own))
-            own.train_images, own.train_labels = first.train_images, first.train_labels
-            own.eval_images, own.eval_labels = first.eval_images, first.eval_labels
+            data_set = self._sets[key] = load.batches(config, parts, build.device(config))
+            _, first = self._images.setdefault(images, (parts, data_set))
+            data_set.train_images, data_set.train_labels = first.train_images, first.train_labels
+            data_set.eval_images, data_set.eval_labels = first.eval_images, first.eval_labels
         return self._sets[key]

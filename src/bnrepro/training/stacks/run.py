@@ -33,7 +33,7 @@ class StackedRun:
         self.probe = PercentileProbe(self.network, self.network, [], probe_steps) if probe_steps else None
         self.measurements: list[tuple[int, Future]] = []  # of the probe, by step
         self.losses: list[Tensor] = []  # since the last row
-        self.over = False  # whether the run has finished or diverged
+        self.has_ended = False  # whether the run has finished or diverged
         self.recorder: Recorder | None = None  # made once the stack knows the conditions
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class StackedRun:
 
     def add_losses(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
         """Add the losses (n,) of the n steps up to ``step``, and note whether the network has diverged."""
-        if not self.over and self.seed_run.diverged_at is None:
+        if not self.has_ended and self.seed_run.diverged_at is None:
             self.losses.append(losses)
             self.seed_run.check(losses, parameters_finite, step)
 
@@ -68,7 +68,7 @@ class StackedRun:
         self.measurements.append((step, processors.submit(_percentiles, pickle.dumps(self.network), batches, step)))
 
     def save(self, state: dict[str, Any], final: dict[str, float] | None = None) -> None:
-        """Save the run. A run that has its final results, or has diverged, is over.
+        """Save the run. A run that has its final results, or has diverged, has ended.
 
         ``state`` is the part of the checkpoint that the stack knows.
         """
@@ -85,8 +85,8 @@ class StackedRun:
             state["probe"] = [self.probe.state(0)]
             arrays = self.probe.record(0)
         self.recorder.save(state, arrays, final)
-        self.over = final is not None or run.diverged_at is not None
-        if self.over:
+        self.has_ended = final is not None or run.diverged_at is not None
+        if self.has_ended:
             run.outcome = self.recorder.outcome()
             print(run.outcome.message, flush=True)
 

@@ -58,15 +58,15 @@ class Stack:
             for slot, name in run.momentum_slots(self.training.descent.parameters).items():
                 velocities[name][k].copy_(state["optimizer"][slot])
 
-    def is_over(self) -> bool:
-        """Whether all runs have ended."""
-        return all(run.over for run in self.runs)
+    def has_ended(self) -> bool:
+        """Return whether all runs have ended."""
+        return all(run.has_ended for run in self.runs)
 
     def advance(self) -> None:
         """Train to the next evaluation or the end of the chunk, whichever comes first, and evaluate there."""
         next_look = next(look for look in self.looks if look > self.step)
         until = min(next_look, (self.step // CHUNK + 1) * CHUNK)
-        with self.training.on_stream():
+        with torch.cuda.stream(self.training.stream):  # without a GPU this changes nothing
             self.training.train(self.step, until)
             self.step = until
             if self.step == next_look:
@@ -75,7 +75,7 @@ class Stack:
     def _look(self) -> None:
         self._take_losses()
         self._save_diverged()
-        looking = [(k, run) for k, run in enumerate(self.runs) if not run.over and self.step in run.schedule.looks]
+        looking = [(k, run) for k, run in enumerate(self.runs) if not run.has_ended and self.step in run.schedule.looks]
         ending = [(k, run) for k, run in looking if run.schedule.ends_at(self.step, run.seed_run.rows)]
         with moving_average(self.model):
             averaged = evaluate(self.model, self.runs)
@@ -124,18 +124,18 @@ class Stack:
 
     def _save_diverged(self) -> None:
         for k, run in enumerate(self.runs):
-            if not run.over and run.seed_run.diverged_at is not None:
+            if not run.has_ended and run.seed_run.diverged_at is not None:
                 run.save(self._state(k, run))
 
     def save(self) -> None:
-        """Save every run that is not over."""
-        if self.is_over():
+        """Save every run that has not ended."""
+        if self.has_ended():
             return
         if self.training.stream:
             self.training.stream.synchronize()
         self._take_losses()
         for k, run in enumerate(self.runs):
-            if not run.over:
+            if not run.has_ended:
                 run.save(self._state(k, run))
         self.saved = time.monotonic()
 
@@ -145,7 +145,7 @@ class Stack:
 
     def line(self) -> str:
         """How far the stack is."""
-        rows = [run.seed_run.rows[-1] for run in self.runs if not run.over and run.seed_run.rows]
+        rows = [run.seed_run.rows[-1] for run in self.runs if not run.has_ended and run.seed_run.rows]
         best = max((value for row in rows for name, value in row.items() if name.endswith("/top1")), default=0)
         speed = self.step / max(self.seconds, 1e-9)
         steps = f"step {self.step:,} of {self.looks[-1]:,}"

@@ -1,18 +1,54 @@
-"""The training step of a stack, which is one CUDA graph on a GPU."""
-
-from contextlib import AbstractContextManager, nullcontext
+"""The training step of a stack, which is one CUDA graph on a GPU, and its gradient descent."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.data.resident import CHUNK
+from bnrepro.models.stacked_layers import Convolution, Product
 from bnrepro.training.accuracy import loss_with_heads
-from bnrepro.training.stacks.descent import Descent
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.streams import Streams
 
 WARM_UP = 3  # steps before a graph is captured; their effects are undone
+
+
+class Descent:
+    """`torch.optim.SGD` with momentum and with L2 on weights alone. Every network has its own rate and L2.
+
+    The parameters of the model, a stack of networks, become views of one tensor.
+    """
+
+    def __init__(self, model: nn.Module, l2: list[float], momentum: float):
+        self.parameters, self.momentum = dict(model.named_parameters()), momentum
+        weights = {id(layer.weight) for layer in model.modules() if isinstance(layer, Convolution | Product)}
+        parameters = list(self.parameters.values())
+        strengths = torch.tensor(l2, dtype=parameters[0].dtype, device=parameters[0].device)
+        networks = torch.arange(len(l2), dtype=torch.int32, device=parameters[0].device)
+        # Flat tensors hold all values of all parameters: the number of the network that owns each value, and its L2.
+        self.owner = torch.cat([networks.repeat_interleave(p[0].numel()) for p in parameters])
+        self.l2 = torch.cat([(strengths * (id(p) in weights)).repeat_interleave(p[0].numel()) for p in parameters])
+        self.values = torch.cat([p.detach().flatten() for p in parameters])
+        self.velocity = torch.zeros_like(self.values)
+        for parameter, values in zip(parameters, self._parts(self.values), strict=True):
+            parameter.data = values
+
+    def _parts(self, flat: Tensor) -> list[Tensor]:
+        """Return views of a flat tensor in the shapes of the parameters."""
+        sizes = [p.numel() for p in self.parameters.values()]
+        return [part.view(p.shape) for part, p in zip(flat.split(sizes), self.parameters.values(), strict=True)]
+
+    def step(self, loss: Tensor, rate: Tensor) -> None:
+        """Descend the gradient of a loss, which is a sum over networks; ``rate`` is (S,)."""
+        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat.addcmul_(self.values, self.l2)
+        self.velocity.mul_(self.momentum).add_(flat)
+        self.values.addcmul_(self.velocity, rate.index_select(0, self.owner), value=-1)
+
+    def velocities(self) -> dict[str, Tensor]:
+        """Return the momentum buffers (S, ...) by parameter."""
+        return dict(zip(self.parameters, self._parts(self.velocity), strict=True))
 
 
 class StackedStep:
@@ -31,10 +67,6 @@ class StackedStep:
         self.pending = torch.zeros(1, dtype=torch.int64, device=device)  # the number of losses since the last look
         self.stream = torch.cuda.Stream() if device.type == "cuda" else None
         self.graph: torch.cuda.CUDAGraph | None = None
-
-    def on_stream(self) -> AbstractContextManager:
-        """A context in which GPU work is queued on the stream of this stack."""
-        return torch.cuda.stream(self.stream) if self.stream else nullcontext()
 
     def capture(self, step: int) -> None:
         """Capture a step as a graph, on a GPU. What the warm-up changes is restored."""
@@ -85,7 +117,7 @@ class StackedStep:
         self.streams.load(chunk)
         self.streams.step.fill_(position)
         steps = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-        rates = torch.tensor([[0.0 if run.over else run.rate(step) for run in self.runs] for step in steps])
+        rates = torch.tensor([[0.0 if run.has_ended else run.rate(step) for run in self.runs] for step in steps])
         self.rates.copy_(rates.pin_memory() if self.stream else rates, non_blocking=True)
 
     def take_losses(self) -> tuple[Tensor, list[bool]]:
