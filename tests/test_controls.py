@@ -12,7 +12,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.models.mlp import MLP
-from bnrepro.models.stacked import stacks
+from bnrepro.models.stacked import can_stack
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.scene import Scene
 from bnrepro.training import build
@@ -120,7 +120,7 @@ def test_in_a_perceptron_a_sample_is_an_example(rng):
 
 
 def test_noise_cannot_be_told_apart_between_stacked_networks():
-    assert not stacks(build_norm("noisy_bn", 3)) and stacks(build_norm("bn", 3)) and stacks(None)
+    assert not can_stack(build_norm("noisy_bn", 3)) and can_stack(build_norm("bn", 3)) and can_stack(None)
     assert not build.stackable(config_of("experiment=figure1/bn", "norm=noisy_bn"))
     with pytest.raises(ValueError, match="cannot tell 2 networks apart"):
         MLP([4, 6, 2], lambda c: build_norm("noisy_bn", c), stack=2)
@@ -166,7 +166,7 @@ def test_noisy_training_goes_on_from_a_checkpoint_bit_for_bit(network):
     steps = 8
     straight, first, second = (trainer_of(config, [3], steps) for _ in range(3))
     straight.train(StopRequest())
-    first.steps, first.looks = steps // 2, {steps // 2}
+    first.steps, first.evaluation_steps = steps // 2, {steps // 2}
     first.train(StopRequest())
     torch.manual_seed(99)
     second.restore(first.states())

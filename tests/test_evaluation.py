@@ -8,7 +8,7 @@ from bnrepro.layers import build_norm
 from bnrepro.models.folded import fold
 from bnrepro.models.mlp import MLP
 from bnrepro.training.accuracy import accuracy_of
-from bnrepro.training.look import Look
+from bnrepro.training.look import Evaluator
 from bnrepro.training.population import batch_norms, population_statistics
 
 
@@ -92,7 +92,7 @@ class Statistics:
 def test_the_moving_average_is_the_same_whichever_statistics_are_asked_for():
     finals = []
     for statistics in ("population", "moving_average"):
-        look = Look(Statistics(), [], Evaluation(statistics=statistics), "val")
+        look = Evaluator(Statistics(), [], Evaluation(statistics=statistics), "val")
         look(2, last=True)
         finals.append(look.final[0])
     for name in ("val/mean_moving_average", "val/var_moving_average"):

@@ -15,7 +15,7 @@ from bnrepro.models.mlp import MLP
 from bnrepro.models.placement import normalises
 from bnrepro.probes.instruments import INSTRUMENTS
 from bnrepro.probes.percentiles import PercentileProbe
-from bnrepro.probes.scene import Scene, sites, watched
+from bnrepro.probes.scene import Scene, recorded_activations, sites
 from bnrepro.records.identity import canonical, run_name
 from bnrepro.training import build
 from bnrepro.training.population import population_statistics
@@ -145,7 +145,7 @@ def test_layers_percentiles_have_one_view():
 def test_sites_show_the_nonlinearitys_input():
     model = two_layers()
     found = sites(model)
-    with watched(found) as seen:
+    with recorded_activations(found) as seen:
         model(images()[:1])
     assert [site.norm is not None for site in found] == [True, True]
     for one in seen.values():

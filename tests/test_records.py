@@ -87,7 +87,7 @@ def config(tmp_path) -> Config:
 @pytest.mark.parametrize(("state", "fails"), [("running", "acquire"), ("finished", "publish")])
 def test_a_fault_before_the_lock_is_taken_writes_nothing_into_the_run(config, monkeypatch, state, fails):
     """Another process may train it, or it may be complete."""
-    (name,) = experiment.names(config)
+    (name,) = experiment.run_names(config)
     path = Path(config.runs_dir) / name
     path.mkdir(parents=True)
     (path / "status.json").write_text(json.dumps({"state": state}))

@@ -89,7 +89,7 @@ rows = [(step, {"val/top1": 1 - step / 1000}) for step in (1, 2, 10, 100, 125, 1
 mirror = Mirror(Path(sys.argv[1]), "offline", 60, id="bn-s0-g-1", project="bnrepro", group="bn-g", tags=["figure1"])
 mirror.sync(rows[: int(sys.argv[2])])
 mirror.close(End(int(sys.argv[3])))
-assert (complaint := mirror.complaint(time.monotonic() + 60)) is None, complaint
+assert (complaint := mirror.wait_until(time.monotonic() + 60)) is None, complaint
 """
 
 

@@ -54,7 +54,7 @@ def ours(norm: str) -> Callable[[], float]:
             members=[Member(seed) for seed in SEEDS],
             steps=STEPS,
             rate=build.rate(config),
-            looks={STEPS},
+            evaluation_steps={STEPS},
             look=lambda step: [{} for _ in SEEDS],
         )
         return len(SEEDS) * STEPS / timeit.timeit(lambda: trainer.train(StopRequest()), number=1)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bnrepro.cli.mistakes import script
-from bnrepro.records.named import named
+from bnrepro.records.named import find_runs
 from bnrepro.use.export import export
 
 
@@ -15,7 +15,7 @@ def main(words: list[str] | None) -> None:
     parser.add_argument("run", nargs="+", help="finished runs: directories, names or patterns")
     parser.add_argument("--out", type=Path, help="default: RUN/export; of several runs, a folder with one for each")
     options = parser.parse_args(words)
-    runs, folder = named(options.run), options.out
+    runs, folder = find_runs(options.run), options.out
     for run in runs:
         out = (folder if len(runs) == 1 else folder / run.name) if folder else run / "export"
         export(run, out)

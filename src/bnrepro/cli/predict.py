@@ -10,7 +10,7 @@ from bnrepro.cli.mistakes import script
 from bnrepro.config.folders import ROOT
 from bnrepro.data import pictures
 from bnrepro.errors import UserError
-from bnrepro.records.named import named
+from bnrepro.records.named import find_runs
 from bnrepro.use.crops import CROP_COUNTS
 from bnrepro.use.ensemble import combine
 from bnrepro.use.multicrop import mean_over_crops
@@ -49,6 +49,6 @@ def main(words: list[str] | None) -> None:
     images = [path for path in map(Path, options.word) if path.is_file() or path.suffix.lower() in pictures.SUFFIXES]
     if not images:
         raise UserError(f"which pictures? name them after the run ({', '.join(pictures.SUFFIXES)})")
-    runs = named(word for word in options.word if Path(word) not in images) or [SHIPPED]
+    runs = find_runs(word for word in options.word if Path(word) not in images) or [SHIPPED]
     for image, best in zip(images, answers(runs, images, options.crops), strict=True):
         Table([str(image), "probability"], [[name, f"{probability:.4f}"] for name, probability in best]).show()

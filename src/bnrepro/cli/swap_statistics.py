@@ -9,7 +9,7 @@ import torch
 from bnrepro.analysis.render.table import Table
 from bnrepro.cli.mistakes import script
 from bnrepro.records.files import make_writable, write_json
-from bnrepro.records.named import named
+from bnrepro.records.named import find_runs
 from bnrepro.records.provenance import now, provenance
 from bnrepro.use.swap import SHIFT, measure
 
@@ -25,7 +25,7 @@ def main(words: list[str] | None) -> None:
     options = parser.parse_args(words)
     torch.set_num_threads(1)
     make_writable(options.out.parent)
-    runs = {directory.name: measure(directory) for directory in named(options.run)}
+    runs = {directory.name: measure(directory) for directory in find_runs(options.run)}
     command = shlex.join(["python", "scripts/swap_statistics.py", *(f"runs/{name}" for name in runs)])
     write_json(options.out, {"command": command, "measured": now(), **provenance(), "shift": SHIFT, "runs": runs})
     rows = [[name, *(f"{accuracy:.4f}" for accuracy in accuracies.values())] for name, accuracies in runs.items()]

@@ -64,5 +64,5 @@ class Overview:
         mirror = Mirror(runs_dir, mode, TIMEOUT_SECONDS, **identity, **place, tags=[OVERVIEW], config=config)
         mirror.sync([*self.rows, (self.rows[-1][0] + 1, media)])
         mirror.close(End(0))
-        if complaint := mirror.complaint(time.monotonic() + TIMEOUT_SECONDS):
+        if complaint := mirror.wait_until(time.monotonic() + TIMEOUT_SECONDS):
             raise UserError(f"the figures and the ledger: {complaint}")

@@ -85,15 +85,26 @@ class ConvUnit(nn.Sequential):
     multiplier k in ``separable`` the convolution is a depthwise one of k filters per channel, then a 1x1 one.
     """
 
-    def __init__(self, into: int, out: int, kernel: int, size: int, build: Build, stride: int = 1, separable: int = 0):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        size: int,
+        build: Build,
+        stride: int = 1,
+        separable: int = 0,
+    ):
         super().__init__()
         self.size_out = (size - 1) // stride + 1
         options = {"stride": stride, "padding": kernel // 2}
-        norm = build.norm_layer(out, spatial=(self.size_out, self.size_out))
+        norm = build.norm_layer(out_channels, spatial=(self.size_out, self.size_out))
         if separable:
-            self.depthwise = nn.Conv2d(into, into * separable, kernel, groups=into, bias=False, **options)
-            into, kernel, options = into * separable, 1, {}
-        self.conv = nn.Conv2d(into, out, kernel, bias=needs_bias(norm, build.norm_placement), **options)
+            self.depthwise = nn.Conv2d(
+                in_channels, in_channels * separable, kernel, groups=in_channels, bias=False, **options
+            )
+            in_channels, kernel, options = in_channels * separable, 1, {}
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, bias=needs_bias(norm, build.norm_placement), **options)
         complete(self, norm, NONLINEARITIES[build.nonlinearity](), build.norm_placement)
 
 

@@ -38,7 +38,7 @@ TABLE_1 = (
 class GoogLeNetModule(nn.Module):
     """The branches of one row, side by side and concatenated: 1x1, 3x3, 5x5, pool."""
 
-    def __init__(self, into: int, row: Row, size: int, build: Build):
+    def __init__(self, in_channels: int, row: Row, size: int, build: Build):
         super().__init__()
         c = build.channels
         self.stride = 2 if row.pool_before else 1
@@ -47,12 +47,12 @@ class GoogLeNetModule(nn.Module):
             self.pool_before = MaxPool(2, build.pool_padding)
             size = self.pool_before.size_out(size)
         self.pool = MaxPool(1, build.pool_padding)
-        self.one = ConvUnit(into, c(row.one), 1, size, build)
-        self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
+        self.one = ConvUnit(in_channels, c(row.one), 1, size, build)
+        self.three_reduce = ConvUnit(in_channels, c(row.three_reduce), 1, size, build)
         self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build)
-        self.five_reduce = ConvUnit(into, c(row.five_reduce), 1, size, build)
+        self.five_reduce = ConvUnit(in_channels, c(row.five_reduce), 1, size, build)
         self.five = ConvUnit(c(row.five_reduce), c(row.five), 5, size, build)
-        self.projection = ConvUnit(into, c(row.projection), 1, size, build)
+        self.projection = ConvUnit(in_channels, c(row.projection), 1, size, build)
         self.size_out = size
         self.channels_out = c(row.one) + c(row.three) + c(row.five) + c(row.projection)
 

@@ -42,20 +42,20 @@ FIGURE_5 = (
 class InceptionModule(nn.Module):
     """The branches of one row, side by side and concatenated: 1x1, 3x3, double 3x3, pool."""
 
-    def __init__(self, into: int, row: Row, size: int, build: Build):
+    def __init__(self, in_channels: int, row: Row, size: int, build: Build):
         super().__init__()
         c = build.channels
-        self.one = ConvUnit(into, c(row.one), 1, size, build) if row.one else None
-        self.three_reduce = ConvUnit(into, c(row.three_reduce), 1, size, build)
+        self.one = ConvUnit(in_channels, c(row.one), 1, size, build) if row.one else None
+        self.three_reduce = ConvUnit(in_channels, c(row.three_reduce), 1, size, build)
         self.three = ConvUnit(c(row.three_reduce), c(row.three), 3, size, build, row.stride)
-        self.double_reduce = ConvUnit(into, c(row.double_reduce), 1, size, build)
+        self.double_reduce = ConvUnit(in_channels, c(row.double_reduce), 1, size, build)
         self.double1 = ConvUnit(c(row.double_reduce), c(row.double), 3, size, build)
         self.double2 = ConvUnit(c(row.double), c(row.double), 3, size, build, row.stride)
         self.stride = row.stride
         self.pool = AveragePool(build.pool_padding) if row.pool == "avg" else MaxPool(row.stride, build.pool_padding)
-        self.projection = ConvUnit(into, c(row.projection), 1, size, build) if row.projection else None
+        self.projection = ConvUnit(in_channels, c(row.projection), 1, size, build) if row.projection else None
         self.size_out = self.three.size_out
-        self.channels_out = c(row.one) + c(row.three) + c(row.double) + (c(row.projection) or into)
+        self.channels_out = c(row.one) + c(row.three) + c(row.double) + (c(row.projection) or in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         branches: list[Tensor] = []

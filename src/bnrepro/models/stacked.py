@@ -45,7 +45,7 @@ class StackedLinear(nn.Module):
         return _Affine.apply(x, self.weight, self.bias)
 
 
-def stacks(norm: nn.Module | None) -> bool:
+def can_stack(norm: nn.Module | None) -> bool:
     """Return whether a normaliser can serve several networks, whose features it gets concatenated.
 
     A batch normaliser can, because it takes each feature by itself. Another one must keep the networks apart, and says
@@ -66,9 +66,9 @@ class StackedNorm(nn.Module):
 
     def __init__(self, norm: nn.Module, stack: int = 1):
         super().__init__()
-        if stack > 1 and not stacks(norm):
-            raise ValueError(f"{type(norm).__name__} cannot tell {stack} networks apart: see `stacks`")
-        self.norm, self.by_feature = norm, isinstance(norm, _BatchNorm) and stacks(norm)
+        if stack > 1 and not can_stack(norm):
+            raise ValueError(f"{type(norm).__name__} cannot tell {stack} networks apart: see `can_stack`")
+        self.norm, self.by_feature = norm, isinstance(norm, _BatchNorm) and can_stack(norm)
         if hasattr(norm, "stack"):
             norm.stack = stack
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.models.mlp import MLP
-from bnrepro.probes.scene import Activations, Quantities, Scene, by_feature, each, slope_at
+from bnrepro.probes.scene import Activations, Quantities, Scene, by_feature, per_site, slope_at
 
 SATURATED = 0.05  # the derivative of a saturated nonlinearity is below this; a sigmoid's is at most 0.25
 NEAR_ZERO = 0.01  # in standard deviations of a unit
@@ -16,14 +16,14 @@ ROUNDS = 20  # how often `batch_noise` shows an image among others
 
 def weights(scene: Scene) -> Quantities:
     """Norm of W."""
-    return {"norm": each(torch.linalg.vector_norm(site.weight) for site in scene.sites)}
+    return {"norm": per_site(torch.linalg.vector_norm(site.weight) for site in scene.sites)}
 
 
 def moments(scene: Scene) -> Quantities:
     """Standard deviation of W u and of x over the values of each unit, as a root mean square over units."""
     activations = scene.activations()
     return {
-        name: each(_by_unit(activations[site.name], name).var(1).mean().sqrt() for site in scene.sites)
+        name: per_site(_by_unit(activations[site.name], name).var(1).mean().sqrt() for site in scene.sites)
         for name in ("affine", "x")
     }
 
@@ -43,8 +43,8 @@ def saturation(scene: Scene) -> Quantities:
     activations = scene.activations()
     slopes = [slope_at(site, _flat_x(activations[site.name])) for site in scene.sites]
     return {
-        "slope": each(slope.mean() for slope in slopes),
-        "share": each((slope < SATURATED).float().mean() for slope in slopes),
+        "slope": per_site(slope.mean() for slope in slopes),
+        "share": per_site((slope < SATURATED).float().mean() for slope in slopes),
     }
 
 
@@ -56,7 +56,7 @@ def linearity(scene: Scene) -> Quantities:
         y = site.nonlinearity(x.view(1, 1, -1)).flatten()
         inside.append((x.abs() < 2).double().mean())
         fit.append(torch.corrcoef(torch.stack([x, y]))[0, 1] ** 2)
-    return {"inside_2": each(inside), "r2": each(fit)}
+    return {"inside_2": per_site(inside), "r2": per_site(fit)}
 
 
 def gaussianity(scene: Scene) -> Quantities:

@@ -12,7 +12,7 @@ from torch import Tensor
 from bnrepro.config.seeding import draws
 from bnrepro.errors import UserError
 from bnrepro.models.mlp import MLP
-from bnrepro.probes.scene import Quantities, Scene, by_feature, each, slope_at, watched
+from bnrepro.probes.scene import Quantities, Scene, by_feature, per_site, recorded_activations, slope_at
 
 RELATIVE_STEP = 0.01  # `amplification` moves every weight by this share of its norm
 MOST_SITES = 8  # `shift` measures at most so many sites, because each takes a pass through the network
@@ -25,11 +25,11 @@ def gradients(scene: Scene) -> Quantities:
     inputs = [activations[site.name].x for site in scene.sites]
     to_both = loss_gradients(loss, weights + inputs)
     to_weights, to_inputs = to_both[: len(weights)], to_both[len(weights) :]
-    norms = each(torch.linalg.vector_norm(g) for g in to_weights)
+    norms = per_site(torch.linalg.vector_norm(g) for g in to_weights)
     return {
         "weight": norms,
-        "weight_relative": norms / each(torch.linalg.vector_norm(w) for w in weights),
-        "input_rms": each(g.square().mean().sqrt() for g in to_inputs),
+        "weight_relative": norms / per_site(torch.linalg.vector_norm(w) for w in weights),
+        "input_rms": per_site(g.square().mean().sqrt() for g in to_inputs),
     }
 
 
@@ -85,13 +85,13 @@ def amplification(scene: Scene) -> Quantities:
     before = {name: own.x.detach().clone() for name, own in activations.items()}
     weights = [site.weight for site in scene.sites]
     steps = loss_gradients(loss, weights)
-    with torch.no_grad(), _restored(weights), watched(scene.sites) as moved:
+    with torch.no_grad(), _restored(weights), recorded_activations(scene.sites) as moved:
         for weight, step in zip(weights, steps, strict=True):
             if norm(step) > 0:
                 weight -= RELATIVE_STEP * norm(weight) * step / norm(step)
         scene.loss(*scene.batches[0])
         after = {name: own.x for name, own in moved.items()}
-    return {"relative": each(norm(after[s.name] - before[s.name]) / norm(before[s.name]) for s in scene.sites)}
+    return {"relative": per_site(norm(after[s.name] - before[s.name]) / norm(before[s.name]) for s in scene.sites)}
 
 
 def jacobian(scene: Scene) -> Quantities:

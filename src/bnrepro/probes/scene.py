@@ -59,12 +59,12 @@ class Activations(NamedTuple):
 
 
 @contextmanager
-def watched(watched_sites: list[Site]) -> Iterator[dict[str, Activations]]:
+def recorded_activations(observed: list[Site]) -> Iterator[dict[str, Activations]]:
     """Inside, each pass through the network leaves each site's activations in the dictionary, by the site's name."""
     affine: dict[str, tuple[Tensor, Tensor]] = {}
     latest: dict[str, Activations] = {}
 
-    def watch(site: Site, hooks: ExitStack) -> None:
+    def add_hooks(site: Site, hooks: ExitStack) -> None:
         def after_linear(module: nn.Module, args: tuple, out: Tensor) -> None:
             affine[site.name] = args[0], out
 
@@ -75,8 +75,8 @@ def watched(watched_sites: list[Site]) -> Iterator[dict[str, Activations]]:
         hooks.enter_context(site.nonlinearity.register_forward_pre_hook(before_nonlinearity))
 
     with ExitStack() as hooks:
-        for site in watched_sites:
-            watch(site, hooks)
+        for site in observed:
+            add_hooks(site, hooks)
         yield latest
 
 
@@ -104,14 +104,14 @@ class Scene:
 
     def first_pass(self) -> tuple[dict[str, Activations], Tensor]:
         """Return the activations of the first batch, by the site's name and with their graph, and its loss."""
-        with watched(self.sites) as activations:
+        with recorded_activations(self.sites) as activations:
             loss = self.loss(*self.batches[0])
         return activations, loss
 
     def activations(self) -> dict[str, list[Activations]]:
         """Return each site's activations by its name, one element per batch."""
         by_site: dict[str, list[Activations]] = {site.name: [] for site in self.sites}
-        with torch.no_grad(), watched(self.sites) as latest:
+        with torch.no_grad(), recorded_activations(self.sites) as latest:
             for images, labels in self.batches:
                 self.loss(images, labels)
                 for name, activations in latest.items():
@@ -119,7 +119,7 @@ class Scene:
         return by_site
 
 
-def each(values: Iterable[Tensor]) -> np.ndarray:
+def per_site(values: Iterable[Tensor]) -> np.ndarray:
     """Return scalars, one per site, as (L,)."""
     return np.array([float(value.detach()) for value in values])
 

@@ -18,23 +18,23 @@ def is_run(path: Path) -> bool:
     return (path / "status.json").is_file()
 
 
-def named(words: Iterable[str | Path], runs: Path | None = None) -> list[Path]:
+def find_runs(names: Iterable[str | Path], runs: Path | None = None) -> list[Path]:
     """Return the directories of the runs that are named, in this order; those of one pattern are sorted by name.
 
     Args:
-        words: paths, names of runs, or patterns. A path is returned as it is, whether there is a run or not.
+        names: paths, names of runs, or patterns. A path is returned as it is, whether there is a run or not.
         runs: the runs directory, which is searched for names; by default `runs_folder`.
     """
     folder, directories = runs or runs_folder(), []
-    for word in map(str, words):
-        if Path(word).exists():
-            directories.append(Path(word))
-        elif glob.has_magic(word):
-            matches = sorted(path for path in map(Path, glob.glob(word)) if is_run(path))
-            matches = matches or sorted(path for path in folder.glob(word) if is_run(path))
+    for name in map(str, names):
+        if Path(name).exists():
+            directories.append(Path(name))
+        elif glob.has_magic(name):
+            matches = sorted(path for path in map(Path, glob.glob(name)) if is_run(path))
+            matches = matches or sorted(path for path in folder.glob(name) if is_run(path))
             if not matches:
-                raise UserError(f"no run is called {word} here or in {folder}; python scripts/status.py lists the runs")
+                raise UserError(f"no run is called {name} here or in {folder}; python scripts/status.py lists the runs")
             directories += matches
         else:
-            directories.append(folder / word if is_run(folder / word) else Path(word))
+            directories.append(folder / name if is_run(folder / name) else Path(name))
     return directories

@@ -31,7 +31,7 @@ class Outcome:
         return EXIT_CODES[self.state]
 
 
-def worst(outcomes: list[Outcome]) -> int:
+def exit_code_of(outcomes: list[Outcome]) -> int:
     """Return one exit code for several outcomes: that of an interruption, or else that of the gravest one."""
     codes = {outcome.exit_code for outcome in outcomes}
     return INTERRUPTED if INTERRUPTED in codes else next((code for code in (1, 2, 3) if code in codes), 0)

@@ -13,7 +13,7 @@ from typing import Any
 from bnrepro.config.schema import Config, walk
 
 FOLDERS = ("data.root", "root", "runs_dir", "results_dir", "out")
-_UNTOLD = {key for key, field, _ in walk(Config()) if not field.metadata.get("identity", True)} | {"hydra", "sweep"}
+_UNSHOWN = {key for key, field, _ in walk(Config()) if not field.metadata.get("identity", True)} | {"hydra", "sweep"}
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "hydra-core", "omegaconf", "wandb")
 
 
@@ -73,13 +73,13 @@ def typed_command(script: str, overrides: list[str]) -> str:
 
 def varied(command: str) -> str:
     """Return the overrides of a record's command that say what its run is, beside experiment, scale and seed."""
-    told = []
+    shown = []
     for word in (word.lstrip("+") for word in shlex.split(command)[2:] if "=" in word):
         key = word.split("=")[0]
         section = key.replace("/", ".").split(".")[0]
-        if key not in _UNTOLD and (section == "scale" or section not in _UNTOLD):  # scale.mnist.steps=9 is news
-            told.append(word)
-    return " ".join(told)
+        if key not in _UNSHOWN and (section == "scale" or section not in _UNSHOWN):  # scale.mnist.steps=9 is news
+            shown.append(word)
+    return " ".join(shown)
 
 
 def now() -> str:

@@ -36,7 +36,7 @@ def conduct(master: DictConfig, launcher: Any, jobs: list[Job]) -> None:
             signal.signal(signal.SIGTERM, _raise_exit)
         directory = Path(master.hydra.sweep.dir)
         _write_plan(directory, master, jobs)
-        done = sum(experiment.finished(job.config, name) is not None for job in jobs for name in job.names)
+        done = sum(experiment.complete_record(job.config, name) is not None for job in jobs for name in job.names)
         print(f"sweep: {sum(len(job.names) for job in jobs)} runs, {done} of them finished before", flush=True)
         with Logs(directory) as logs:
             number = 0

@@ -32,7 +32,7 @@ class Job:
 
     def record(self, name: str) -> Path:
         """Return where the record of one of its runs is, or will be."""
-        return experiment.finished(self.config, name) or Path(self.config.runs_dir) / name
+        return experiment.complete_record(self.config, name) or Path(self.config.runs_dir) / name
 
     def is_done(self) -> bool:
         """Return whether all its records are complete, and published if they are to be."""
@@ -88,7 +88,7 @@ class Composer:
         for override in values.values():
             OmegaConf.update(composed, override.key_or_group, override.value())
         config = typed(composed)
-        return Job(tuple(words), config, tuple(experiment.names(config)))
+        return Job(tuple(words), config, tuple(experiment.run_names(config)))
 
     def _compose(self, words: tuple[str, ...]) -> DictConfig:
         if words not in self._composed:

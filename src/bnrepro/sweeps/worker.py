@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from bnrepro.config.overrides import typed_overrides
 from bnrepro.config.schema import Config
 from bnrepro.errors import UserError, explain
-from bnrepro.records.outcome import Outcome, worst
+from bnrepro.records.outcome import Outcome, exit_code_of
 from bnrepro.records.provenance import typed_command
 from bnrepro.training.interrupt import follow_parent
 
@@ -56,7 +56,7 @@ def train_here(composed: DictConfig, command: str) -> int:
         outcomes = [Outcome("", "refused", explain(error))]
     for message in dict.fromkeys(outcome.message for outcome in outcomes):
         print(message, flush=True)
-    return worst(outcomes)
+    return exit_code_of(outcomes)
 
 
 class Worker:

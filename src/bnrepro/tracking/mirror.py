@@ -70,7 +70,7 @@ class Mirror:
         """Queue the end of the run, after which no rows come. This does not wait for W&B."""
         self._queue.put(end)
 
-    def complaint(self, deadline: float) -> str | None:
+    def wait_until(self, deadline: float) -> str | None:
         """Wait for W&B until `time.monotonic` reaches ``deadline``, and return what went wrong, or None."""
         if self._thread.ident is None:  # disabled: the thread was never started
             return None

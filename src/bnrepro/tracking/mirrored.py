@@ -105,5 +105,5 @@ def evaluation(logger: Logger, runs_dir: Path, name: str, files: list[Path], inf
     place = {"project": logger.project, "entity": logger.entity}
     mirror = Mirror(runs_dir, logger.mode, logger.timeout_seconds, **identity, **place, config=config)
     mirror.close(End(0, artifacts={(name, "evaluation"): files}, copied=True))
-    if complaint := mirror.complaint(time.monotonic() + logger.timeout_seconds):
+    if complaint := mirror.wait_until(time.monotonic() + logger.timeout_seconds):
         print(f"{name}: {complaint}; its files are complete")

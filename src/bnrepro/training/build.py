@@ -19,7 +19,7 @@ from bnrepro.layers.sync import synchronise
 from bnrepro.models import digits
 from bnrepro.models.googlenet import GoogLeNet
 from bnrepro.models.inception import Inception
-from bnrepro.models.stacked import stacks
+from bnrepro.models.stacked import can_stack
 from bnrepro.probes.instruments import InstrumentProbe
 from bnrepro.probes.probe import Probe
 from bnrepro.training.distributed import ALONE, Replicas
@@ -71,7 +71,7 @@ def of_digits(config: Config) -> bool:
 
 def stackable(config: Config) -> bool:
     """Return whether several seeds can train side by side in one program."""
-    return config.model.name == "mlp" and stacks(_norm_layer(config)(1)) and not config.probe.instruments
+    return config.model.name == "mlp" and can_stack(_norm_layer(config)(1)) and not config.probe.instruments
 
 
 def dataset(config: Config, device: torch.device, replicas: Replicas = ALONE) -> Dataset:

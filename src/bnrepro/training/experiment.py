@@ -22,12 +22,12 @@ from bnrepro.training.recorder import SeedRun, published_runs
 from bnrepro.training.session import Session
 
 
-def names(config: Config) -> list[str]:
+def run_names(config: Config) -> list[str]:
     """Return the names of the runs that a launch of this configuration makes, one per seed."""
     return [run_name(config, seed, load.fingerprint(config.data)) for seed in run_seeds(config)]
 
 
-def finished(config: Config, name: str) -> Path | None:
+def complete_record(config: Config, name: str) -> Path | None:
     """Return the complete record of a run if there is one: in the runs directory or, with ``publish``, in results."""
     folders = [Path(config.runs_dir)] + ([published_runs(config)] if config.publish else [])
     return next((folder / name for folder in folders if RunDirectory(folder / name).ended()), None)
@@ -44,7 +44,7 @@ def run(config: Config, command: str) -> list[Outcome]:
         if not replicas.leads:  # The other replicas do the same in folders that nobody keeps.
             folder = cleanup.enter_context(TemporaryDirectory())
             config = replace(config, runs_dir=folder, publish=False, logger=replace(config.logger, mode="disabled"))
-        seeds_and_names = zip(run_seeds(config), names(config), strict=True)
+        seeds_and_names = zip(run_seeds(config), run_names(config), strict=True)
         runs = [SeedRun(seed, RunDirectory(Path(config.runs_dir) / name)) for seed, name in seeds_and_names]
         for seed_run in runs:
             cleanup.callback(seed_run.directory.release)
@@ -77,12 +77,12 @@ def prepare(config: Config, run: SeedRun) -> None:
 def _lock(config: Config, directory: RunDirectory) -> Outcome | None:
     """Lock a run that is to be trained. Return the outcome of one that is complete or that another process trains."""
     name = directory.name
-    if not finished(config, name):
+    if not complete_record(config, name):
         directory.create()
         if not directory.acquire():
             holder = directory.status().get("pid", "?")
             return Outcome(name, "locked", f"{name}: another process ({holder}) is training it")
-    record = finished(config, name)  # Look again under the lock: its last holder may have just finished the run.
+    record = complete_record(config, name)  # Look again under the lock: its last holder may have just finished the run.
     if not record:
         return None
     if config.publish and directory.ended():

@@ -13,7 +13,7 @@ from bnrepro.training.population import batch_norms, moving_average, population_
 Values = dict[str, list[float]]  # by measure, one value per network
 
 
-class Look:
+class Evaluator:
     """Called with a step, it returns each network's values by column of metrics.csv.
 
     The last look of a run compares the ways to take statistics. Afterwards ``final`` holds each network's results by

@@ -52,7 +52,7 @@ class Trainer:
         members: The S networks.
         steps: The number of steps of the run. A look may lower it to its own step, and so end the run.
         rate: Gives the learning rate of a step, counted from 0.
-        looks: The steps after which ``look(step)`` evaluates. It returns each network's values by column.
+        evaluation_steps: The steps after which ``look(step)`` evaluates. It returns each network's values by column.
         report: Called after each look, to show progress.
         save: Called with the number of steps done whenever the state must become durable.
         save_every: Seconds between such calls.
@@ -64,7 +64,7 @@ class Trainer:
     members: list[Member]
     steps: int
     rate: Callable[[int], float]
-    looks: set[int]
+    evaluation_steps: set[int]
     look: Callable[[int], list[dict[str, float]]]
     report: Callable[[int], None] = lambda done: None
     save: Callable[[int], None] = lambda done: None
@@ -77,7 +77,7 @@ class Trainer:
         self.model = self.task.model
         device = next(self.model.parameters()).device
         # The losses since the last row are fetched only at a look or a save, so that the loop itself never waits.
-        longest = max(b - a for a, b in pairwise([0, *sorted(self.looks)]))
+        longest = max(b - a for a, b in pairwise([0, *sorted(self.evaluation_steps)]))
         self.losses = torch.zeros(longest + 1, len(self.members), device=device)
         self.pending = 0  # the number of losses since the last row
 
@@ -98,7 +98,7 @@ class Trainer:
             self.pending += 1
             self.step += 1
 
-            looking = self.step in self.looks
+            looking = self.step in self.evaluation_steps
             overdue = time.monotonic() - saved > self.save_every
             stopping, overdue = self.replicas.agree(self.step, stop.signum is not None, overdue)
             if not (looking or stopping or overdue or self.step == self.steps):

@@ -145,5 +145,5 @@ def close_mirrors(recorders: list[Recorder], exit_code: int) -> None:
     patience = max((recorder.config.logger.timeout_seconds for recorder in recorders), default=0.0)
     deadline = time.monotonic() + (patience if exit_code == 0 else min(2.0, patience))
     for recorder in recorders:
-        if complaint := recorder.mirror.complaint(deadline):
+        if complaint := recorder.mirror.wait_until(deadline):
             print(f"{recorder.directory.name}: {complaint}; the record is complete")

@@ -16,7 +16,7 @@ def milestones(total: int, every: int, log_points_per_decade: int) -> list[int]:
 
 
 class Schedule:
-    """The steps after which a run is evaluated (``looks``), those after which it is also probed, and its end.
+    """When a run is evaluated (``evaluation_steps``), when it is also probed (``probe_steps``), and when it ends.
 
     ``held_out`` is the number of images that the run is evaluated on.
     """
@@ -27,13 +27,15 @@ class Schedule:
         self.probe_steps: list[int] = []
         if probe.name != "none" or probe.instruments:
             self.probe_steps = milestones(self.steps, probe.every, probe.log_points_per_decade)
-        evaluation_steps = milestones(self.steps, evaluation.every, evaluation.log_points_per_decade)
-        self.looks = {*evaluation_steps, *self.probe_steps}
+        regular_steps = milestones(self.steps, evaluation.every, evaluation.log_points_per_decade)
+        self.evaluation_steps = {*regular_steps, *self.probe_steps}
         self.prefix = "tune" if config.data.split == "tune" else "val"
         self.chance = chance_bound(classes, held_out)
         self.chance_step = None  # the look at which a run ends that has always been at chance
         if training.stop_at_chance:
-            self.chance_step = min(look for look in self.looks if look >= training.stop_at_chance * self.steps)
+            self.chance_step = min(
+                look for look in self.evaluation_steps if look >= training.stop_at_chance * self.steps
+            )
 
     def ends_at(self, step: int, rows: list[dict[str, Any]]) -> bool:
         """Whether the look after ``step`` steps is the last one, given the rows of metrics.csv so far."""

@@ -10,7 +10,7 @@ from bnrepro.models.stacked import split_state
 from bnrepro.training import build
 from bnrepro.training.distributed import Replicas
 from bnrepro.training.interrupt import StopRequest
-from bnrepro.training.look import Look
+from bnrepro.training.look import Evaluator
 from bnrepro.training.loop import Trainer
 from bnrepro.training.progress import ProgressLines
 from bnrepro.training.recorder import Recorder, SeedRun, close_mirrors
@@ -38,14 +38,14 @@ class Session:
         self.schedule = Schedule(config, len(self.classes), data.held_out)
         self.task = build.task(config, data, [run.seed for run in runs], device, replicas)
         self.probes = build.probes(config, self.task, self.schedule.probe_steps)
-        self.look = Look(self.task, self.probes, config.evaluation, self.schedule.prefix, replicas.mean)
+        self.look = Evaluator(self.task, self.probes, config.evaluation, self.schedule.prefix, replicas.mean)
         self.trainer = Trainer(
             task=self.task,
             optimizer=build.optimizer(config, self.task.model),
             members=runs,
             steps=self.schedule.steps,
             rate=build.rate(config),
-            looks=self.schedule.looks,
+            evaluation_steps=self.schedule.evaluation_steps,
             look=self._look,
             report=self._report,
             save=self._save,

@@ -26,7 +26,7 @@ from bnrepro.config.values import check_device, structured
 from bnrepro.data import pictures as data
 from bnrepro.errors import UserError
 from bnrepro.records.files import write_atomically, write_json, write_text
-from bnrepro.records.named import named
+from bnrepro.records.named import find_runs
 from bnrepro.records.provenance import now, provenance
 from bnrepro.tracking import mirrored
 from bnrepro.training import build
@@ -58,7 +58,7 @@ def evaluate(composed: DictConfig, command: str) -> None:
     """Evaluate as configs/evaluate.yaml and its overrides ask, and print a table."""
     options = _checked_options(composed)
     torch.set_num_threads(options.threads)
-    directories = named(options.runs, Path(options.runs_dir)) if options.runs else _figure4_runs(options)
+    directories = find_runs(options.runs, Path(options.runs_dir)) if options.runs else _figure4_runs(options)
     device = build.usable(options.device)
     networks = [trained(directory, device) for directory in directories]
     check_together(networks, same_data=options.images is None)

@@ -13,7 +13,7 @@ from bnrepro.config.schema import Config
 from bnrepro.config.values import structured
 from bnrepro.errors import UserError, suggest
 from bnrepro.records.files import read_json
-from bnrepro.records.named import is_run, named
+from bnrepro.records.named import find_runs, is_run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +67,7 @@ def load_run(run: str | Path) -> Run:
     Raises:
         UserError: there is no such run, or there are several.
     """
-    paths = named([run])
+    paths = find_runs([run])
     if not is_run(paths[0]):
         paths = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
     if not paths:

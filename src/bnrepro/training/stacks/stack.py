@@ -31,7 +31,7 @@ class Stack:
         self.device, self.step = runs[0].data.device, runs[0].seed_run.step()
         self.model = stack_networks([run.network for run in runs]).to(self.device).train()
         self.training = StackedStep(self.model, runs)
-        self.looks = sorted(set().union(*(run.schedule.looks for run in runs)))
+        self.evaluation_steps = sorted(set().union(*(run.schedule.evaluation_steps for run in runs)))
         self.probe_batches: dict[int, list] = {}  # by the id of the data set
         self._snapshot_step: int | None = None
         self.seconds = 0.0
@@ -64,7 +64,7 @@ class Stack:
 
     def advance(self) -> None:
         """Train to the next evaluation or the end of the chunk, whichever comes first, and evaluate there."""
-        next_look = next(look for look in self.looks if look > self.step)
+        next_look = next(look for look in self.evaluation_steps if look > self.step)
         until = min(next_look, (self.step // CHUNK + 1) * CHUNK)
         with torch.cuda.stream(self.training.stream):  # without a GPU this changes nothing
             self.training.train(self.step, until)
@@ -75,7 +75,11 @@ class Stack:
     def _look(self) -> None:
         self._take_losses()
         self._save_diverged()
-        looking = [(k, run) for k, run in enumerate(self.runs) if not run.has_ended and self.step in run.schedule.looks]
+        looking = [
+            (k, run)
+            for k, run in enumerate(self.runs)
+            if not run.has_ended and self.step in run.schedule.evaluation_steps
+        ]
         ending = [(k, run) for k, run in looking if run.schedule.ends_at(self.step, run.seed_run.rows)]
         with moving_average(self.model):
             averaged = evaluate(self.model, self.runs)
@@ -148,7 +152,7 @@ class Stack:
         rows = [run.seed_run.rows[-1] for run in self.runs if not run.has_ended and run.seed_run.rows]
         best = max((value for row in rows for name, value in row.items() if name.endswith("/top1")), default=0)
         speed = self.step / max(self.seconds, 1e-9)
-        steps = f"step {self.step:,} of {self.looks[-1]:,}"
+        steps = f"step {self.step:,} of {self.evaluation_steps[-1]:,}"
         return f"stack of {len(self.runs)}: {steps}, best top-1 {best:.4f}, {speed:.0f} steps/s"
 
 

@@ -61,7 +61,7 @@ class StackedStep:
         l2, momentum = [run.config.optimizer.l2 for run in runs], runs[0].config.optimizer.momentum
         self.descent = Descent(model, l2, momentum)
         self.streams = Streams([run.data for run in runs], [run.seed_run.seed for run in runs])
-        longest = max(look for run in runs for look in run.schedule.looks)
+        longest = max(look for run in runs for look in run.schedule.evaluation_steps)
         self.rates = torch.zeros(CHUNK, len(runs), device=device)
         self.losses = torch.zeros(longest, len(runs), device=device)
         self.pending = torch.zeros(1, dtype=torch.int64, device=device)  # the number of losses since the last look
