@@ -39,8 +39,8 @@ def norm_options(name: str) -> set[str]:
     if name not in _BUILDERS:
         raise UserError(f"unknown normaliser norm.name={name}; {suggest(name, norm_names())}")
     _, *keywords = inspect.signature(_BUILDERS[name]).parameters.values()
-    own = {p.name for p in keywords if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-    return own - {"spatial", "eps", "ema_decay", "affine"}
+    option_names = {p.name for p in keywords if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    return option_names - {"spatial", "eps", "ema_decay", "affine"}
 
 
 def build_norm(
@@ -64,9 +64,9 @@ def build_norm(
         affine: learn gamma and beta.
         options: those that `norm_options` names.
     """
-    own = norm_options(name)
-    if unknown := sorted(set(options) - own):
-        raise UserError(f"norm={name} has no option {unknown[0]}; it has: {', '.join(sorted(own)) or 'none'}")
+    option_names = norm_options(name)
+    if unknown := sorted(set(options) - option_names):
+        raise UserError(f"norm={name} has no option {unknown[0]}; it has: {', '.join(sorted(option_names)) or 'none'}")
     if name == "none":
         return None
     common = {"spatial": tuple(spatial), "eps": eps, "ema_decay": ema_decay, "affine": affine}

@@ -36,20 +36,20 @@ def stack_networks(networks: list[nn.Module]) -> nn.Module:
     normalisation, and in having ReLUs or sigmoids. In training mode a network with auxiliary heads returns its logits
     and a list of the heads' logits.
     """
-    whole = copy.deepcopy(networks[0])
-    _replace_layers(whole, networks)
-    return whole
+    stack = copy.deepcopy(networks[0])
+    _replace_layers(stack, networks)
+    return stack
 
 
-def _replace_layers(whole: nn.Module, parents: list[nn.Module]) -> None:
+def _replace_layers(stack: nn.Module, parents: list[nn.Module]) -> None:
     """Replace the layers inside a module of the stack by those of all networks; others take stacked activations."""
-    for name, child in whole.named_children():
-        own = [parent.get_submodule(name) for parent in parents]
-        replacement = next((REPLACEMENTS[type(layer)] for layer in own if type(layer) in REPLACEMENTS), None)
+    for name, child in stack.named_children():
+        children = [parent.get_submodule(name) for parent in parents]
+        replacement = next((REPLACEMENTS[type(layer)] for layer in children if type(layer) in REPLACEMENTS), None)
         if replacement is None:
-            _replace_layers(child, own)
+            _replace_layers(child, children)
         else:
-            setattr(whole, name, replacement(own))
+            setattr(stack, name, replacement(children))
 
 
 def stacked_name(name: str, names: Container[str]) -> str:

@@ -84,17 +84,17 @@ def _unit_backward(
     mask = place < count
     offset = row.to(tl.int64) * count + place
     values = tl.load(x + offset, mask=mask, other=0.0)
-    own = tl.load(grad + offset, mask=mask, other=0.0)
+    gradient = tl.load(grad + offset, mask=mask, other=0.0)
     has_norm = tl.load(normalised + row // channels).to(tl.float32)
     scale, factor = tl.load(scales + row), tl.load(weight + row)
     values = tl.where(mask, (values - tl.load(means + row)) * scale, 0.0)
     z = values * factor + tl.load(bias + row)
     result = _sigmoid(z)
     bent = tl.load(sigmoid + row // channels) != 0
-    own = tl.where(bent, own * result * (1.0 - result), tl.where(z > 0, own, 0.0))
-    total, product = tl.sum(own, 0), has_norm * tl.sum(own * values, 0)
-    own = scale * factor * (own - has_norm * total / count - values * product / count)
-    tl.store(dx + offset, own, mask=mask)
+    gradient = tl.where(bent, gradient * result * (1.0 - result), tl.where(z > 0, gradient, 0.0))
+    total, product = tl.sum(gradient, 0), has_norm * tl.sum(gradient * values, 0)
+    gradient = scale * factor * (gradient - has_norm * total / count - values * product / count)
+    tl.store(dx + offset, gradient, mask=mask)
     tl.store(d_weight + row, product)
     tl.store(d_bias + row, total)
 

@@ -2,8 +2,8 @@
 
 Activations are (S, C, N, H, W): network, channel, image, position. A convolution is then one batched matrix product
 with the weights of each network, and a batch normaliser sees one network of S*C features. Neither copies its input.
-Every parameter and buffer of a stack is (S, ...), in the order of the networks. A layer of a stack is made of ``own``,
-the list of this layer of each network; they are alike except for their values and for what
+Every parameter and buffer of a stack is (S, ...), in the order of the networks. A layer of a stack is made of
+``layers``, the list of this layer of each network. They are alike except for their values and for what
 `bnrepro.models.stacked_images.stack_networks` allows.
 """
 
@@ -65,18 +65,18 @@ class _Convolution(Function):
         return dx.view(ctx.shape), d_weight, None, None
 
 
-def _stacked(own: list[nn.Module], name: str) -> nn.Parameter:
+def _stacked(layers: list[nn.Module], name: str) -> nn.Parameter:
     """Return a parameter of each network's layer as one, (S, ...)."""
-    return nn.Parameter(torch.stack([layer.get_parameter(name).detach() for layer in own]))
+    return nn.Parameter(torch.stack([layer.get_parameter(name).detach() for layer in layers]))
 
 
 class Convolution(nn.Module):
     """`nn.Conv2d` of each network, (S, C, N, H, W) to (S, O, N, h, w), without the bias, which `Unit` has."""
 
-    def __init__(self, own: list[nn.Conv2d]):
+    def __init__(self, layers: list[nn.Conv2d]):
         super().__init__()
-        self.weight = _stacked(own, "weight")
-        self.stride, self.groups = own[0].stride[0], own[0].groups
+        self.weight = _stacked(layers, "weight")
+        self.stride, self.groups = layers[0].stride[0], layers[0].groups
 
     def forward(self, x: Tensor) -> Tensor:
         return _Convolution.apply(x, self.weight, self.stride, self.groups)
@@ -85,20 +85,20 @@ class Convolution(nn.Module):
 class ConvolutionUnit(nn.Sequential):
     """`ConvUnit` of each network."""
 
-    def __init__(self, own: list[ConvUnit]):
+    def __init__(self, layers: list[ConvUnit]):
         super().__init__()
-        if hasattr(own[0], "depthwise"):
-            self.depthwise = Convolution([unit.depthwise for unit in own])
-        self.conv = Convolution([unit.conv for unit in own])
-        self.norm = Unit(own, [unit.conv for unit in own])
+        if hasattr(layers[0], "depthwise"):
+            self.depthwise = Convolution([unit.depthwise for unit in layers])
+        self.conv = Convolution([unit.conv for unit in layers])
+        self.norm = Unit(layers, [unit.conv for unit in layers])
 
 
 class Product(nn.Module):
     """`nn.Linear` of each network, (S, C, N) to (S, O, N), without the bias, which `Unit` has."""
 
-    def __init__(self, own: list[nn.Linear]):
+    def __init__(self, layers: list[nn.Linear]):
         super().__init__()
-        self.weight = _stacked(own, "weight")
+        self.weight = _stacked(layers, "weight")
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.bmm(self.weight, x)
@@ -107,9 +107,9 @@ class Product(nn.Module):
 class Linear(Product):
     """`nn.Linear` of each network, (S, C, N) to (S, O, N)."""
 
-    def __init__(self, own: list[nn.Linear]):
-        super().__init__(own)
-        self.bias = _stacked(own, "bias")
+    def __init__(self, layers: list[nn.Linear]):
+        super().__init__(layers)
+        self.bias = _stacked(layers, "bias")
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias[:, :, None], self.weight, x)
@@ -121,11 +121,11 @@ class Unit(_BatchNorm):
     The normalisers share one momentum and one epsilon. A network without normalisers has its bias in the place of beta
     and a weight of 1, which has no gradient. Per-activation normalisers count each position as a channel.
 
-    ``own`` has the normaliser and the nonlinearity of each network, and ``products`` has the layer that computes W u.
+    ``layers`` has the normaliser and the nonlinearity of each network, and ``products`` the layer that computes W u.
     """
 
-    def __init__(self, own: list[nn.Sequential], products: Sequence[nn.Conv2d | nn.Linear]):
-        norms = [getattr(unit, "norm", None) for unit in own]
+    def __init__(self, layers: list[nn.Sequential], products: Sequence[nn.Conv2d | nn.Linear]):
+        norms = [getattr(unit, "norm", None) for unit in layers]
         first = next((norm for norm in norms if norm is not None), None)
         super().__init__(len(products[0].weight) if first is None else first.num_features)
         if first is not None:
@@ -137,7 +137,7 @@ class Unit(_BatchNorm):
         self.weight, self.bias = _stacked(normal, "weight"), _stacked(with_bias, "bias")
         self.running_mean = torch.stack([norm.running_mean for norm in normal])
         self.running_var = torch.stack([norm.running_var for norm in normal])
-        sigmoids = [isinstance(unit.nonlinearity, nn.Sigmoid) for unit in own]
+        sigmoids = [isinstance(unit.nonlinearity, nn.Sigmoid) for unit in layers]
         self.register_buffer("normalised", torch.tensor([n is not None for n in norms], dtype=torch.int32), False)
         self.register_buffer("sigmoid", torch.tensor(sigmoids, dtype=torch.int32), False)
 
@@ -173,9 +173,9 @@ class Unit(_BatchNorm):
 class Dropout(nn.Module):
     """`torch.nn.Dropout` of each network, with its own rate."""
 
-    def __init__(self, own: list[nn.Dropout]):
+    def __init__(self, layers: list[nn.Dropout]):
         super().__init__()
-        self.register_buffer("rate", torch.tensor([layer.p for layer in own]), persistent=False)
+        self.register_buffer("rate", torch.tensor([layer.p for layer in layers]), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -187,10 +187,10 @@ class Dropout(nn.Module):
 class Response(nn.Module):
     """`LocalResponseNorm` of each network; an identity among them becomes one of strength 0."""
 
-    def __init__(self, own: list[nn.Module]):
+    def __init__(self, layers: list[nn.Module]):
         super().__init__()
-        like = next(layer.band for layer in own if isinstance(layer, LocalResponseNorm))
-        bands = [getattr(layer, "band", torch.zeros_like(like)) for layer in own]
+        like = next(layer.band for layer in layers if isinstance(layer, LocalResponseNorm))
+        bands = [getattr(layer, "band", torch.zeros_like(like)) for layer in layers]
         self.register_buffer("band", torch.stack(bands)[..., 0, 0], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -202,9 +202,9 @@ class Response(nn.Module):
 class MaximumPooling(nn.Module):
     """`MaxPool` of the maps of all networks."""
 
-    def __init__(self, own: list[MaxPool]):
+    def __init__(self, layers: list[MaxPool]):
         super().__init__()
-        self.pool = own[0]
+        self.pool = layers[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pool(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -213,9 +213,9 @@ class MaximumPooling(nn.Module):
 class AveragePooling(nn.Module):
     """`AveragePool` as a product with a matrix, which takes a fifth of the time on a GPU."""
 
-    def __init__(self, own: list[AveragePool]):
+    def __init__(self, layers: list[AveragePool]):
         super().__init__()
-        self.pool = own[0]
+        self.pool = layers[0]
         self.matrices: dict[tuple, Tensor] = {}  # by the width of the map, precision and device
 
     def forward(self, x: Tensor) -> Tensor:
@@ -230,15 +230,15 @@ class AveragePooling(nn.Module):
 class Head(nn.Module):
     """`AuxiliaryHead` of each network, (S, C, N, H, W) to logits (S, classes, N)."""
 
-    def __init__(self, own: list[AuxiliaryHead]):
+    def __init__(self, layers: list[AuxiliaryHead]):
         super().__init__()
-        self.pools = own[0].pools
-        self.reduce = ConvolutionUnit([head.reduce for head in own])
-        products, hidden = [head.hidden.linear for head in own], [head.hidden for head in own]
+        self.pools = layers[0].pools
+        self.reduce = ConvolutionUnit([head.reduce for head in layers])
+        products, hidden = [head.hidden.linear for head in layers], [head.hidden for head in layers]
         self.hidden = nn.Sequential()
         self.hidden.linear, self.hidden.norm = Product(products), Unit(hidden, products)
-        self.dropout = Dropout([head.dropout for head in own])
-        self.classifier = Linear([head.classifier for head in own])
+        self.dropout = Dropout([head.dropout for head in layers])
+        self.classifier = Linear([head.classifier for head in layers])
 
     def forward(self, x: Tensor) -> Tensor:
         if self.pools:

@@ -15,12 +15,12 @@ ROUNDS = 20  # how often `batch_noise` shows an image among others
 
 
 def weights(scene: Scene) -> Quantities:
-    """Norm of W."""
+    """Return the norm of W."""
     return {"norm": per_site(torch.linalg.vector_norm(site.weight) for site in scene.sites)}
 
 
 def moments(scene: Scene) -> Quantities:
-    """Standard deviation of W u and of x over the values of each unit, as a root mean square over units."""
+    """Return the standard deviation of W u and of x over the values of each unit, as a root mean square over units."""
     activations = scene.activations()
     return {
         name: per_site(_by_unit(activations[site.name], name).var(1).mean().sqrt() for site in scene.sites)
@@ -29,17 +29,17 @@ def moments(scene: Scene) -> Quantities:
 
 
 def _by_unit(activations: list[Activations], name: str) -> Tensor:
-    """A site's ``u``, ``affine`` or ``x`` over all batches, (units, values)."""
+    """Return a site's ``u``, ``affine`` or ``x`` over all batches, (units, values)."""
     return torch.cat([by_feature(getattr(of_batch, name)) for of_batch in activations], 1)
 
 
 def _flat_x(activations: list[Activations]) -> Tensor:
-    """All of a site's x, flat."""
+    """Return all of a site's x, flat."""
     return torch.cat([of_batch.x.flatten() for of_batch in activations])
 
 
 def saturation(scene: Scene) -> Quantities:
-    """Mean derivative of the nonlinearity at x, and the share of x where it is below `SATURATED`."""
+    """Return the mean derivative of the nonlinearity at x, and the share of x where it is below `SATURATED`."""
     activations = scene.activations()
     slopes = [slope_at(site, _flat_x(activations[site.name])) for site in scene.sites]
     return {
@@ -49,7 +49,7 @@ def saturation(scene: Scene) -> Quantities:
 
 
 def linearity(scene: Scene) -> Quantities:
-    """The share of x with |x| < 2, and R^2 of the best straight line through g(x)."""
+    """Return the share of x with |x| < 2, and R^2 of the best straight line through g(x)."""
     activations, inside, fit = scene.activations(), [], []
     for site in scene.sites:
         x = _flat_x(activations[site.name]).double()
@@ -60,7 +60,7 @@ def linearity(scene: Scene) -> Quantities:
 
 
 def gaussianity(scene: Scene) -> Quantities:
-    """How far W u and the layer's input u are from Gaussian, as means over the units that vary.
+    """Return how far W u and the layer's input u are from Gaussian, as means over the units that vary.
 
     There are four measures: |skewness|, |excess kurtosis|, negentropy by Hyvarinen's approximation (1998, with log
     cosh), and the share of values within `NEAR_ZERO` standard deviations of zero, which is 0.8 % for a Gaussian.
@@ -77,7 +77,7 @@ LOG_COSH_OF_A_GAUSSIAN = 0.374567207491438  # E[log cosh Z], Z standard normal
 
 
 def _shape(values: Tensor) -> list[float]:
-    """The four measures of (C, n) values, means over units."""
+    """Return the four measures of (C, n) values, means over units."""
     deviation = values.std(1, unbiased=False)
     values, deviation = values[deviation > 0], deviation[deviation > 0, None]
     z = (values - values.mean(1, keepdim=True)) / deviation
@@ -92,7 +92,7 @@ def _shape(values: Tensor) -> list[float]:
 
 
 def batch_noise(scene: Scene) -> Quantities:
-    """How much an image's logits depend on the other images in its batch: one number, at the first site.
+    """Return how much an image's logits depend on the other images in its batch: one number, at the first site.
 
     An image is shown `ROUNDS` times, each time among other images. The number is the variance of its logits over
     rounds, divided by their variance over images. It is 0 without BN. Noise that a normaliser draws counts too.

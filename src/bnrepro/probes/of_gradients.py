@@ -19,7 +19,7 @@ MOST_SITES = 8  # `shift` measures at most so many sites, because each takes a p
 
 
 def gradients(scene: Scene) -> Quantities:
-    """Norm of the loss's gradient to W, that norm over the norm of W, and root mean square of the gradient to x."""
+    """Return the norm of the loss's gradient to W, its ratio to the norm of W, and the root mean square to x."""
     activations, loss = scene.first_pass()
     weights = [site.weight for site in scene.sites]
     inputs = [activations[site.name].x for site in scene.sites]
@@ -50,7 +50,7 @@ def _restored(parameters: list[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def shift(scene: Scene) -> Quantities:
-    """Internal covariate shift as Santurkar et al. 2018 define it: ||G - G'||, ||G - G'|| / ||G||, and their cosine.
+    """Return the covariate shift of Santurkar et al. 2018: ||G - G'||, ||G - G'|| / ||G||, and their cosine.
 
     G is the gradient to a layer's weights. G' is that gradient after all *earlier* layers took their step of plain
     gradient descent at the current rate, on the same batch. Only `MOST_SITES` evenly spaced sites are measured; the
@@ -66,15 +66,15 @@ def shift(scene: Scene) -> Quantities:
     with torch.no_grad(), _restored(parameters) as values:
         for k in sorted(measured):
             weight = scene.sites[k].weight
-            own = position[id(weight)]
-            for parameter, value, gradient in zip(parameters[:own], values, before, strict=False):
+            index = position[id(weight)]
+            for parameter, value, gradient in zip(parameters[:index], values, before, strict=False):
                 parameter.copy_(value - scene.rate * gradient)
             with torch.enable_grad():
                 (after,) = loss_gradients(scene.loss(images, labels), [weight])
-            difference = float(torch.linalg.vector_norm(before[own] - after))
+            difference = float(torch.linalg.vector_norm(before[index] - after))
             quantities["difference"][k] = difference
-            quantities["relative"][k] = difference / max(float(torch.linalg.vector_norm(before[own])), 1e-30)
-            quantities["cosine"][k] = float(torch.cosine_similarity(before[own].flatten(), after.flatten(), dim=0))
+            quantities["relative"][k] = difference / max(float(torch.linalg.vector_norm(before[index])), 1e-30)
+            quantities["cosine"][k] = float(torch.cosine_similarity(before[index].flatten(), after.flatten(), dim=0))
     return quantities
 
 
@@ -82,7 +82,7 @@ def amplification(scene: Scene) -> Quantities:
     """||change of x|| / ||x|| when every W moves down its gradient by `RELATIVE_STEP` of its norm."""
     norm = torch.linalg.vector_norm
     activations, loss = scene.first_pass()
-    before = {name: own.x.detach().clone() for name, own in activations.items()}
+    before = {name: of_site.x.detach().clone() for name, of_site in activations.items()}
     weights = [site.weight for site in scene.sites]
     steps = loss_gradients(loss, weights)
     with torch.no_grad(), _restored(weights), recorded_activations(scene.sites) as moved:
@@ -90,12 +90,12 @@ def amplification(scene: Scene) -> Quantities:
             if norm(step) > 0:
                 weight -= RELATIVE_STEP * norm(weight) * step / norm(step)
         scene.loss(*scene.batches[0])
-        after = {name: own.x for name, own in moved.items()}
+        after = {name: of_site.x for name, of_site in moved.items()}
     return {"relative": per_site(norm(after[s.name] - before[s.name]) / norm(before[s.name]) for s in scene.sites)}
 
 
 def jacobian(scene: Scene) -> Quantities:
-    """Singular values of the map from one layer's normalised activations to the next's, at single examples.
+    """Return the singular values of the map from one layer's normalised activations to the next's, at single examples.
 
     With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma, with the batch's own statistics held fixed.
     Without BN it is x -> W g(x) + b. The quantities are the 10th, 50th and 90th percentile over singular values and 60

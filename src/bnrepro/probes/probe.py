@@ -44,15 +44,15 @@ class Probe:
             self.values.setdefault(name, []).append(of_networks)
 
     def series(self, k: int) -> dict[str, np.ndarray]:
-        """Network k's values by name, (T, ...)."""
+        """Return network k's values by name, (T, ...)."""
         return {name: torch.stack([v[k] for v in values]).cpu().numpy() for name, values in self.values.items()}
 
     def record(self, k: int) -> dict[str, np.ndarray]:
-        """Network k's arrays as probes.npz holds them, among them steps (T,)."""
+        """Return network k's arrays as probes.npz holds them, among them steps (T,)."""
         raise NotImplementedError
 
     def state(self, k: int) -> dict[str, Any]:
-        """Network k's part of a checkpoint."""
+        """Return network k's part of a checkpoint."""
         values = {name: [v[k].clone() for v in values] for name, values in self.values.items()}
         return {"taken": list(self.taken), **values}
 

@@ -37,13 +37,13 @@ def canonical(config: Config, data_fingerprint: str, protocol: int = PROTOCOL) -
     default = Config()
     differences = _differences(config, default)
     for section, product, factors in PRODUCTS:
-        own = differences.setdefault(section, {})
+        changed = differences.setdefault(section, {})
         for factor in factors:
-            own.pop(factor, None)
-        value, usual = (getattr(getattr(c, section), product) for c in (config, default))
-        if value != usual or product == "lr":
+            changed.pop(factor, None)
+        value, default_value = (getattr(getattr(c, section), product) for c in (config, default))
+        if value != default_value or product == "lr":
             rounded = value if isinstance(value, int) else float(f"{value:.12g}")
-            own[factors[0] if product == "total_steps" else product] = rounded
+            changed[factors[0] if product == "total_steps" else product] = rounded
     differences = {name: value for name, value in differences.items() if value != {}}
     differences |= {"protocol": protocol, "data_fingerprint": data_fingerprint}
     return json.dumps(differences, sort_keys=True, separators=(",", ":"))

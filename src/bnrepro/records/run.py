@@ -112,9 +112,9 @@ class RunDirectory:
         A directory that was copied or renamed is not complete. A link is: it is a second name of a record.
         """
         status = self.status()
-        own = self.path.is_symlink() or status.get("name", self.name) == self.name
+        under_its_name = self.path.is_symlink() or status.get("name", self.name) == self.name
         whole = status.get("state") == "diverged" or (self.path / "metrics.csv").exists()
-        return status.get("state") in ENDED and own and whole
+        return status.get("state") in ENDED and under_its_name and whole
 
     def append_rows(self, rows: list[dict[str, Any]]) -> None:
         """Append rows to metrics.csv and sync it; the first call also writes the header."""

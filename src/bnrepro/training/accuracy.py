@@ -24,7 +24,7 @@ def loss_with_heads(
 
 
 def accuracy_of(batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Mean cross-entropy in nats, and top-1 and top-5 accuracy as fractions, each (S,).
+    """Return the mean cross-entropy in nats, and top-1 and top-5 accuracy as fractions, each (S,).
 
     Args:
         batches: Logits (S, classes, N) and labels (S, N).

@@ -13,7 +13,7 @@ from bnrepro.records.files import write_atomically
 
 
 def digest(value: Any, sha: Any = None) -> str:
-    """SHA-256 over every tensor's bytes and every plain value, in order."""
+    """Return the SHA-256 over every tensor's bytes and every plain value, in order."""
     sha = sha or hashlib.sha256()
     if isinstance(value, Tensor):
         sha.update(value.detach().cpu().numpy().tobytes())

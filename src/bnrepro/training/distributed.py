@@ -36,13 +36,13 @@ class Replicas:
             return model
         return nn.parallel.DistributedDataParallel(model, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
-    def agree(self, step: int, *wishes: bool) -> tuple[bool, ...]:
+    def agree(self, step: int, *requests: bool) -> tuple[bool, ...]:
         """Return for each wish whether any replica has it. Only at every `AGREE_EVERY`-th step can that be so."""
         if self.count == 1:
-            return wishes
+            return requests
         if step % AGREE_EVERY:
-            return (False,) * len(wishes)
-        flags = torch.tensor(wishes, dtype=torch.int32, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+            return (False,) * len(requests)
+        flags = torch.tensor(requests, dtype=torch.int32, device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(flags, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in flags.tolist())
 
@@ -54,11 +54,11 @@ class Replicas:
         dist.all_reduce(total)
         return total / self.count
 
-    def gather(self, own: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """The values of all replicas, by rank."""
-        values = [own] * self.count
+        values = [value] * self.count
         if self.count > 1:
-            dist.all_gather_object(values, own)
+            dist.all_gather_object(values, value)
         return values
 
     def share(self, value: Any) -> Any:

@@ -36,7 +36,7 @@ class Member:
 
 
 def make_row(step: int, epoch: float, seconds: float, lr: float, train_loss: float, values: dict[str, float]) -> Row:
-    """A row of metrics.csv; measured values keep six digits."""
+    """Return a row of metrics.csv; measured values keep six digits."""
     measured = {"train/loss": train_loss} | values
     row = {"step": step, "epoch": round(epoch, 4), "seconds": round(seconds, 2), "lr": lr}
     return row | {name: float(f"{value:.6g}") for name, value in measured.items()}
@@ -125,9 +125,9 @@ class Trainer:
         train_losses = self.losses[: self.pending].mean(0).tolist()
         self.pending = 0
         epoch, lr = self.step / self.task.steps_per_epoch, self.optimizer.param_groups[0]["lr"]
-        for member, train_loss, own in zip(self.members, train_losses, values, strict=True):
+        for member, train_loss, columns in zip(self.members, train_losses, values, strict=True):
             if member.diverged_at is None:
-                member.rows.append(make_row(self.step, epoch, self.seconds, lr, train_loss, own))
+                member.rows.append(make_row(self.step, epoch, self.seconds, lr, train_loss, columns))
 
     def states(self) -> list[dict[str, Any]]:
         """Return each network's own part of a checkpoint, in the shapes that it would have alone."""

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    """Every batch normaliser in the network."""
+    """Return every batch normaliser in the network."""
     return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 
 

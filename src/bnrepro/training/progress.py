@@ -7,7 +7,7 @@ PERIOD = 10.0  # seconds between lines, at least
 
 
 def clock(seconds: float | None) -> str:
-    """Minutes and seconds, ``1:05``; an empty string for None."""
+    """Return minutes and seconds, ``1:05``; an empty string for None."""
     if seconds is None:
         return ""
     minutes, rest = divmod(int(seconds), 60)

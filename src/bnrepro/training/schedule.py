@@ -38,7 +38,7 @@ class Schedule:
             )
 
     def ends_at(self, step: int, rows: list[dict[str, Any]]) -> bool:
-        """Whether the look after ``step`` steps is the last one, given the rows of metrics.csv so far."""
+        """Return whether the look after ``step`` steps is the last one, given the rows of metrics.csv so far."""
         if step == self.steps:
             return True
         earlier = [row[f"{self.prefix}/top1"] for row in rows if row["step"] < step]

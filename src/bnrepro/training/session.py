@@ -110,8 +110,8 @@ class Session:
         """Save every run of the stack. Of several replicas the first one does this for all."""
         shared: dict[str, Any] = {}
         if self.replicas.count > 1:
-            own = {name: buffer.cpu() for name, buffer in self.task.model.named_buffers()}
-            shared["buffers"] = self.replicas.gather(own)
+            buffers = {name: buffer.cpu() for name, buffer in self.task.model.named_buffers()}
+            shared["buffers"] = self.replicas.gather(buffers)
         if not self.replicas.leads:
             return
         states, statistics = self.trainer.states(), split_state(self.look.statistics, len(self.members))

@@ -21,7 +21,7 @@ def spare_the_compiler() -> None:
 
 
 def decayed(model: nn.Module, l2: float) -> list[dict[str, Any]]:
-    """Parameter groups with L2 (lambda/2 |w|^2) on the weights of layers, and not on biases or normalisers."""
+    """Return parameter groups with L2 (lambda/2 |w|^2) on the weights of layers, and not on biases or normalisers."""
     layers = (module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d | StackedLinear))
     weights = {id(layer.weight) for layer in layers} if l2 else set()
     groups = [

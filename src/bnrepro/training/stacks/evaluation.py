@@ -22,7 +22,7 @@ def evaluate(model: nn.Module, runs: list[StackedRun]) -> Values:
 
 
 def _logits_and_labels(model: nn.Module, runs: list[StackedRun]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits (S, classes, N) and labels (S, N). All data sets of a stack hold out equally many images."""
+    """Yield logits (S, classes, N) and labels (S, N). All data sets of a stack hold out equally many images."""
     by_split = {run.config.data.split: run.data for run in runs}
     split_of = [list(by_split).index(run.config.data.split) for run in runs]
     for batches in zip(*(data.evaluation_batches() for data in by_split.values()), strict=True):

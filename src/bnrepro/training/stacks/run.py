@@ -43,7 +43,7 @@ class StackedRun:
             self.probe.restore([state["probe"][0]])
 
     def momentum_slots(self, stacked: dict[str, nn.Parameter]) -> dict[str, str]:
-        """For each entry of the optimiser's state of a run alone, the name of its parameter in the stack."""
+        """Return, for each entry of the optimiser's state of a run alone, its parameter's name in the stack."""
         names = {id(parameter): stacked_name(name, stacked) for name, parameter in self.network.named_parameters()}
         in_order = [p for group in decayed(self.network, self.config.optimizer.l2) for p in group["params"]]
         return {f"{index}.momentum_buffer": names[id(p)] for index, p in enumerate(in_order)}

@@ -52,9 +52,9 @@ class Stack:
         stacked, velocities = self.model.state_dict(), self.training.descent.velocities()
         for k, (run, state) in enumerate(zip(self.runs, states, strict=True)):
             run.restore(state)
-            for name, own in state["model"].items():
+            for name, of_network in state["model"].items():
                 values = stacked[stacked_name(name, stacked)]
-                (values if values.dim() == 0 else values[k]).copy_(own)
+                (values if values.dim() == 0 else values[k]).copy_(of_network)
             for slot, name in run.momentum_slots(self.training.descent.parameters).items():
                 velocities[name][k].copy_(state["optimizer"][slot])
 
@@ -113,7 +113,7 @@ class Stack:
         run.measure(self.step, self._state(k, run)["model"], self.probe_batches[id(run.data)], self.processors)
 
     def _state(self, k: int, run: StackedRun) -> dict[str, Any]:
-        """Network k's part of a checkpoint, in the shapes that it would have alone."""
+        """Return network k's part of a checkpoint, in the shapes that it would have alone."""
         if self._snapshot_step != self.step:
             self._model = _on_cpu(self.model.state_dict())
             self._velocities = _on_cpu(self.training.descent.velocities())
@@ -148,7 +148,7 @@ class Stack:
         self.training.streams.close()
 
     def line(self) -> str:
-        """How far the stack is."""
+        """Return how far the stack is, in one line."""
         rows = [run.seed_run.rows[-1] for run in self.runs if not run.has_ended and run.seed_run.rows]
         best = max((value for row in rows for name, value in row.items() if name.endswith("/top1")), default=0)
         speed = self.step / max(self.seconds, 1e-9)

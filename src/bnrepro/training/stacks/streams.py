@@ -64,7 +64,7 @@ class Streams:
         return tuple(values.pin_memory() if self.device.type == "cuda" else values for values in numbers)
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Images (S, 3, N, pixels, pixels) in [-1, 1] and labels (S, N) of the present step."""
+        """Return the images (S, 3, N, pixels, pixels) in [-1, 1] and labels (S, N) of the present step."""
         index, boxes, flips, brightness, saturation = (v.index_select(0, self.step)[0] for v in self._numbers)
         pixels = self.images.index_select(0, index.flatten())
         images = augment.crop_and_resize(pixels, boxes.flatten(0, 1), self.pixels, flips.flatten()).div_(255)

@@ -50,7 +50,7 @@ class ImageClassification:
         return torch.autocast(kind, torch.bfloat16, enabled=self.mixed)
 
     def batch(self, seeds: list[int], step: int) -> tuple[Tensor, Tensor]:
-        """Images and labels of a step."""
+        """Return the images and labels of a step."""
         (seed,) = seeds
         return self.data.batch(seed, step)
 
@@ -60,7 +60,7 @@ class ImageClassification:
         torch.manual_seed(torch_seed(seed, "dropout", step, *([self.rank] if self.rank else [])))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy plus the weighted ones of the auxiliary heads, (1,)."""
+        """Return the mean cross-entropy plus the weighted ones of the auxiliary heads, (1,)."""
         with self._autocast():
             output = self.forward(images)
         return loss_with_heads(
@@ -68,25 +68,25 @@ class ImageClassification:
         )[None]
 
     def predict(self, images: Tensor) -> Tensor | tuple[Tensor, list[Tensor]]:
-        """The network's output in its present mode and in the precision of training."""
+        """Return the network's output in its present mode and in the precision of training."""
         with self._autocast():
             return self.model(images)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and accuracies on the held-out images, single centre crop, each (1,)."""
+        """Return the loss and accuracies on the held-out images, single centre crop, each (1,)."""
         return accuracy_of(
             (self.predict(images).to(images.dtype).mT[None], labels[None])
             for images, labels in self.data.evaluation_batches()
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Fixed training mini-batches, augmented as in training. What normalisers draw on them is fixed too."""
+        """Yield fixed training mini-batches, augmented as in training. What normalisers draw on them is fixed too."""
         if self.draws:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
 
     def probe(self, steps: list[int]) -> PercentileProbe:
-        """Measures every nonlinearity's input, pooled over a layer and in four fixed channels."""
+        """Return the probe that measures every nonlinearity's input, pooled over a layer and in four fixed channels."""
         batches = list(self.data.fixed_batches(self.probe_batches, "probe"))
         return PercentileProbe(self.model, self.predict, batches, steps)

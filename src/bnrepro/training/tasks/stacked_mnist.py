@@ -31,12 +31,12 @@ class StackedMNIST:
             torch.manual_seed(torch_seed(seed, "noise", step))
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Mean cross-entropy of each network, (S,)."""
+        """Return the mean cross-entropy of each network, (S,)."""
         return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Tensor]:
-        """Loss and accuracies on the held-out images, each (S,)."""
+        """Return the loss and accuracies on the held-out images, each (S,)."""
         chunks = zip(self.data.eval_images.split(CHUNK), self.data.eval_labels.split(CHUNK), strict=True)
         return accuracy_of(
             (self.model(images.float().expand(self.stack, -1, -1)), labels.expand(self.stack, -1))
@@ -44,7 +44,7 @@ class StackedMNIST:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Fixed training mini-batches. What normalisers draw on them is fixed too."""
+        """Yield fixed training mini-batches. What normalisers draw on them is fixed too."""
         if self.draws:
             seed_population()
         yield from self._fixed_batches(batches, "population")
@@ -54,5 +54,5 @@ class StackedMNIST:
             yield images.float().expand(self.stack, -1, -1)
 
     def probe(self, steps: list[int]) -> PercentileProbe:
-        """Measures every nonlinearity's input."""
+        """Return the probe that measures every nonlinearity's input."""
         return PercentileProbe(self.model, self.model, list(self._fixed_batches(self.probe_batches, "probe")), steps)
