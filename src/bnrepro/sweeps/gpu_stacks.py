@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -23,8 +22,6 @@ from bnrepro.training.recorder import SeedRun, close_mirrors
 from bnrepro.training.stacks.kinds import DataSets, stack_key
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.stack import Stack
-
-PERIOD = 20.0  # seconds between lines of progress
 
 
 class GPUStacks:
@@ -102,13 +99,9 @@ def _end_with_parent() -> None:
 
 def _train(stacks: list[Stack], stop: StopRequest) -> None:
     """Train the stacks in turns: while the GPU works for one of them, the next one prepares its work."""
-    last_line = time.monotonic()
     while (unfinished := [stack for stack in stacks if not stack.has_ended()]) and stop.signum is None:
         for stack in unfinished:
             stack.advance()
-        if time.monotonic() - last_line > PERIOD:
-            print(*(stack.line() for stack in unfinished), sep="\n", flush=True)
-            last_line = time.monotonic()
     for stack in stacks:
         stack.save()
         for run in stack.runs:

@@ -12,6 +12,7 @@ from bnrepro.data.resident import CHUNK
 from bnrepro.models.stacked_images import own_state, stack_networks, stacked_name
 from bnrepro.training import build
 from bnrepro.training.population import batch_norms, moving_average
+from bnrepro.training.progress import ProgressLines
 from bnrepro.training.recorder import Recorder
 from bnrepro.training.stacks.evaluation import evaluate, evaluate_by_population
 from bnrepro.training.stacks.run import StackedRun
@@ -45,6 +46,7 @@ class Stack:
         self._save_diverged()  # A kill may have come before their status said so.
         self.saved = time.monotonic()
         self.started = self.saved - self.seconds
+        self.lines = ProgressLines(f"stack of {len(runs)}", self.step)
 
     @torch.no_grad()
     def _restore(self, states: list[dict[str, Any]]) -> None:
@@ -71,6 +73,8 @@ class Stack:
             self.step = until
             if self.step == next_look:
                 self._look()
+        rows = [run.seed_run.rows[-1] for run in self.runs if not run.has_ended and run.seed_run.rows]
+        self.lines(self.step, self.evaluation_steps[-1], rows)
 
     def _look(self) -> None:
         self._take_losses()
@@ -146,14 +150,6 @@ class Stack:
     def close(self) -> None:
         """End the thread that draws ahead."""
         self.training.streams.close()
-
-    def line(self) -> str:
-        """Return how far the stack is, in one line."""
-        rows = [run.seed_run.rows[-1] for run in self.runs if not run.has_ended and run.seed_run.rows]
-        best = max((value for row in rows for name, value in row.items() if name.endswith("/top1")), default=0)
-        speed = self.step / max(self.seconds, 1e-9)
-        steps = f"step {self.step:,} of {self.evaluation_steps[-1]:,}"
-        return f"stack of {len(self.runs)}: {steps}, best top-1 {best:.4f}, {speed:.0f} steps/s"
 
 
 def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
