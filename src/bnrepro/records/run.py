@@ -113,8 +113,8 @@ class RunDirectory:
         """
         status = self.status()
         under_its_name = self.path.is_symlink() or status.get("name", self.name) == self.name
-        whole = status.get("state") == "diverged" or (self.path / "metrics.csv").exists()
-        return status.get("state") in ENDED and under_its_name and whole
+        has_metrics = status.get("state") == "diverged" or (self.path / "metrics.csv").exists()
+        return status.get("state") in ENDED and under_its_name and has_metrics
 
     def append_rows(self, rows: list[dict[str, Any]]) -> None:
         """Append rows to metrics.csv and sync it; the first call also writes the header."""

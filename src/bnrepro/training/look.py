@@ -33,7 +33,7 @@ class Evaluator:
         probes: list[Probe],
         options: Evaluation,
         prefix: str,
-        mean: Callable[[Tensor], Tensor] = lambda own: own,
+        mean: Callable[[Tensor], Tensor] = lambda buffer: buffer,
     ):
         self.task, self.probes, self.options, self.prefix, self.mean = task, probes, options, prefix, mean
         self.final: list[dict[str, float]] = []
@@ -78,4 +78,7 @@ class Evaluator:
         return {name: values.tolist() for name, values in self.task.evaluate().items()}
 
     def _by_network(self, values: Values) -> list[dict[str, float]]:
-        return [{f"{self.prefix}/{name}": own[k] for name, own in values.items()} for k in range(self.task.stack)]
+        return [
+            {f"{self.prefix}/{name}": per_network[k] for name, per_network in values.items()}
+            for k in range(self.task.stack)
+        ]

@@ -54,7 +54,7 @@ def population_statistics(
 @contextmanager
 @torch.no_grad()
 def moving_average(
-    model: nn.Module, mean: Callable[[Tensor], Tensor] = lambda own: own, negligible: float = 0.0
+    model: nn.Module, mean: Callable[[Tensor], Tensor] = lambda buffer: buffer, negligible: float = 0.0
 ) -> Iterator[None]:
     """Inside, the network is in evaluation mode with its moving averages, corrected for their initial values.
 

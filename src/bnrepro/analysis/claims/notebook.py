@@ -48,13 +48,11 @@ class Reader:
         """Tabulate what the ledger says of these claims."""
         return str(Table(table.HEAD, [table.row_cells(self.rows[claim]) for claim in claims]))
 
-    def arm(
-        self, label: str, colour: str, experiment: str, keys: Keys, varied: tuple[str, ...] = (), line: str = "-"
-    ) -> Arm:
+    def arm(self, label: str, colour: str, experiment: str, keys: Keys, varied: str = "", line: str = "-") -> Arm:
         """Return the records of an experiment whose configurations have these values, and how they are drawn."""
-        return Arm(label, self.records.arm(experiment, keys, varied), colour, line)
+        return Arm(label, self.records.arm(experiment, keys, (varied,)), colour, line)
 
-    def pair(self, experiment: str, keys: Keys, varied: tuple[str, ...] = ()) -> list[Arm]:
+    def pair(self, experiment: str, keys: Keys, varied: str = "") -> list[Arm]:
         """Return two arms, with BN and without it."""
         with_bn = self.arm("with BN", WITH, experiment, keys | BN, varied)
         return [with_bn, self.arm("without BN", WITHOUT, experiment, keys | NONE, varied)]
