@@ -16,7 +16,7 @@ from bnrepro.config.overrides import with_runs
 from bnrepro.data.mnist import EDGE, read_split
 from bnrepro.data.pictures import as_digit
 from bnrepro.errors import UserError
-from bnrepro.records.named import named
+from bnrepro.records.named import find_runs
 from bnrepro.training import experiment
 from bnrepro.use import evaluate
 from bnrepro.use.trained import trained
@@ -170,7 +170,7 @@ def test_what_cannot_be_asked_of_digits(runs, tmp_path, capsys):
 def test_runs_are_named_by_directory_name_or_pattern(runs, monkeypatch):
     bn, rnn = of(runs, "bn"), of(runs, "rnn")
     monkeypatch.setenv("BNREPRO_RUNS", str(runs))
-    assert named([bn, bn.name, "bn-s*", f"{runs}/*-s0-*", "nowhere"]) == [bn, bn, bn, bn, rnn, Path("nowhere")]
+    assert find_runs([bn, bn.name, "bn-s*", f"{runs}/*-s0-*", "nowhere"]) == [bn, bn, bn, bn, rnn, Path("nowhere")]
     words = ["runs/A", "crops=1", "bn-s*", "--cfg", "job"]
     assert with_runs(words) == ["crops=1", "--cfg", "job", "runs=['runs/A','bn-s*']"]
     assert with_runs(["runs=[a]", "-c", "job"]) == ["runs=[a]", "-c", "job"]

@@ -6,8 +6,10 @@ import torch
 from bnrepro.data.mnist import FLOOR, input_transform
 from bnrepro.errors import UserError
 from bnrepro.training import build, checkpoint
+from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.validation import typed
 from conftest import compose_config
+from launches import trainer_of
 from test_stacking import CPU, train
 
 
@@ -73,15 +75,16 @@ def test_adaptive_optimisers_step_as_they_are_defined(name):
 @pytest.mark.parametrize("name", ["adagrad", "adam"])
 def test_adaptive_optimisers_stack_and_resume_bit_for_bit(name, tmp_path):
     config = typed(compose_config("experiment=figure1/bn", f"optimizer={name}"))
-    data = build.dataset(config, CPU)
-    whole = train(config, [0, 1, 2], 40, data)
-    (alone,) = train(config, [1], 40, data).states()
-    halfway = train(config, [0, 1, 2], 20, data)
+    whole = train(config, [0, 1, 2], 40)
+    (alone,) = train(config, [1], 40).states()
+    halfway = train(config, [0, 1, 2], 20)
     states = []
     for state in halfway.states():
         checkpoint.save(tmp_path / "checkpoint.pt", state | {"run": "a"})
         states.append(checkpoint.load(tmp_path / "checkpoint.pt", "a"))
-    resumed = train(config, [0, 1, 2], 40, data, states=states)
+    resumed = trainer_of(config, [0, 1, 2], 40)
+    resumed.restore(states)
+    resumed.train(StopRequest())
     for mine, theirs in zip(resumed.states(), whole.states(), strict=True):
         for part in ("model", "optimizer"):
             assert all(torch.equal(tensor, theirs[part][key]) for key, tensor in mine[part].items())
