@@ -388,10 +388,10 @@ display(figure)
 Markdown(ledger.verdicts("C29", "C39", "C40", "C41", "C42", "C43"))
 
 # %% [markdown]
-# **Answer.** Blue rows help, red rows harm, and grey rows are smaller than the seeds can show. On the left nothing overfits, so these
-# rows show only that a change does no harm early. On the right the network sees each of 2,500 images 26 times, and the ledger judges
-# these runs. There dropout and LRN cost accuracy, and half the distortions make no difference that ten seeds can show. The rows do
-# not add up, because each is measured with all other changes in place.
+# **Answer.** Blue rows help, red rows harm, and grey rows are smaller than the seeds can show. On the left the network sees each image
+# twice, and half the distortions help (C43). On the right it sees each of 2,500 images 26 times. There dropout and LRN cost accuracy,
+# and half the distortions make no difference that ten seeds can show. The ledger judges dropout on networks that overfit (C29), which
+# are not drawn here. The rows do not add up, because each is measured with all other changes in place.
 
 # %% [markdown]
 # ## What the ten have in common
