@@ -88,7 +88,7 @@ def test_killed_between_its_last_checkpoint_and_its_last_word(environment, strai
 def test_a_polite_signal_saves_at_once(environment, straight, signum):
     runs = Path(environment["BNREPRO_RUNS"])
     process = start(environment, *SMALL, "checkpoint_seconds=0.01")
-    wait_for_steps(runs, 20, process)
+    wait_for_steps(runs, 5, process)
     process.send_signal(signum)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
