@@ -53,15 +53,15 @@ class InstrumentProbe(Probe):
 
     def look(self, step: int) -> dict[str, Tensor]:
         """Take every instrument's measurements."""
-        found: dict[str, Tensor] = {}
+        measured: dict[str, Tensor] = {}
         self.task.model.train()
         scene = Scene(self.task.model, self._loss, self.task.predict, self.batches, self.rate(step))
         with torch.enable_grad():
             for name in self.names:
                 for quantity, values in INSTRUMENTS[name](scene).items():
-                    found[f"{name}/{quantity}"] = torch.from_numpy(values.astype(np.float32))[None]
+                    measured[f"{name}/{quantity}"] = torch.from_numpy(values.astype(np.float32))[None]
         self.task.model.eval()
-        return found
+        return measured
 
     def record(self, k: int) -> dict[str, np.ndarray]:
         """steps (T,), sites (L,), and each quantity (T, L)."""

@@ -53,16 +53,16 @@ class PercentileProbe(Probe):
     def look(self, step: int) -> dict[str, Tensor]:
         """Pass the probe set through the network in training mode, and an `MLP` first in evaluation mode."""
         nonlinearities = [site.nonlinearity for site in self.sites]
-        found: dict[str, Tensor] = {}
+        percentiles: dict[str, Tensor] = {}
         if self.dense and any(site.norm is not None for site in self.sites):
-            found |= self._pass({"inference": nonlinearities})
+            percentiles |= self._pass({"inference": nonlinearities})
         views = {"training": nonlinearities}
         if any(site.norm_before for site in self.sites):
             views["before"] = [site.norm if site.norm_before else site.nonlinearity for site in self.sites]
         self.model.train()
-        found |= self._pass(views)
+        percentiles |= self._pass(views)
         self.model.eval()
-        return found
+        return percentiles
 
     def _pass(self, views: dict[str, list[nn.Module]]) -> dict[str, Tensor]:
         """Return for each view the percentiles (S, U, 3) of the inputs of its modules, one module per layer."""
@@ -70,11 +70,11 @@ class PercentileProbe(Probe):
         with inputs_of(modules, self._sample) as samples:
             for batch in self.batches:
                 self.forward(batch)
-        found: dict[str, list[Tensor]] = {view: [] for view in views}
+        percentiles: dict[str, list[Tensor]] = {view: [] for view in views}
         for (view, _), by_batch in samples.items():
             for parts in zip(*by_batch, strict=True):
-                found[view].append(percentiles_of(torch.cat(parts, dim=-1)).cpu())
-        return {view: torch.cat(of_units, dim=1) for view, of_units in found.items()}
+                percentiles[view].append(percentiles_of(torch.cat(parts, dim=-1)).cpu())
+        return {view: torch.cat(of_units, dim=1) for view, of_units in percentiles.items()}
 
     def _sample(self, x: Tensor) -> list[Tensor]:
         """Return the values of a batch in tensors (S, units, values).
