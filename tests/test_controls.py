@@ -151,6 +151,20 @@ def test_noise_is_a_function_of_seed_and_step(network):
     assert all(torch.equal(taken[0][name], buffer) for name, buffer in taken[1].items())
 
 
+@pytest.mark.parametrize("network", NOISY)
+def test_statistics_can_be_taken_without_noise(network):
+    """They are those of a network of the same weights with plain BN; the default ones are not."""
+    buffers = []
+    for norm in (("norm=noisy_bn", "norm.noise_in_statistics=false"), ("norm=noisy_bn",), ("norm=bn",)):
+        config = config_of(*NOISY[network], *norm)
+        task = build.task(config, build.dataset(config, CPU), [0], CPU)
+        torch.manual_seed(0)
+        with population_statistics(task.model, task.population(2), task.predict):
+            buffers.append(torch.cat([b.flatten().double() for b in task.model.buffers()]))
+    torch.testing.assert_close(buffers[0], buffers[2], rtol=1e-4, atol=1e-5)
+    assert (buffers[1] - buffers[2]).abs().max() > 1e-3
+
+
 def test_without_noise_the_stream_of_random_numbers_is_left_alone():
     config = config_of("experiment=figure1/bn", "scale=smoke")
     task = build.task(config, build.dataset(config, CPU), [0, 1], CPU)

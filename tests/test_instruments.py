@@ -192,6 +192,18 @@ def test_batch_mates_speak_with_bn_only():
     assert few == many > 1e-4
 
 
+def test_unsteadiness_is_that_of_the_means_of_mini_batches():
+    """Without BN it is what the means say; with BN every mini-batch has the same means; noise moves them."""
+    plain, steady, noisy = (scene(norm, batches=6) for norm in ("none", "bn", "noisy_bn"))
+    first = plain.model.hidden[0]
+    x = [first.linear(images.mT)[0] for images, _ in plain.batches]  # (units, N) each
+    means, values = torch.stack([of_batch.mean(1) for of_batch in x]), torch.cat(x, 1)
+    found = instruments.unsteadiness(plain)["mean"]
+    assert found[0] == pytest.approx(float((means.var(0).mean() / values.var(1).mean()).sqrt().detach()), rel=1e-5)
+    assert (instruments.unsteadiness(steady)["mean"] < 1e-5).all()
+    assert (instruments.unsteadiness(noisy)["mean"] > 0.15).all()
+
+
 def test_every_nonlinearity_of_inception_is_a_site():
     config = typed(compose_config("experiment=figure2/bn_x5", "scale=smoke"))
     found = sites(build.network(config, [0], torch.device("cpu")))
@@ -203,7 +215,7 @@ def test_any_run_takes_instruments_keeps_and_resumes_them(name, tmp_path):
     options = (
         f"experiment={name}", "scale=smoke", "scale.imagenet.images_per_class=10", "training.steps=6",
         "evaluation.every=3", "probe.every=3", "probe.batches=2", "evaluation.population_batches=2",
-        "probe.instruments=[gradients,weights,moments,saturation,shift,amplification,batch_noise]",
+        "probe.instruments=[gradients,weights,moments,saturation,shift,amplification,batch_noise,unsteadiness]",
         f"runs_dir={tmp_path}", "logger.mode=disabled",
     )  # fmt: skip
     (outcome,) = experiment.run(typed(compose_config(*options)), "test")

@@ -83,6 +83,7 @@ class Norm:
     sync: bool = False  # with replicas: statistics over all of them instead of each its own
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
     groups: int = key(32, at_least=1)  # of group_norm; fewer where they do not divide the features
+    noise_in_statistics: bool = True  # of noisy_bn; without it, Alg. 2 takes the statistics of inference without noise
     r_max: float = 3.0  # no normaliser here has these three; committed configurations do
     d_max: float = 5.0
     warmup: float = 0.04

@@ -1,5 +1,7 @@
 """Batch normalisation followed by noise (Santurkar et al. 2018, arXiv:1805.11604): unstable inputs on purpose."""
 
+from typing import Any, Self
+
 import torch
 from torch import Tensor
 
@@ -21,14 +23,27 @@ class NoisyBatchNorm(BatchNorm):
     All draws come from torch's global stream, which the training loop seeds (`config.seeding.draws`). One layer
     therefore cannot serve several networks side by side. The order of the draws is (N, C) or (N, H, W, C), the memory
     layout in which networks train here, whatever the layout of the input.
+
+    Inference has no noise. With ``noise_in_statistics=False`` its statistics are taken without noise, too: the layer
+    adds nothing in training mode with ``momentum=None``, in which Alg. 2 averages over mini-batches
+    (`bnrepro.training.population.population_statistics`).
     """
 
     random = True
+    noise_in_statistics = True
+
+    @classmethod
+    def build(cls, num_features: int, *, noise_in_statistics: bool = True, **options: Any) -> Self:
+        """Build the layer for `build_norm`."""
+        layer = super().build(num_features, **options)
+        layer.noise_in_statistics = noise_in_statistics
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise activations (N, C, *) and add the noise."""
         z = super().forward(x)
-        if not self.training:
+        taking_statistics = self.training and self.momentum is None
+        if not self.training or (taking_statistics and not self.noise_in_statistics):
             return z
         layout = torch.channels_last if z.dim() == 4 else torch.contiguous_format
         with torch.no_grad():

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from bnrepro.errors import UserError, suggest
-from bnrepro.probes.of_activations import batch_noise, gaussianity, linearity, moments, saturation, weights
+from bnrepro.probes.of_activations import (
+    batch_noise,
+    gaussianity,
+    linearity,
+    moments,
+    saturation,
+    unsteadiness,
+    weights,
+)
 from bnrepro.probes.of_gradients import amplification, gradients, jacobian, shift
 from bnrepro.probes.probe import Probe
 from bnrepro.probes.scene import Quantities, Scene, sites
@@ -22,7 +30,7 @@ INSTRUMENTS: dict[str, Callable[[Scene], Quantities]] = {
     instrument.__name__: instrument
     for instrument in (
         *(gradients, weights, moments, saturation, linearity),
-        *(gaussianity, shift, amplification, jacobian, batch_noise),
+        *(gaussianity, shift, amplification, jacobian, batch_noise, unsteadiness),
     )
 }
 SEED = 0  # of the training mini-batches that every run is measured with

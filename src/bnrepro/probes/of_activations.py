@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.models.mlp import MLP
-from bnrepro.probes.scene import Activations, Quantities, Scene, by_feature, per_site, slope_at
+from bnrepro.probes.scene import Activations, Quantities, Scene, by_feature, per_site, recorded_activations, slope_at
 
 SATURATED = 0.05  # the derivative of a saturated nonlinearity is below this; a sigmoid's is at most 0.25
 NEAR_ZERO = 0.01  # in standard deviations of a unit
@@ -36,6 +36,25 @@ def _by_unit(activations: list[Activations], name: str) -> Tensor:
 def _flat_x(activations: list[Activations]) -> Tensor:
     """Return all of a site's x, flat."""
     return torch.cat([of_batch.x.flatten() for of_batch in activations])
+
+
+def unsteadiness(scene: Scene) -> Quantities:
+    """Return how much the mean of x over a mini-batch differs between mini-batches, which all meet the same weights.
+
+    It is the standard deviation of a unit's mean over mini-batches, divided by the standard deviation of its x, both as
+    root mean squares over units. The passes are those of training, and noise that a normaliser draws differs in each.
+    """
+    by_batch: dict[str, list[Tensor]] = {site.name: [] for site in scene.sites}
+    with torch.no_grad(), recorded_activations(scene.sites) as latest:
+        for images, _ in scene.batches:
+            scene.predict(images)
+            for name, activations in latest.items():
+                by_batch[name].append(by_feature(activations.x))
+    shares = []
+    for of_batches in by_batch.values():
+        means = torch.stack([x.mean(1) for x in of_batches])  # (batches, units)
+        shares.append((means.var(0).mean() / torch.cat(of_batches, 1).var(1).mean()).sqrt())
+    return {"mean": per_site(shares)}
 
 
 def saturation(scene: Scene) -> Quantities:
