@@ -32,10 +32,16 @@ def test_measures_on_a_known_run(tmp_path):
 
 def test_the_gap_is_taken_where_the_training_loss_first_falls_so_far(tmp_path):
     run = fake(tmp_path, "r", 0, [(1, 0.1)])
-    rows = "step,train/loss,val/loss,val/top1\n1,2.0,2.1,0.1\n2,0.9,1.2,0.5\n3,0.4,1.9,0.6\n"
+    rows = (
+        "step,fit/loss,val/loss,val/top1\n1,2.0,2.1,0.1\n2,0.8,1.5,0.5\n3,0.4,1.9,0.6\n4,1.1,9.0,0.1\n5,0.4,9.0,0.1\n"
+    )
     (run.path / "metrics.csv").write_text(rows)
-    assert measure(run, {"gap": 1.0}) == pytest.approx(0.3)
-    assert np.isnan(measure(type(run)(run.path, run.status), {"gap": 0.1}))
+
+    def gap(training_loss: float) -> float:
+        return measure(run, {"gap": training_loss, "training": "fit/loss"})
+
+    assert gap(0.8) == pytest.approx(1.5 - 0.8) and gap(0.5) == pytest.approx(1.8 - 0.5)
+    assert np.isnan(gap(0.1)) and np.isnan(gap(3.0))  # not reached; reached before the first look
 
 
 def test_a_diverged_run_is_at_chance_and_its_norms_are_endless(tmp_path):

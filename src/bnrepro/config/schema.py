@@ -153,6 +153,7 @@ class Evaluation:
     # An evaluation during training takes the statistics of Alg. 2 (population), or the moving averages.
     statistics: str = key("population", "moving_average")
     population_batches: int = key(100, at_least=0)  # of Alg. 2
+    training_images: int = key(0, at_least=0)  # so many are evaluated as the held-out images are: columns fit/*
 
 
 @dataclass

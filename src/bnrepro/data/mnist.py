@@ -185,6 +185,17 @@ class MNIST:
         self._floats.view(-1, PIXELS).copy_(self._rows)
         return self._floats, self.train_labels.index_select(0, index).view(len(seeds), -1)
 
+    def evaluation_images(self, training: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the images (M, 784) and labels (M,) to evaluate on: the held-out ones, or ``training`` fixed others.
+
+        Those others are among the images that the networks train on.
+        """
+        if not training:
+            return self.eval_images, self.eval_labels
+        order = numpy_rng(SPLIT_SEED, "evaluated training images").permutation(len(self.train_images))
+        index = torch.from_numpy(order[:training]).to(self.train_images.device)
+        return self.train_images[index], self.train_labels[index]
+
     def fixed_batches(self, count: int, purpose: str) -> Tensor:
         """Return training batches (count, N, 784) that are the same for every run; count 0 means all full batches."""
         order = numpy_rng(SPLIT_SEED, purpose).permutation(len(self.train_images))

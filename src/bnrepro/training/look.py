@@ -23,7 +23,8 @@ class Evaluator:
         task: The networks and what they are evaluated on (`bnrepro.training.tasks`).
         probes: They measure inside the networks at the steps that they know.
         options: How statistics are taken.
-        prefix: Of the columns: ``val``, or ``tune`` on a split of the training images.
+        prefix: Of the columns: ``val``, or ``tune`` on a split of the training images. Those of the images that the
+            network trains on are ``fit``.
         mean: Gives the mean of a buffer over replicas.
     """
 
@@ -75,10 +76,10 @@ class Evaluator:
         return moving_average(self.task.model, self.mean, negligible)
 
     def _evaluate(self) -> Values:
-        return {name: values.tolist() for name, values in self.task.evaluate().items()}
+        measured = {self.prefix: self.task.evaluate()}
+        if self.options.training_images:
+            measured["fit"] = self.task.evaluate(self.options.training_images)
+        return {f"{part}/{name}": v.tolist() for part in measured for name, v in measured[part].items()}
 
     def _by_network(self, values: Values) -> list[dict[str, float]]:
-        return [
-            {f"{self.prefix}/{name}": per_network[k] for name, per_network in values.items()}
-            for k in range(self.task.stack)
-        ]
+        return [{name: per_network[k] for name, per_network in values.items()} for k in range(self.task.stack)]

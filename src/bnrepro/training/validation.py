@@ -64,8 +64,11 @@ def _options_without_effect(config: Config) -> Iterator[str]:
             yield f"model={name} has no leaky_relu; take sigmoid or relu"
         if config.init.conv_gain != 1:
             yield f"model={name} has no convolutions; leave init.conv_gain at 1"
-    elif config.data.inputs != "raw":
-        yield f"data.inputs is for model={' and '.join(DIGITS)}; leave it at raw"
+    else:
+        if config.data.inputs != "raw":
+            yield f"data.inputs is for model={' and '.join(DIGITS)}; leave it at raw"
+        if config.evaluation.training_images:
+            yield f"evaluation.training_images is for model={' and '.join(DIGITS)}; leave it at 0"
     if norm.sync and (norm.name != "bn" or norm.last or training.replicas == 1):
         yield "norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more"
     if config.init.beta and norm.name == "none":
@@ -88,6 +91,8 @@ def _too_many_batches(config: Config) -> Iterator[str]:
     if config.model.name not in DIGITS:
         return
     size, images = config.training.batch_size, TRAINING_DIGITS[config.data.split]
+    if (evaluated := config.evaluation.training_images) > images:
+        yield f"evaluation.training_images={evaluated} is more than the {images:,} training images"
     if size > images:
         yield f"training.batch_size={size} is more than the {images:,} training images"
     counts = {}

@@ -51,8 +51,14 @@ def _difference(record: Record, spec: Spec) -> float:
 
 
 def _gap(record: Record, spec: Spec) -> float:
-    reached = record.metrics[record.metrics["train/loss"] <= spec["gap"]]
-    return (reached["val/loss"] - reached["train/loss"]).iloc[0] if len(reached) else np.nan
+    """Return test loss minus training loss where the training loss falls to ``gap``, on lines between evaluations."""
+    training, test = (record.metrics[column].to_numpy() for column in (spec["training"], "val/loss"))
+    reached = np.flatnonzero(training <= spec["gap"])
+    if not len(reached) or reached[0] == 0:
+        return np.nan
+    between = reached[0] - 1, reached[0]
+    share = (training[between[0]] - spec["gap"]) / (training[between[0]] - training[between[1]])
+    return float(np.interp(share, (0, 1), test[list(between)])) - spec["gap"]
 
 
 def _drift(record: Record, spec: Spec) -> float:
@@ -103,7 +109,7 @@ MEASURES: dict[str, Measure] = {
     "area": Measure(_area),  # the mean of a column over the run's steps, which measures speed
     "late": Measure(_late, ("from",)),  # the mean of a column's evaluations from a step on
     "difference": Measure(_difference),  # of two columns at the end
-    "gap": Measure(_gap),  # test loss minus training loss where the training loss first falls to this value
+    "gap": Measure(_gap, ("training",)),  # test loss minus training loss, a column, where this falls to the value
     "drift": Measure(_drift, ("layer",)),  # see `bnrepro.analysis.reading.drift`
     "probe": Measure(_probe, ("sites", "at")),  # an instrument's quantity, or the ratio of two
 }

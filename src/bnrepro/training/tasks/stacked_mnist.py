@@ -35,9 +35,9 @@ class StackedMNIST:
         return F.cross_entropy(self.model(images), labels, reduction="none").mean(1)
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, Tensor]:
-        """Return the loss and accuracies on the held-out images, each (S,)."""
-        chunks = zip(self.data.eval_images.split(CHUNK), self.data.eval_labels.split(CHUNK), strict=True)
+    def evaluate(self, training_images: int = 0) -> dict[str, Tensor]:
+        """Return the loss and accuracies on the held-out images or on so many training images, each (S,)."""
+        chunks = zip(*(part.split(CHUNK) for part in self.data.evaluation_images(training_images)), strict=True)
         return accuracy_of(
             (self.model(images.float().expand(self.stack, -1, -1)), labels.expand(self.stack, -1))
             for images, labels in chunks
