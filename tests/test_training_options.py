@@ -1,15 +1,20 @@
 """Inputs that are prepared, and optimisers that adapt: options of the MNIST network that claims need."""
 
+import json
+
+import pandas as pd
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bnrepro.data.mnist import FLOOR, input_transform
 from bnrepro.errors import UserError
 from bnrepro.training import build, checkpoint
 from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.population import population_statistics
 from bnrepro.training.validation import typed
-from conftest import compose_config
-from launches import trainer_of
+from conftest import compose_config, config_of
+from launches import trained_here, trainer_of
 from test_stacking import CPU, train
 
 
@@ -106,6 +111,40 @@ def test_what_would_be_ignored_is_refused(override, said):
 def test_prepared_inputs_are_for_the_mnist_network():
     with pytest.raises(UserError, match=r"data\.inputs is for model=mlp and rnn"):
         typed(compose_config("experiment=figure2/inception", "scale=smoke", "+data.inputs=raw", "data.inputs=whitened"))
+
+
+def test_training_images_are_evaluated_as_the_held_out_ones_are(tmp_path):
+    """In evaluation mode, on so many fixed images that the network trains on; the network becomes what it was."""
+    options = ("experiment=figure1/bn", "scale=smoke", "training.steps=20", "evaluation.every=10", "probe=none")
+    options += ("evaluation.population_batches=2", "logger.mode=disabled")
+    with_fit, without = (
+        trained_here(tmp_path / name, *options, *extra)
+        for name, extra in (("with", ["evaluation.training_images=1500"]), ("without", []))
+    )
+    records = [pd.read_csv(path / "metrics.csv") for path in (with_fit, without)]
+    shared = [column for column in records[1] if column != "seconds"]
+    pd.testing.assert_frame_equal(records[0][shared], records[1][shared])
+    final = json.loads((with_fit / "status.json").read_text())["final"]
+    assert records[0]["fit/top1"].iloc[-1] == pytest.approx(final["fit/top1"], abs=1e-6)
+    task = train(config_of(*options), [0], 20).task
+    images, labels = task.data.evaluation_images(1500)
+    trained_on = {row.tobytes() for row in task.data.train_images.numpy()}
+    assert len(images) == 1500 and {row.tobytes() for row in images.numpy()} <= trained_on
+    with torch.no_grad(), population_statistics(task.model, task.population(0)):
+        loss = F.cross_entropy(task.model(images.float()[None]), labels[None])
+    assert final["fit/loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("experiment=figure2/bn_x5", "scale=smoke", "evaluation.training_images=10"),
+        ("experiment=figure1/bn", "evaluation.training_images=60001"),
+    ],
+)
+def test_training_images_that_cannot_be_evaluated_are_refused(options):
+    with pytest.raises(UserError, match=r"evaluation\.training_images"):
+        config_of(*options)
 
 
 def test_a_recurrent_network_is_elmans_recursion():
