@@ -55,8 +55,11 @@ def value_text(part: Row) -> str:
 
 
 def deciding_parts(row: Row) -> list[Row]:
-    """Return the first part with the claim's verdict; of a contested claim the first that holds, and that fails."""
-    parts = [part for part in row["ours"] if not part.get("check")]
+    """Return the first part with the claim's verdict; of a contested claim the first that holds, and that fails.
+
+    Parts that are measured over seeds come before those that are exact.
+    """
+    parts = sorted((part for part in row["ours"] if not part.get("check")), key=lambda part: part["n"] == 1)
     first = {part["verdict"]: part for part in reversed(parts)}
     if row["verdict"] == "contested" and {"holds", "fails"} <= first.keys():
         return [first["holds"], first["fails"]]
@@ -92,7 +95,8 @@ def row_cells(row: Row) -> list[str]:
 def _adjusted(part: Row) -> str:
     """Return the adjusted p-value of a part, or of each endpoint of a figure, or the reason why there is none."""
     if part["family"] != "reported":
-        return f"{part['q']:.2g}" if part.get("q") is not None else ""
+        spread = len({*part.get("interval", [])}) != 1
+        return "" if part.get("q") is None else f"{part['q']:.2g}" if spread else "none: no spread"
     points = part["endpoints"]
     texts = [f"{point['q']:.2g}" if point["q"] is not None else point["note"] for point in points]
     if len(points) > 1:
