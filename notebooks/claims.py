@@ -320,26 +320,28 @@ Markdown(ledger.verdicts("C24"))
 # ## 9 Does BN help because the moments of layers' inputs stay fixed?
 #
 # This is the paper's main explanation (Sec. 1 and 3). Santurkar et al. (2018) tested it with noise after BN, whose mean and variance
-# are drawn anew at every step. If BN with this noise still learns as fast, fixed moments cannot be the reason. In inference
-# there is no noise, so a deep network meets inputs that it was not trained on. Inception is therefore judged by its training loss, too.
+# are drawn anew at every step. If BN with this noise still learns as fast, fixed moments cannot be the reason. Inference has no
+# noise, and its statistics are taken without noise, too. *Unsteadiness* is how much the means of mini-batches differ, in
+# standard deviations of the input.
 
 # %%
-networks = {
-    "rate 0.1, std 0.01": ("control", {}),
-    "rate 0.3, std 0.1": ("control", {STD: 0.1, RATE: 0.3}),
-    "Inception": ("x5", {}),
-}
-NOISY = {"norm.name": "noisy_bn"}
-runs = {
-    name: [*pair(experiment, keys), arm("noisy BN", X30, experiment, keys | NOISY, line="--")]
-    for name, (experiment, keys) in networks.items()
-}
+CLEAN = {"norm.name": "noisy_bn", "norm.noise_in_statistics": False}
+SETTING = {STD: 0.1, RATE: 0.3}
+POPULATION = {"evaluation.statistics": "population"}
+digits = [*pair("control", SETTING), arm("noisy BN", X30, "control", SETTING | CLEAN, line="--")]
+pictures = [
+    arm("with BN", WITH, "x5", POPULATION),
+    arm("without BN", WITHOUT, "x5", NONE),
+    arm("noisy BN", X30, "x5", CLEAN, line="--"),
+]
 figure, places = panels(2, 2, width=8)
-for axes, (title, arms) in zip(places.flat, runs.items(), strict=False):
-    accuracy(axes, title, arms)
+accuracy(places[0, 0], "network of Fig. 1", digits)
+means = [(network, by_layer(network.records, "unsteadiness/mean")) for network in digits[1:]]
+panel(places[0, 1], "network of Fig. 1: unsteadiness", means, "layers", legend="")
+accuracy(places[1, 0], "Inception", pictures)
 losses = [
     (network, pd.DataFrame({r.seed: r.metrics["train/loss"] for r in network.records if len(r.metrics)}))
-    for network in runs["Inception"]
+    for network in pictures
 ]
 panel(places[1, 1], "Inception: training loss", losses, "steps", legend="")
 display(figure)
