@@ -192,9 +192,9 @@ Markdown(ledger.verdicts("C18"))
 
 # %% [markdown]
 # **Answer.** W u is closer to a Gaussian in almost every layer, as the central limit theorem suggests. Only training can tell
-# whether BN therefore belongs there. In Inception BN before the nonlinearity ends about 12 points higher. In the network of Fig. 1 it
-# ends slightly lower. Rate and initial weights were those that suit BN before. Mishkin et al. (2017) found the place after the
-# ReLUs better in one network and the place before them in another.
+# whether BN therefore belongs there. In the network of Fig. 1 BN before the nonlinearity ends slightly lower, also if each place has
+# its own best rate and initial weights. In Inception it ends about 12 points higher, but at the rate and the initial weights that
+# suit BN before. Mishkin et al. (2017) found the place after the ReLUs better in one network and the place before them in another.
 
 # %% [markdown]
 # ## 6 What happens to gradients and to small changes in a deep network?
