@@ -50,7 +50,8 @@ def value_text(part: Row) -> str:
     times, unit = UNITS[part["unit"]]
     sign = "+" if unit and part["is"] == "difference" else ""
     values = [times * value for value in (part["value"], *part.get("interval", [])) if value is not None]
-    texts = [f"{value:{sign}.2f}" if unit else three_digits(value) for value in values]
+    decimals = 3 if part["unit"] == "nats" else 2
+    texts = [f"{value:{sign}.{decimals}f}" if unit else three_digits(value) for value in values]
     return texts[0] + (f" [{texts[1]}, {texts[2]}]" if len(texts) == 3 else "") + unit
 
 
