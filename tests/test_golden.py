@@ -34,11 +34,12 @@ HERE = {"torch": torch.__version__, "threads": 1, "device": "cpu"}
 
 
 def one_of_each_experiment() -> dict[str, Path]:
-    """The first record of each experiment that has a row early enough; one from a GPU if there is no other."""
+    """The first record of each experiment that did not diverge and has a row early enough, of a CPU if there is one."""
     records: dict[str, Path] = {}
     for path in sorted(ROOT.glob("results/**/runs/[!.]*/metrics.csv"), key=lambda path: (of_a_gpu(path.parent), path)):
-        if early_rows(path.parent):
-            records.setdefault(json.loads((path.parent / "status.json").read_text())["experiment"], path.parent)
+        status = json.loads((path.parent / "status.json").read_text())
+        if status["state"] == "finished" and early_rows(path.parent):
+            records.setdefault(status["experiment"], path.parent)
     return records
 
 
