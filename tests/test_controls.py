@@ -151,6 +151,13 @@ def test_noise_is_a_function_of_seed_and_step(network):
     assert all(torch.equal(taken[0][name], buffer) for name, buffer in taken[1].items())
 
 
+def test_a_look_inside_meets_the_noise_though_the_statistics_do_not(tmp_path):
+    options = (*NOISY["mlp"], "norm.noise_in_statistics=false", "training.steps=4", "evaluation.population_batches=2")
+    options += ("probe=none", "probe.instruments=[unsteadiness]", "probe.batches=5", "logger.mode=disabled")
+    with np.load(trained_here(tmp_path, *options) / "probes.npz") as arrays:
+        assert (arrays["unsteadiness/mean"] > 0.15).all()
+
+
 @pytest.mark.parametrize("network", NOISY)
 def test_statistics_can_be_taken_without_noise(network):
     """They are those of a network of the same weights with plain BN; the default ones are not."""

@@ -24,13 +24,13 @@ class NoisyBatchNorm(BatchNorm):
     therefore cannot serve several networks side by side. The order of the draws is (N, C) or (N, H, W, C), the memory
     layout in which networks train here, whatever the layout of the input.
 
-    Inference has no noise. With ``noise_in_statistics=False`` its statistics are taken without noise, too: the layer
-    adds nothing in training mode with ``momentum=None``, in which Alg. 2 averages over mini-batches
-    (`bnrepro.training.population.population_statistics`).
+    Inference has no noise. With ``noise_in_statistics=False`` the layer adds none either while Alg. 2 takes the
+    statistics of inference (`bnrepro.training.population.population_statistics` sets ``taking_statistics`` then).
     """
 
     random = True
     noise_in_statistics = True
+    taking_statistics = False
 
     @classmethod
     def build(cls, num_features: int, *, noise_in_statistics: bool = True, **options: Any) -> Self:
@@ -42,8 +42,7 @@ class NoisyBatchNorm(BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise activations (N, C, *) and add the noise."""
         z = super().forward(x)
-        taking_statistics = self.training and self.momentum is None
-        if not self.training or (taking_statistics and not self.noise_in_statistics):
+        if not self.training or (self.taking_statistics and not self.noise_in_statistics):
             return z
         layout = torch.channels_last if z.dim() == 4 else torch.contiguous_format
         with torch.no_grad():

@@ -45,8 +45,11 @@ def population_statistics(
             for norm in norms:
                 norm.reset_running_stats()
                 norm.momentum = None  # PyTorch: the plain average over batches of the mean and the unbiased variance
+                norm.taking_statistics = True
             for batch in batches:
                 (forward or model)(batch)
+            for norm in norms:
+                norm.taking_statistics = False
         model.eval()
         yield
 
