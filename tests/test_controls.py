@@ -153,7 +153,7 @@ def test_noise_is_a_function_of_seed_and_step(network):
 
 def test_a_look_inside_meets_the_noise_though_the_statistics_do_not(tmp_path):
     options = (*NOISY["mlp"], "norm.noise_in_statistics=false", "training.steps=4", "evaluation.population_batches=2")
-    options += ("probe=none", "probe.instruments=[unsteadiness]", "probe.batches=5", "logger.mode=disabled")
+    options += ("probe.instruments=[unsteadiness]", "probe.batches=5", "logger.mode=disabled")
     with np.load(trained_here(tmp_path, *options) / "probes.npz") as arrays:
         assert (arrays["unsteadiness/mean"] > 0.15).all()
 
