@@ -348,9 +348,9 @@ display(figure)
 Markdown(ledger.verdicts("C13"))
 
 # %% [markdown]
-# **Answer.** In the network of Fig. 1 the noise takes little from BN, so fixed moments are not what helps. In Inception it takes much.
-# Fixed moments may matter there, or the noise may simply be too strong: a control that hurts by itself does not show what it
-# takes away.
+# **Answer.** In the network of Fig. 1 the noise makes the means less steady than they are without BN, and takes little from BN, so
+# fixed moments are not what helps there. In Inception the noise takes about half of what BN brings. Fixed moments may matter
+# there, or the noise may simply be too strong: a control that hurts by itself does not show what it takes away.
 
 # %% [markdown]
 # ## 10 Which of BN-x5's changes help?
