@@ -131,3 +131,12 @@ def test_the_ledger_says_what_it_lacks(tmp_path, capsys):
     assert "error:" in capsys.readouterr().err
     assert report.main(["claims", "--records", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "committed records alone" in capsys.readouterr().err
+
+
+def test_a_claims_line_shows_what_was_measured_over_seeds_and_no_p_without_a_spread():
+    exact = {"verdict": "holds", "n": 1, "what": "an exact number", "family": "fdr"}
+    measured = exact | {"n": 5, "what": "a mean over seeds", "q": 0.04, "interval": [1.0, 2.0]}
+    row = {"verdict": "holds", "ours": [exact, measured]}
+    assert table.deciding_parts(row) == [measured] and table.deciding_parts(row | {"ours": [exact]}) == [exact]
+    assert table._adjusted(measured) == "0.04" and table._adjusted(exact) == ""
+    assert table._adjusted(measured | {"q": 0.0, "interval": [4.0, 4.0]}) == "none: no spread"
