@@ -130,9 +130,9 @@ def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
     records = left["ledger"].records
     assert len(records.of_experiment("inside")) == len(project) and not records.of_experiment("depth")
     committed = {row["id"]: row["ours"] for row in read_json(RESULTS / "claims.json")}
-    for claim in ("C04", "C10"):  # on these records alone
-        mine = left["ledger"].rows[claim]["ours"]
-        assert mine and [part["values"] for part in mine] == [part["values"] for part in committed[claim]]
+    for claim, parts in (("C04", 2), ("C10", 3)):  # the parts that these records alone decide
+        mine = left["ledger"].rows[claim]["ours"][:parts]
+        assert [part["values"] for part in mine] == [part["values"] for part in committed[claim][:parts]]
     assert told and left["ledger"].rows["C25"]["verdict"] == "untested"
 
 
