@@ -59,6 +59,10 @@ def test_measures_over_cells():
     ladder = {0.1: {0: 0.5, 1: 0.6}, 1.0: {0: 0.9, 1: 0.8}, 10.0: {0: 0.46, 1: 0.1, 2: 0.9}}
     assert across(ladder, {"mean_over_best": "lr", "cells": 3}) == pytest.approx({0: 0.62 / 0.9, 1: 0.5 / 0.8})
     assert across(ladder, {"largest": "lr", "cells": 3, "share": 0.5}) == {0: 10.0, 1: 1.0}
+    limits = across(ladder, {"limit": "lr", "cells": 3, "share": 0.5})
+    assert limits == pytest.approx({0: 10.0, 1: 10 ** (4 / 7)})  # never below 0.45; 0.4 lies 4/7 of the way to 0.1
+    steep = across(ladder, {"limit": "lr", "cells": 3, "share": 0.9})
+    assert steep == pytest.approx({0: 10 ** (9 / 44), 1: 10 ** (8 / 70)})
     assert across(ladder, {"mean_over_best": "lr", "cells": 4}) == {}  # a ladder with a rung missing says nothing
 
 

@@ -116,6 +116,7 @@ MEASURES: dict[str, Measure] = {
 ACROSS: dict[str, tuple[str, ...]] = {  # measures over several cells of an arm, and the keys that each needs
     "best": ("cells", "of", "choose_on", "test_on"),
     "largest": ("cells", "of", "share"),
+    "limit": ("cells", "of", "share"),
     "mean_over_best": ("cells", "of"),
 }
 
@@ -168,9 +169,11 @@ def across(arm_cells: Cells, spec: Spec) -> dict[int, float]:
     """Return one number per seed from the cells of an arm; none until all ``cells`` are there.
 
     ``best`` gives the numbers of the best cell for the seeds ``test_on``; they differ from ``choose_on``, because the
-    highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the key
-    at which a seed reaches ``share`` of its own best, and ``mean_over_best`` is a seed's mean over the cells divided by
-    its best. These two use only seeds that every cell has and whose best is above zero.
+    highest of several means is too high on the seeds that it was chosen on. ``largest`` is the largest value of the
+    key at which a seed reaches ``share`` of its own best. ``limit`` is where it falls to that share beyond the
+    largest, on a line between two cells over the key's logarithm, or the largest value if it never falls so far.
+    ``mean_over_best`` is a seed's mean over the cells divided by its best. These three use only seeds that every cell
+    has and whose best is above zero.
     """
     if len(arm_cells) < spec["cells"]:
         return {}
@@ -182,8 +185,19 @@ def across(arm_cells: Cells, spec: Spec) -> dict[int, float]:
         by_value = {value: cell[seed] for value, cell in arm_cells.items()}
         if (highest := max(by_value.values())) <= 0:
             continue
-        if "largest" in spec:
-            numbers[seed] = max(value for value, number in by_value.items() if number >= spec["share"] * highest)
-        else:
+        if "mean_over_best" in spec:
             numbers[seed] = float(np.mean(list(by_value.values())) / highest)
+            continue
+        edge = spec["share"] * highest
+        largest = max(value for value, number in by_value.items() if number >= edge)
+        numbers[seed] = _limit(by_value, largest, edge) if "limit" in spec else largest
     return numbers
+
+
+def _limit(by_value: dict[float, float], largest: float, edge: float) -> float:
+    """Return the value between ``largest`` and the next one at which the numbers fall to ``edge``."""
+    if largest == max(by_value):
+        return largest
+    beyond = min(value for value in by_value if value > largest)
+    share = (by_value[largest] - edge) / (by_value[largest] - by_value[beyond])
+    return float(largest * (beyond / largest) ** share)
