@@ -29,7 +29,8 @@ def fake(
     """A record of an MNIST run; ``more`` goes into its status, ``probes`` into its arrays."""
     probes = more.pop("probes", {})
     final = {"val/top1": curve[-1][1]} if curve else {}
-    status = {"state": "finished", "seed": seed, "variant": "v", "steps": 100, "group": "g", "final": final} | more
+    status = {"state": "finished", "seed": seed, "variant": "v", "steps": 100, "group": "g", "final": final}
+    status |= {"seconds": 100.0, "stacked_with": 5} | more
     data = {"name": "mnist", "classes": 0, "images_per_class": 0, "pixels": 28, "split": "full"}
     config = {"norm": {"name": norm}, "optimizer": {"base_lr": lr}, "data": data}
     return write_record(folder / f"{name}-s{seed}", status, config, curve, **probes)

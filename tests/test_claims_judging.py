@@ -8,12 +8,12 @@ import pytest
 from scipy import stats
 
 from bnrepro.analysis.claims import ledger, table
-from bnrepro.analysis.claims.judge import Judged, judge_part, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, judge_part, minutes_for, seeds_to_decide
 from bnrepro.analysis.claims.measures import across
 from bnrepro.analysis.claims.rules import Rule
 from bnrepro.analysis.reading.endpoints import adjust
 from bnrepro.analysis.reading.statistics import p_value
-from fake_claims import EXPERIMENT, RATIO, part_of, two_arms
+from fake_claims import EXPERIMENT, GAIN, RATIO, part_of, two_arms
 
 
 def decide(parts: list[Judged]) -> None:
@@ -164,8 +164,21 @@ def test_where_the_adjustment_decides_the_ledger_says_so(tmp_path):
     parts = table.parts(row)
     head, (cells,) = parts.head, parts.rows
     assert cells[head.index("adjusted p")] == f"{judged.q:.2g}"
-    expected = f"inconclusive; {n} seeds would decide (by its interval alone it holds; the adjusted p decides)"
+    took = f"{round(n * 2 * 20 / 60)} minutes of one core"  # two arms, and 100 s for a stack of five
+    expected = (
+        f"inconclusive; {n} seeds would decide, in {took} (by its interval alone it holds; the adjusted p decides)"
+    )
     assert cells[head.index("verdict")] == expected
+
+
+def test_the_cost_of_more_seeds_counts_every_run_that_they_need(tmp_path):
+    records = two_arms(tmp_path, [0.5, 0.5, 0.5], [0.52, 0.47, 0.54])
+    ladder = {"cells": 1, "share": 0.5, "of": {"final": "val/top1"}, "limit": "optimizer.base_lr"}
+    best = {"cells": 1, "of": {"final": "val/top1"}, "best": "optimizer.base_lr", "choose_on": [0], "test_on": [1, 2]}
+    for measure, runs in ((GAIN["measure"], 1), (ladder, 7), (best, 1)):
+        judged = judge_part(records, part_of(tmp_path / "rules", measure=measure))
+        judged.part.measure.update({"cells": 7} if "cells" in measure else {})
+        assert minutes_for(judged, 30) == pytest.approx(30 * 2 * runs * 20 / 60)
 
 
 @pytest.mark.parametrize("within", [0.005, 0.03])

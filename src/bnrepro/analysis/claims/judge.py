@@ -98,3 +98,13 @@ def seeds_to_decide(judged: Judged) -> int | None:
     level = SIGNIFICANT * (judged.p / judged.q if judged.q else 1)
     enough = 2 * stats.t.sf(away / (estimate.sd / np.sqrt(n)), n - 1) <= level
     return int(n[enough][0]) if enough.any() else None
+
+
+def minutes_for(judged: Judged, seeds: int) -> float:
+    """Return the minutes on one core that the runs of so many seeds take, by the mean time of the runs that there are.
+
+    A seed needs a run of each arm, or of each cell of an arm's ladder. Of ``best`` it needs only the chosen cell.
+    """
+    spec, status = judged.part.measure, [record.status for record in judged.records if record.seed in judged.seeds]
+    runs = len(judged.part.weights) * (spec["cells"] if varied(spec) and "best" not in spec else 1)
+    return seeds * runs * float(np.mean([run["seconds"] / run["stacked_with"] for run in status])) / 60

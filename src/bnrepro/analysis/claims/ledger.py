@@ -9,7 +9,7 @@ from scipy import stats
 from bnrepro.analysis.claims.arms import Records
 from bnrepro.analysis.claims.commands import commands
 from bnrepro.analysis.claims.definitions import SCALE, load_claims, load_experiments
-from bnrepro.analysis.claims.judge import Judged, judge_part, seeds_to_decide
+from bnrepro.analysis.claims.judge import Judged, judge_part, minutes_for, seeds_to_decide
 from bnrepro.analysis.claims.reported import HOMES, reported, training
 from bnrepro.analysis.claims.rules import Claim, Part
 from bnrepro.analysis.reading.endpoints import Endpoint, adjust, together
@@ -168,7 +168,9 @@ def _part(judged: Judged) -> Row:
     if part.experiment and estimate:
         row["seeds"] = judged.seeds
         if judged.verdict == "inconclusive":
-            row["n_to_decide"] = seeds_to_decide(judged)
+            row["n_to_decide"] = enough = seeds_to_decide(judged)
+            if enough:
+                row["minutes_to_decide"] = round(minutes_for(judged, enough))
     if judged.note:
         row["note"] = judged.note
     return row

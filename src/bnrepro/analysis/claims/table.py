@@ -106,14 +106,19 @@ def _adjusted(part: Row) -> str:
 
 
 def _remarked(part: Row) -> str:
-    """Return the verdict of a part, with the notes on it and the number of seeds that would decide it."""
+    """Return the verdict of a part, with the notes on it, the number of seeds that would decide it and their cost."""
     verdict = part["verdict"]
     if "n_to_decide" in part and part["n"] > 1:
         verdict += f"; {part['n_to_decide'] or 'more than 1,000'} seeds would decide"
+        verdict += f", in {_time(part['minutes_to_decide'])} of one core" if "minutes_to_decide" in part else ""
     notes = [part["note"]] if part.get("note") else []
     points = [point for point in part.get("endpoints", []) if point["note"] and point["q"]]
     notes += [f"{point['what']}: {point['note']}" for point in points]
     return verdict + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _time(minutes: int) -> str:
+    return f"{minutes / 60:.0f} hours" if minutes >= 90 else f"{max(minutes, 1)} minutes"
 
 
 def parts(row: Row) -> Table:
