@@ -108,7 +108,7 @@ show("What BN brings, taken apart", "All changes but BN")
 # The sigmoids of BN-x5-Sigmoid ought to be a handicap, and in so short a run they are an advantage. Four instruments looked
 # inside BN-x5 at `mini`, where a run takes a minute. (b) At the first step the gradient of a layer, measured by the layer's
 # own weights, grows some twenty times on its way down from the last layer to the first. (c) The gradient of a layer changes
-# its direction completely once the layers below it have taken their own step. Neither happens to ReLUs without BN, nor to
+# its direction completely once the layers before it have taken their own step. Neither happens to ReLUs without BN, nor to
 # sigmoids with BN.
 #
 # Balduzzi et al. 2017 call such gradients shattered and find them in deep ReLU networks without shortcuts. Yang et al. 2019

@@ -235,7 +235,8 @@ def test_looking_at_a_noisy_network_does_not_change_what_it_becomes(network, tmp
         assert (arrays["batch_noise/share"][:, 0] > 0).all()
 
 
-def test_the_jacobian_is_of_networks_without_noise():
-    model = MLP([4, 6, 6, 2], lambda c: build_norm("noisy_bn", c))
+@pytest.mark.parametrize("norm", ["noisy_bn", "layer_norm"])
+def test_the_jacobian_is_of_bn_without_noise(norm):
+    model = MLP([4, 6, 6, 2], lambda c: build_norm(norm, c))
     with pytest.raises(UserError, match="without noise"):
         INSTRUMENTS["jacobian"](Scene(model, lambda *_: None, model, [], 0.1))

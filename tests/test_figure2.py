@@ -50,6 +50,13 @@ def test_a_speed_up_is_paired_by_seed_and_a_bound_where_a_seed_never_gets_there(
     assert figure2_table.times(slow, fast, 0.3).startswith("≥ 3.49 [")
 
 
+def test_a_short_run_that_never_gets_there_counts_with_its_own_steps(tmp_path):
+    slow = [write_run(tmp_path, "inception", seed, line(800, 0.32)) for seed in (0, 1)]
+    fast = [write_run(tmp_path, "bn_x5", seed, [0.1, 0.1, 0.1], steps=250) for seed in (0, 1)]
+    ratios, sign = figure2.speed_up(slow, fast, 0.3)
+    assert ratios == pytest.approx([750 / 250] * 2) and sign == "≤"
+
+
 def test_the_rule_for_chance(tmp_path):
     """Of 2,500 images at 1/50, three binomial standard deviations are 0.0084."""
     below, above = write_run(tmp_path, "a", 0, [0.02, 0.0283]), write_run(tmp_path, "b", 0, [0.02, 0.0285])

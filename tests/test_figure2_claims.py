@@ -9,7 +9,7 @@ from bnrepro.analysis.figures.figure2_claims import CLAIMS, claims_table, endpoi
 from bnrepro.analysis.reading.curves import finals
 from bnrepro.analysis.reading.endpoints import Endpoint
 from bnrepro.analysis.reading.load import Arms, Record
-from fake_records import FIVE, arm, line, paper_like
+from fake_records import FIVE, arm, line, paper_like, write_run
 
 FAR = (-0.06, -0.03, 0.0, 0.03, 0.06)  # seeds that do not agree
 
@@ -139,6 +139,12 @@ def test_while_seeds_are_missing_there_is_no_verdict(arms, tmp_path):
     never = curves(tmp_path, "bn_baseline", 400, 0.25)[:2]
     (steps, _) = endpoints("C33", arms | {"bn_baseline": never})
     assert "≤ 0.76 [" in words(steps) and "2 of 5 seeds" in steps.note  # it stays a bound
+
+
+def test_five_seeds_an_arm_are_not_enough_if_the_arms_share_fewer(arms, tmp_path):
+    others = [write_run(tmp_path, "bn_baseline", seed, line(400, 0.32)) for seed in range(3, 8)]
+    for endpoint in endpoints("C33", arms | {"bn_baseline": others}):
+        assert endpoint.verdict == "inconclusive" and "the arms share 2 of 5 seeds" in endpoint.note
 
 
 def test_a_dead_baseline_leaves_claims_untested(arms, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.autograd.functional import jacobian
 
 from bnrepro.errors import UserError
@@ -184,6 +185,27 @@ def test_jacobian_with_bn_is_that_of_the_normalised_map():
     x_hat = (y[0] / first.norm.norm.weight[:, None]).detach()
     values = [torch.linalg.svdvals(jacobian(forward, x_hat[:, k])) for k in range(N)]
     assert found["p50"][1] == pytest.approx(float(torch.quantile(torch.cat(values), 0.5)), rel=1e-5)
+
+
+def test_the_jacobian_of_bn_without_gamma_is_that_with_a_gamma_of_one():
+    looked_at = scene("bn", sizes=(12, 8, 8, 5))
+    norms = [layer.norm.norm for layer in looked_at.model.hidden]
+    for norm in norms:
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
+    expected = instruments.jacobian(looked_at)["p50"][1]
+    for norm in norms:
+        norm.weight = norm.bias = None
+    assert instruments.jacobian(looked_at)["p50"][1] == pytest.approx(expected)
+
+
+def test_dropout_is_no_noise_of_the_batch():
+    config = typed(compose_config("experiment=figure2/inception", "scale=smoke", "model.dropout=0.4"))
+    model = build.network(config, [0], torch.device("cpu")).train()
+    batches = [(torch.randn(8, 3, 32, 32, generator=torch.manual_seed(k)), torch.zeros(8)) for k in (0, 1)]
+    looked_at = Scene(model, lambda *_: None, model, batches, 0.1)
+    assert instruments.batch_noise(looked_at)["share"][0] == pytest.approx(0, abs=1e-9)
+    assert all(module.training for module in model.modules())
 
 
 def test_batch_mates_speak_with_bn_only():

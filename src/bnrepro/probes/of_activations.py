@@ -114,8 +114,20 @@ def batch_noise(scene: Scene) -> Quantities:
     """Return how much an image's logits depend on the other images in its batch: one number, at the first site.
 
     An image is shown `ROUNDS` times, each time among other images. The number is the variance of its logits over
-    rounds, divided by their variance over images. It is 0 without BN. Noise that a normaliser draws counts too.
+    rounds, divided by their variance over images. It is 0 without BN. Noise that a normaliser draws counts too, and
+    dropout does not.
     """
+    dropped = [module for module in scene.model.modules() if isinstance(module, nn.Dropout) and module.training]
+    for module in dropped:
+        module.eval()
+    try:
+        return _batch_noise(scene)
+    finally:
+        for module in dropped:
+            module.train()
+
+
+def _batch_noise(scene: Scene) -> Quantities:
     images = torch.cat([_by_image(scene.model, batch) for batch, _ in scene.batches])
     size = len(_by_image(scene.model, scene.batches[0][0]))
     fixed, others = images[: size // 2], images[size // 2 :]

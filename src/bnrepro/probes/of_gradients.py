@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnrepro.config.seeding import draws
 from bnrepro.errors import UserError
@@ -53,8 +54,9 @@ def shift(scene: Scene) -> Quantities:
     """Return the covariate shift of Santurkar et al. 2018: ||G - G'||, ||G - G'|| / ||G||, and their cosine.
 
     G is the gradient to a layer's weights. G' is that gradient after all *earlier* layers took their step of plain
-    gradient descent at the current rate, on the same batch. Only `MOST_SITES` evenly spaced sites are measured; the
-    others are nan.
+    gradient descent at the current rate, on the same batch. Earlier layers are those that come before it among the
+    network's parameters. In Inception they include the branches of its own module that stand before its branch. Only
+    `MOST_SITES` evenly spaced sites are measured; the others are nan.
     """
     images, labels = scene.batches[0]
     parameters = [parameter for parameter in scene.model.parameters() if parameter.requires_grad]
@@ -99,13 +101,16 @@ def jacobian(scene: Scene) -> Quantities:
 
     With BN the map is x-hat -> g(gamma x-hat + beta) -> (W g - E) / sigma, with the batch's own statistics held fixed.
     Without BN it is x -> W g(x) + b. The quantities are the 10th, 50th and 90th percentile over singular values and 60
-    examples, and nan for the first layer. Networks must have dense layers, no noise, and normalisers before the
-    nonlinearity.
+    examples, and nan for the first layer.
+
+    Raises:
+        UserError: the network is not a single one of dense layers, with BN before the nonlinearity or without BN.
     """
     if not isinstance(scene.model, MLP) or scene.model.stack > 1:
         raise UserError("probe.instruments: jacobian is for a single multilayer perceptron")
-    if draws(scene.model):
-        raise UserError("probe.instruments: jacobian is for normalisers without noise")
+    norms = [site.norm.norm for site in scene.sites if site.norm is not None]
+    if draws(scene.model) or not all(isinstance(norm, _BatchNorm) for norm in norms):
+        raise UserError("probe.instruments: jacobian is for networks without a normaliser or with BN without noise")
     if any(site.norm is not None and not site.norm_before for site in scene.sites):
         raise UserError("probe.instruments: jacobian is for norm.placement=before")
     activations, _ = scene.first_pass()
@@ -113,7 +118,7 @@ def jacobian(scene: Scene) -> Quantities:
     for earlier, later in pairwise(scene.sites):
         x = activations[earlier.name].x.detach()[0].T[:60]  # (n, C)
         slope = slope_at(earlier, x.reshape(-1)).view_as(x)
-        if earlier.norm is not None:
+        if earlier.norm is not None and earlier.norm.norm.weight is not None:
             slope = slope * earlier.norm.norm.weight.detach()
         matrix = later.weight.detach()[0][None] * slope[:, None, :]
         if later.norm is not None:

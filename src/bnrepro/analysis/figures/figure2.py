@@ -115,16 +115,17 @@ def gain(without: list[Record], with_: list[Record]) -> Estimate:
 def speed_up(slow: list[Record], fast: list[Record], goal: float) -> tuple[np.ndarray, str]:
     """Return how many times fewer steps a fast arm takes to a target than a slow arm, for each seed that both have.
 
-    A seed that never reaches the target counts with all of T steps, so that its ratio is a bound. The second value is
-    the sign before the mean: ≥ if a seed of the slow arm never does, ≤ if one of the fast arm, ? if one of each, or
-    nothing.
+    A seed that never reaches the target counts with all steps of its run, so that its ratio is a bound. The second
+    value is the sign before the mean: ≥ if a seed of the slow arm never does, ≤ if one of the fast arm, ? if one of
+    each, or nothing.
     """
     slow, fast = paired(slow, fast)
     if not slow:
         return np.array([]), ""
     taken = np.array([steps(arm, goal) for arm in (slow, fast)])
     never = np.isinf(taken)
-    taken[never] = max(record.status["steps"] for record in (*slow, *fast))
+    whole = np.array([[record.status["steps"] for record in arm] for arm in (slow, fast)])
+    taken[never] = whole[never]
     sign = {(True, False): "≥", (False, True): "≤", (True, True): "?"}.get(tuple(never.any(axis=1).tolist()), "")
     return taken[0] / taken[1], sign
 

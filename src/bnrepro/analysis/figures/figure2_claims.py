@@ -39,12 +39,15 @@ class Claim(NamedTuple):
 
 
 def _withhold_without_all_seeds(arms: Arms, endpoint: Endpoint, *variants: str) -> Endpoint:
-    """Withhold the verdict while an arm lacks seeds that the rule asks for."""
+    """Withhold the verdict while an arm, or the pairs of two arms, lack seeds that the rule asks for."""
+    wanted = figure2.SEEDS_WANTED
     incomplete = [
-        f"{figure2.title(name)} has {len(arms[name])} of {figure2.SEEDS_WANTED} seeds"
+        f"{figure2.title(name)} has {len(arms[name])} of {wanted} seeds"
         for name in variants
-        if len(arms[name]) < figure2.SEEDS_WANTED
+        if len(arms[name]) < wanted
     ]
+    if not incomplete and endpoint.estimate and endpoint.estimate.n < wanted:
+        incomplete = [f"the arms share {endpoint.estimate.n} of {wanted} seeds"]
     if incomplete:
         endpoint.verdict, endpoint.p = "inconclusive", None
         endpoint.note = "; ".join(filter(None, (endpoint.note, f"no verdict yet: {', '.join(incomplete)}")))

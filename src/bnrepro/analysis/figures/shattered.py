@@ -62,7 +62,7 @@ def draw(networks: Arms) -> Drawing:
     """Draw accuracy while training, and for each layer the relative gradient and the cosine at the first step.
 
     Lines are means over seeds, and bands are ranges. The cosine is between a layer's gradient before and after all
-    layers below it have taken their own step (Santurkar et al. 2018), in eight layers.
+    layers before it have taken their own step (`bnrepro.probes.of_gradients.shift`), in eight layers.
     """
     figure = Drawing(figsize=(7, 6))
     panels = figure.subplot_mosaic("aa;bc", height_ratios=(1.2, 1))
@@ -84,7 +84,7 @@ def draw(networks: Arms) -> Drawing:
     seeds = style.seeds({title: len(records) for title, records in networks.items()})
     accuracy.set_title(f"(a) validation accuracy, mean and range ({seeds})")
     relative.set_title("(b) gradient over weight at step 1")
-    cosine.set_title("(c) cosine after the layers below step")
+    cosine.set_title("(c) cosine after the layers before step")
     return figure
 
 
@@ -115,6 +115,6 @@ FIGURE = Figure(
     folder=EXPERIMENT,
     read=lambda figure, source, scale, results: (arms(source, scale),),
     caption="""Inception with BN-x5's settings for 700 steps. With BN and ReLUs the gradients of the first step grow on
-    their way down, and a layer's gradient has nothing to do with what it is once the layers below have stepped. With
+    their way down, and a layer's gradient has nothing to do with what it is once the layers before have stepped. With
     beta at 1, or leaky units, both effects are much smaller, and the network is nearly twice as accurate.""",
 )
