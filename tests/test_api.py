@@ -1,5 +1,6 @@
 """Runs and their networks from Python: what a run directory and results/ hold, by path and by name."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_a_run_is_found_by_its_name_here_and_among_the_results(path, monkeypatch
         bnrepro.load_run("bn-s0-nowhere")
     with pytest.raises(UserError, match="names 2 runs"):
         bnrepro.load_run(f"{COMMITTED.parent}/bn-s[01]-*")
+
+
+def test_a_name_of_several_records_is_refused_and_a_link_is_no_other_record(tmp_path, monkeypatch):
+    records = [tmp_path / figure / "paper" / "runs" / COMMITTED.name for figure in ("figure1", "figure1_check")]
+    for record in records:
+        shutil.copytree(COMMITTED, record)
+    link = tmp_path / "claims" / "paper" / "runs" / COMMITTED.name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(records[0])
+    monkeypatch.setattr("bnrepro.use.runs.RESULTS", tmp_path)
+    with pytest.raises(UserError, match=f"names 2 runs; name one by its directory: .*{records[1]}"):
+        bnrepro.load_run(COMMITTED.name)
+    assert bnrepro.load_run(records[1]).path == records[1]
+    shutil.rmtree(records[1])
+    assert bnrepro.load_run(COMMITTED.name).path.resolve() == records[0]
 
 
 def test_a_committed_record_has_numbers_and_says_how_to_get_its_network():

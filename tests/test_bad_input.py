@@ -117,6 +117,11 @@ def test_prepare_data_takes_and_verifies(door, tmp_path, mnist_copy):
     [
         ("figure1/bn", ["seeds=[[0]]"], "must be a plain list"),
         ("figure2/bn_x5", ["data.classes=1"], "nothing to tell apart"),
+        ("figure2/bn_x5", ["data.classes=5"], "data.name=mnist always has its ten classes; leave data.classes at 0"),
+        ("figure2/bn_x5", ["model.aux_weight=1"], "model.aux=false has no model.aux_weight; leave it at 0.3"),
+        ("figure1/bn", ["+data.classes=5"], "data.name=mnist always has its ten classes; leave data.classes at 0"),
+        ("figure1/bn", ["+data.images_per_class=5"], "model=mlp reads all digits; leave data.images_per_class at 0"),
+        ("figure1/bn", ["augment=googlenet"], "model=mlp reads whole digits; leave augment at none"),
         ("figure2/bn_x5", ["data.pixels=1"], "must be at least 8"),
         ("figure2/bn_x5", ["model=mlp"], "with model=mlp choose another figure="),
     ],

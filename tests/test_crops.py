@@ -8,6 +8,7 @@ from PIL import Image
 
 from bnrepro.data.augment import crop_and_resize
 from bnrepro.data.pictures import Pictures, of_folder
+from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
 from bnrepro.models.folded import folded
 from bnrepro.models.inception import Inception
@@ -157,3 +158,13 @@ def test_a_folder_of_pictures_is_known_by_what_is_in_them(tmp_path):
         Image.new("RGB", (16, 16), colour).save(tmp_path / "tree" / "a.bmp")
         seen.add(of_folder(tmp_path, [["n01", "tree"]]).fingerprint)
     assert len(seen) == 2
+
+
+def test_a_folder_named_after_a_word_of_two_classes_is_refused(tmp_path):
+    classes = [["n02012849", "crane"], ["n03126707", "crane"]]
+    (tmp_path / "crane").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "crane" / "a.png")
+    with pytest.raises(UserError, match="crane is the word for n02012849 and n03126707; name the folder after one"):
+        of_folder(tmp_path, classes)
+    (tmp_path / "crane").rename(tmp_path / "n03126707")
+    assert of_folder(tmp_path, classes).labels.tolist() == [1]

@@ -35,6 +35,31 @@ def test_odd_files_decode_to_the_pixels_they_show(odd):
     assert np.abs(shown.astype(int) - expected).max() <= (0 if odd in ("png", "16 bit") else 4)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])
+def test_what_is_transparent_lies_on_white(mode):
+    """A black bar; everything else is black, too, and transparent. The last two have a transparent colour instead."""
+    if mode in ("RGBA", "LA"):
+        image, options = Image.new(mode, (28, 28)), {}
+        image.paste(Image.new(mode, (2, 18), "black"), (13, 5))
+    else:
+        image, options = Image.new(mode, (28, 28), 1), {"transparency": 1}
+        image.paste(0, (13, 5, 15, 23))
+        if mode == "P":
+            image.putpalette([0, 0, 0, 9, 9, 9])
+    expected = np.full((28, 28, 3), 255, np.uint8)
+    expected[5:23, 13:15] = 0
+    np.testing.assert_array_equal(decode(encoded(image, "PNG", **options)), expected)
+
+
+def test_colours_that_are_opaque_stay_as_they_are_and_others_are_mixed_with_white():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    colours = np.stack([grey, grey.T, 255 - grey], 2)
+    for alpha, expected in ((255, colours), (0, np.full_like(colours, 255)), (51, 204 + colours / 5)):
+        rgba = np.concatenate([colours, np.full((16, 16, 1), alpha, np.uint8)], 2)
+        shown = decode(encoded(Image.fromarray(rgba), "PNG"))
+        assert np.abs(shown - expected).max() <= (1 if alpha == 51 else 0)
+
+
 def test_a_turned_image_is_turned_however_long_the_comments_before_its_orientation_are():
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -127,6 +127,19 @@ def test_a_folder_of_pictures_is_scored(runs, digits, tmp_path, capsys):
         assert right == (network(seen).argmax(1).numpy() == labels[:40]).sum()
 
 
+def test_folders_of_one_name_are_evaluated_into_different_folders(runs, digits, tmp_path):
+    run = of(runs, "bn")
+    for k in range(2):
+        path = tmp_path / str(k) / "test" / str(digits[1][k]) / "digit.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(digits[0][k]).save(path)
+        ask(f"runs=[{run}]", f"images={tmp_path / str(k) / 'test'}", f"runs_dir={tmp_path}")
+    names = sorted(path.name for path in (tmp_path / "evaluations").iterdir())
+    assert len(names) == 2 and all(name.startswith(f"{run.name}-test-") for name in names)
+    ask(f"runs=[{run}]", f"runs_dir={tmp_path}")
+    assert (tmp_path / "evaluations" / run.name / "evaluation.json").is_file()
+
+
 LOAD = """
 import sys, bnrepro.models.registered, timm, torch
 model = timm.create_model("local-dir:" + sys.argv[1], pretrained=True).eval()

@@ -93,3 +93,15 @@ def test_the_kernels_of_a_stack_compute_what_pytorch_does():
     for name, expected in found["cpu"].items():
         error = (found["cuda"][name] - expected).norm()
         assert error <= 1e-2 * expected.norm() + 1e-6, (name, error)
+
+
+@needs_gpu
+def test_what_is_not_a_number_passes_the_relu_of_a_stack():
+    """As in PyTorch: a network that diverged shows it in its loss. The first network has BN, the second has none."""
+    configs = [config_of(f"experiment=figure2/{kind}", "scale=smoke") for kind in ("bn_x5", "inception")]
+    unit = stack_networks([build.network(config, [0], torch.device("cpu"), 10) for config in configs]).stem.conv1.norm
+    unit.bias.data[:, 0] = float("nan")
+    x = torch.randn(2, unit.num_features, 32)
+    expected = unit(x)
+    assert expected[:, 0].isnan().all() and expected[:, 1:].isfinite().all()
+    torch.testing.assert_close(unit.cuda()(x.cuda()).cpu(), expected, rtol=1e-3, atol=1e-4, equal_nan=True)

@@ -4,6 +4,8 @@ import csv
 import json
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,23 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from bnrepro.config.schema import Config
 from bnrepro.data.resident import ResidentImages
 from bnrepro.errors import UserError
+from bnrepro.models.stacked_images import stack_networks
+from bnrepro.records.run import RunDirectory
 from bnrepro.sweeps import jobs
 from bnrepro.sweeps.gpu_stacks import GPUStacks
 from bnrepro.tracking import mirror
-from bnrepro.training import build
+from bnrepro.training import build, experiment
+from bnrepro.training.distributed import ALONE
+from bnrepro.training.interrupt import StopRequest
+from bnrepro.training.population import population_statistics
+from bnrepro.training.recorder import SeedRun
+from bnrepro.training.session import Session
+from bnrepro.training.stacks.evaluation import evaluate_by_population
 from bnrepro.training.stacks.kinds import DataSets, stack_key
+from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.stack import Stack
 from bnrepro.training.stacks.streams import Streams
 from conftest import config_of
@@ -36,6 +48,12 @@ SWEEP = (
     "logger.mode=disabled",
 )
 STACKS = ("hydra/launcher=gpu_stacks", "hydra.launcher.processors=1")
+SMALL = (  # looks at steps 1, 4 and 8
+    *("scale=smoke", "data.images_per_class=20", "training.batch_size=8", "training.steps=8", "model.width=0.05"),
+    *("training.steps_multiplier=1", "evaluation.every=4", "evaluation.log_points_per_decade=1"),
+    *("evaluation.population_batches=2", "probe=none", "logger.mode=disabled"),
+)
+CPU = torch.device("cpu")
 
 
 def finish(environment: dict[str, str], *words: str) -> str:
@@ -52,6 +70,46 @@ def records(runs: Path) -> dict[str, Path]:
 
 def rows_of(record: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(open(record / "metrics.csv")))
+
+
+def small(runs: Path, experiment_name: str, *words: str) -> Config:
+    return config_of(f"experiment={experiment_name}", *SMALL, f"runs_dir={runs}", *words)
+
+
+def locked(config: Config) -> SeedRun:
+    """The run of a configuration with one seed, ready to be trained from where it stands."""
+    (name,) = experiment.run_names(config)
+    seed_run = SeedRun(config.seed, RunDirectory(Path(config.runs_dir) / name))
+    experiment.prepare(config, seed_run)
+    assert seed_run.outcome is None, seed_run.outcome
+    return seed_run
+
+
+def stack_of(*configs: Config) -> Stack:
+    """A stack of these runs in this process. None of them measures inside."""
+    data = DataSets()
+    runs = [StackedRun(config, "python ...", locked(config), data.of(config)) for config in configs]
+    return Stack(runs, ThreadPoolExecutor(1))
+
+
+def leave(stack: Stack) -> None:
+    """Do what the end of a process does."""
+    stack.close()
+    for run in stack.runs:
+        run.seed_run.directory.release()
+
+
+def trained(*configs: Config, stop_at: int = 0, resume: Callable = lambda configs: configs) -> list[Path]:
+    """Train runs in one stack. If it stops, it goes on in a new stack of what ``resume`` makes of the runs."""
+    stack = stack_of(*configs)
+    while not stack.has_ended():
+        stack.advance()
+        if stack.step == stop_at:
+            stack.save()
+            leave(stack)
+            stack = stack_of(*resume(configs))
+    leave(stack)
+    return [Path(config.runs_dir) / experiment.run_names(config)[0] for config in configs]
 
 
 def test_records_are_those_of_runs_alone(environment, tmp_path):
@@ -92,6 +150,72 @@ def test_a_stack_that_is_stopped_goes_on(environment):
     for record in records(runs).values():
         status = json.loads((record / "status.json").read_text())
         assert status["resumed"][0] >= 3 and [int(row["step"]) for row in rows_of(record)][-1] == 12
+
+
+def test_a_stack_with_dropout_that_is_stopped_ends_as_if_it_was_not(tmp_path):
+    """On a CPU the record says so. Another stack drops out other units, and the record says that too."""
+
+    def configs(name: str) -> list[Config]:
+        return [small(tmp_path / name, "figure2/inception", "model.dropout=0.4", f"seed={seed}") for seed in (0, 1)]
+
+    straight = trained(*configs("straight"))
+    stopped = trained(*configs("stopped"), stop_at=4)
+    for record, like in zip(stopped, straight, strict=True):
+        status = json.loads((record / "status.json").read_text())
+        assert status["resumed"] == [4] and status["exact_resume"]
+        mine, theirs = (torch.load(path / "checkpoint.pt", weights_only=True) for path in (record, like))
+        for part in ("model", "optimizer"):
+            assert all(torch.equal(mine[part][name], theirs[part][name]) for name in theirs[part])
+    for record in trained(*configs("turned"), stop_at=4, resume=lambda configs: configs[::-1]):
+        assert not json.loads((record / "status.json").read_text())["exact_resume"]
+
+
+def test_a_run_without_momentum_that_began_alone_goes_on_in_a_stack(tmp_path):
+    config = small(tmp_path, "figure2/inception", "optimizer.momentum=0")
+    seed_run = locked(config)
+    stop = StopRequest()
+    stop.signum = signal.SIGTERM
+    Session(config, "python ...", [seed_run], build.dataset(config, CPU), CPU, ALONE).train(stop)
+    assert seed_run.outcome.state == "interrupted"
+    seed_run.directory.release()
+    (record,) = trained(config)
+    status = json.loads((record / "status.json").read_text())
+    assert status["resumed"] == [1] and status["state"] == "finished"
+
+
+def test_a_save_does_not_decide_where_a_run_of_a_stack_diverges(tmp_path):
+    """Parameters that overflow between looks end a run by its next loss, whether it was saved meanwhile or not."""
+    config = small(tmp_path, "figure2/inception")
+    stack = stack_of(config)
+    stack.model.classifier.bias.data[0] = float("inf")
+    stack.save()
+    assert stack.step == 0 and not stack.has_ended()
+    leave(stack)
+    (record,) = trained(config)
+    status = json.loads((record / "status.json").read_text())
+    assert (status["state"], status["diverged_at"]) == ("diverged", 1)
+
+
+def test_a_look_of_other_runs_does_not_decide_where_a_run_diverges(tmp_path):
+    longer, shorter = (small(tmp_path, "figure2/inception", f"training.steps={steps}") for steps in (8, 6))
+    stack = stack_of(longer, shorter)
+    stack.model.classifier.bias.data[:] = float("inf")
+    stack.step = 6
+    stack._take_losses()
+    assert [run.seed_run.diverged_at for run in stack.runs] == [None, 6]
+    leave(stack)
+
+
+def test_no_number_of_batches_is_a_whole_epoch_of_algorithm_2(tmp_path):
+    config = small(tmp_path, "figure2/bn_baseline", "evaluation.population_batches=0")
+    data = DataSets().of(config)
+    run = StackedRun(config, "python ...", SeedRun(0, RunDirectory(tmp_path / "run")), data)
+    _, statistics = evaluate_by_population(stack_networks([run.network]).train(), [run])
+    task = build.task(config, data, [0], CPU)
+    with population_statistics(task.model, task.population(data.steps_per_epoch), task.predict):
+        for name in ("stem.conv1.norm.running_mean", "stem.conv1.norm.running_var"):
+            torch.testing.assert_close(statistics[name][0], task.model.get_buffer(name))
+    assert statistics["stem.conv1.norm.num_batches_tracked"] == data.steps_per_epoch
 
 
 def test_an_exception_fails_the_runs_and_the_sweep_can_be_launched_again(tmp_path, monkeypatch):
@@ -172,6 +296,9 @@ def test_what_can_share_a_stack():
     plain, per_activation = of("experiment=figure2/inception"), of("experiment=figure4/member6")
     assert of("experiment=figure2/bn_x5_sigmoid").shared == plain.shared != per_activation.shared
     assert not plain.norm and per_activation.norm != of("experiment=figure2/bn_x5").norm
+    splits = [("experiment=figure2/bn_x5", f"data.split={split}") for split in ("full", "tune")]
+    assert of(*splits[0]) == of(*splits[1])
+    assert len({of(*words, "evaluation.population_batches=0") for words in splits}) == 2  # their epochs differ
     with pytest.raises(UserError, match="use hydra/launcher=joblib"):
         of("experiment=figure1/bn")
     assert build.stackable(config_of("experiment=figure2/bn_x5", "scale=smoke")) is False

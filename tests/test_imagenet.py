@@ -44,6 +44,13 @@ def test_a_data_set_is_known_by_what_is_in_its_files(root, monkeypatch):
     assert scan(root).fingerprint == before
 
 
+def test_a_damaged_file_of_digests_is_made_anew(root):
+    before = scan(root).fingerprint
+    whole = (root / imagenet.DIGESTS).read_text()
+    (root / imagenet.DIGESTS).write_text(whole[:100])
+    assert scan(root).fingerprint == before and (root / imagenet.DIGESTS).read_text() == whole
+
+
 def test_what_is_missing_is_said(root, tmp_path):
     with pytest.raises(UserError, match=r"train/ is missing.*prepare_data\.py imagenet --source"):
         scan(tmp_path / "nowhere")

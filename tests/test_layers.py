@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from bnrepro.errors import UserError
 from bnrepro.layers import build_norm, norm_names
@@ -11,7 +12,6 @@ from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.layers.bn_reference import BatchNormTransform, ReferenceBatchNorm
 from bnrepro.layers.per_activation import PerActivationBatchNorm
 from bnrepro.layers.sync import SynchronisedBatchNorm
-from bnrepro.models.folded import fold
 from norms import NO_EPS, randn, trained_a_little
 
 EPS = 1e-5
@@ -199,25 +199,18 @@ def test_training_output_depends_on_batch_mates_and_inference_does_not(rng):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_folding_into_linear_and_convolution(rng, bias):
+def test_pytorch_folds_it_into_linear_and_convolution(rng, bias):
     """C16: folded and unfolded agree."""
-    for layer, shape in (
-        (nn.Linear(6, 5, bias=bias), (9, 6)),
-        (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8)),
+    for layer, shape, fuse in (
+        (nn.Linear(6, 5, bias=bias), (9, 6), fuse_linear_bn_eval),
+        (nn.Conv2d(6, 5, 3, padding=1, bias=bias), (2, 6, 8, 8), fuse_conv_bn_eval),
     ):
-        layer, norm = layer.double(), trained_a_little(BatchNorm(5, eps=EPS), rng)
+        layer, norm = layer.double().eval(), trained_a_little(BatchNorm(5, eps=EPS), rng)
         for _ in range(3):
             norm(layer(randn(rng, *shape)))
         norm.eval()
         x = randn(rng, *shape)
-        expected = norm(layer(x))
-        weight, shift = fold(layer.weight, layer.bias, norm)
-        folded = (
-            nn.functional.linear(x, weight, shift)
-            if isinstance(layer, nn.Linear)
-            else nn.functional.conv2d(x, weight, shift, padding=1)
-        )
-        assert (folded - expected).abs().max() < 1e-10
+        assert (fuse(layer, norm)(x) - norm(layer(x))).abs().max() < 1e-10
 
 
 def test_registry_builds_every_normaliser_and_suggests():

@@ -132,6 +132,16 @@ def test_a_cache_holds_the_reduced_images_and_goes_on_after_an_interruption(root
     assert kept.stat().st_mtime_ns == before
 
 
+def test_images_whose_names_differ_in_their_endings_alone_are_all_in_a_cache(root, tmp_path):
+    folder, cache = root / "train" / WNIDS[0], tmp_path / "cache"
+    for name in ("x.png", "x.jpg", "x.png.png"):
+        Image.new("RGB", (40, 40)).save(folder / name)
+    assert "18 training" in prepare(root, None, cache)
+    assert len(scan(cache).train.labels) == 18
+    assert {"x.png.jpg", "x.jpg.jpg", "x.png.png.jpg"} <= {path.name for path in (cache / "train" / WNIDS[0]).iterdir()}
+    assert (cache / "train" / WNIDS[1] / f"{WNIDS[1]}_0.jpg").is_file()
+
+
 def test_the_doors_say_what_they_need(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["prepare_data.py", "imagenet", "--root", str(tmp_path / "none")])
     with pytest.raises(SystemExit) as ended:

@@ -20,6 +20,8 @@ from bnrepro.layers.sync import synchronise
 from bnrepro.sweeps import worker
 from bnrepro.training import build, experiment
 from bnrepro.training.distributed import Replicas, joined
+from bnrepro.training.look import Evaluator
+from bnrepro.training.population import batch_norms, population_statistics
 from bnrepro.training.validation import typed
 from conftest import ROOT, compose_config
 from launches import TRAIN, assert_same_run, only_run, wait_for_steps
@@ -133,6 +135,32 @@ def test_each_replica_normalises_by_its_own_mini_batch(tmp_path):
         torch.testing.assert_close(one["state"][name], parameter.detach(), rtol=1e-6, atol=1e-9, msg=name)
     name = "rows.3a.three.norm.running_mean"
     assert not torch.allclose(one["state"][name], other["state"][name])
+
+
+ALGORITHM_2 = ("experiment=figure2/bn_x5", "data.images_per_class=10", "evaluation.population_batches=0")
+
+
+def _population(folder: Path) -> None:
+    with joined(2, "cpu") as replicas:
+        config = _config(*ALGORITHM_2, replicas=2)
+        task = build.task(config, build.dataset(config, CPU, replicas), [0], CPU, replicas)
+        look = Evaluator(task, [], config.evaluation, "val", replicas.mean)
+        look(1, last=True)
+        torch.save({"statistics": look.statistics, "final": look.final}, folder / f"{replicas.rank}.pt")
+
+
+def test_algorithm_2_is_over_the_mini_batches_of_all_replicas(tmp_path):
+    by_two(_population, tmp_path)
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    config = _config(*ALGORITHM_2, replicas=1)
+    whole = build.task(config, build.dataset(config, CPU), [0], CPU)
+    halves = [half for images in whole.population(0) for half in images.split(HALF)]
+    assert len(halves) * HALF > 0.9 * len(whole.data.train_labels)  # all but the last, smaller batch of an epoch
+    with population_statistics(whole.model, halves):
+        for name in ("stem.conv1.norm.running_mean", "stem.conv1.norm.running_var"):
+            torch.testing.assert_close(one["statistics"][name], whole.model.get_buffer(name))
+    assert one["final"] == other["final"] and len(batch_norms(whole.model)) > 1
+    assert all(torch.equal(one["statistics"][name], tensor) for name, tensor in other["statistics"].items())
 
 
 def test_alone_a_synchronised_normaliser_is_an_ordinary_one():

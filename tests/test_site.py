@@ -12,6 +12,7 @@ from bnrepro.analysis.figures import figure2
 from bnrepro.analysis.figures.registry import FIGURES
 from bnrepro.analysis.reading.curves import accuracies
 from bnrepro.cli import report
+from bnrepro.errors import UserError
 from bnrepro.site import figures
 from bnrepro.site import page as site
 from built_site import RESULTS, ROWS
@@ -144,6 +145,12 @@ def test_each_claim_links_to_its_rule_and_its_records(text):
 def test_what_is_lacking_is_one_line(tmp_path, capsys):
     assert report.main(["site", "--results", str(tmp_path / "results"), "--out", str(tmp_path)]) == 2
     assert "claims.json" in capsys.readouterr().err
+
+
+def test_a_damaged_ledger_is_to_be_written_anew(tmp_path):
+    (tmp_path / "claims.json").write_text("[")
+    with pytest.raises(UserError, match=r"claims\.json is not valid JSON .*; run: python scripts/report\.py$"):
+        site.build(tmp_path, tmp_path)
 
 
 def test_the_lines_are_the_records():

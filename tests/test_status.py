@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,23 @@ def test_states_are_what_the_locks_say(capsys, runs):
 def test_committed_records_are_counted_and_listed_on_request(capsys, runs):
     assert "and 1 committed records" in say(capsys, runs)
     assert "e-s0-1" in say(capsys, runs, "--committed")
+
+
+def test_records_of_one_name_are_all_listed_and_a_link_is_a_second_name(capsys, runs):
+    record = runs.parent / "results" / "figure1" / "paper" / "runs" / "e-s0-1"
+    check = shutil.copytree(record, runs.parent / "results" / "figure1_check" / "paper" / "runs" / "e-s0-1")
+    link = runs.parent / "results" / "claims" / "other" / "runs" / "f-s0-1"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(record)
+    assert "and 2 committed records" in say(capsys, runs)
+    listed = json.loads(say(capsys, runs, "e-s0-1", "--json"))["runs"]
+    assert [run["path"] for run in listed] == [str(record), str(check)]
+    (linked,) = json.loads(say(capsys, runs, "f-s0-1", "--json"))["runs"]
+    assert (linked["path"], linked["links"]) == (str(record), [str(link)])
+    folder = runs / ".sweeps" / "20260101-000000-000000"
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"runs": ["e-s0-1", "f-s0-1"], "overrides": [], "publish": True}))
+    assert "still lacks: nothing" in say(capsys, runs)
 
 
 def test_lookers_at_a_dead_run_do_not_take_each_other_for_its_trainer(runs):

@@ -129,6 +129,18 @@ def test_files_that_cannot_be_decoded_are_named_and_repaired(small, tmp_path, ca
     assert "80 training" in tiny_imagenet.prepare(root, source, repair=True)
 
 
+def test_a_damaged_index_is_repaired_as_the_message_says(small, tmp_path):
+    root = tmp_path / "root"
+    tiny_imagenet.prepare(root, layout(tmp_path / "source"))
+    told = tiny_imagenet.index(root)
+    (root / "decoded" / "index.json").write_text("{")
+    for ask in (tiny_imagenet.index, lambda root: tiny_imagenet.prepare(root, None)):
+        with pytest.raises(UserError, match=f"prepare_data.py tiny_imagenet --repair --root {root}$"):
+            ask(root)
+    tiny_imagenet.prepare(root, None, repair=True)
+    assert tiny_imagenet.index(root) == told
+
+
 def test_other_files_than_the_official_ones_are_refused(small, tmp_path, monkeypatch):
     """Of the right names and number, and of the sizes that decode: one image is another."""
     source, root = layout(tmp_path / "source"), tmp_path / "root"

@@ -14,6 +14,7 @@ from bnrepro.errors import UserError
 from bnrepro.layers import build_norm
 from bnrepro.training import build
 from bnrepro.training.init import initialise
+from bnrepro.training.interrupt import StopRequest
 from bnrepro.training.loop import Member, Trainer
 from bnrepro.training.population import batch_norms, moving_average, population_statistics
 from bnrepro.training.sgd import SGD, decayed
@@ -209,11 +210,59 @@ def test_only_parameters_and_losses_say_that_a_run_diverged():
     optimizer = build.optimizer(config_of("experiment=figure2/bn_x5", "scale=smoke"), task.model)
     trainer = Trainer(task, optimizer, [Member(0)], 10, lambda step: 0.1, {10}, lambda step: [{}])
     batch_norms(task.model)[0].running_var.fill_(float("inf"))
-    trainer._find_divergence()
+    trainer._find_divergence(at_look=True)
     assert trainer.members[0].diverged_at is None
     task.model.classifier.bias.data[0] = float("nan")
-    trainer._find_divergence()
+    trainer._find_divergence(at_look=True)
     assert trainer.members[0].diverged_at == 0
+
+
+class OneProduct:
+    """A task whose loss is minus its only parameter, which an infinite rate makes overflow."""
+
+    stack = steps_per_epoch = 1
+
+    def __init__(self):
+        self.model = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.model.weight)
+
+    def prepare(self, seeds, step) -> None: ...
+
+    def batch(self, seeds, step) -> tuple[torch.Tensor]:
+        return (torch.ones(1),)
+
+    def loss(self, x) -> torch.Tensor:
+        return -self.model(x)
+
+
+@pytest.mark.parametrize(("look", "step"), [(4, 3), (2, 2)], ids=["between looks", "at a look"])
+def test_when_a_run_is_saved_does_not_decide_where_it_diverges(look, step):
+    """Parameters overflow in step 2. Saved or killed after each step, or never, the run diverges at the same step."""
+
+    def trained(states: list[dict], save_every: float, stopping: bool = False) -> Trainer:
+        task, stop = OneProduct(), StopRequest()
+        stop.signum = 15 if stopping else None
+        trainer = Trainer(
+            task=task,
+            optimizer=torch.optim.SGD(task.model.parameters(), lr=1.0),
+            members=[Member(0)],
+            steps=4,
+            rate=lambda done: 1.0 if done == 0 else float("inf"),
+            evaluation_steps={look, 4},
+            look=lambda done: [{}],
+            save_every=save_every,
+        )
+        if states:
+            trainer.restore(states)
+        trainer.train(stop)
+        return trainer
+
+    for save_every in (float("inf"), -1.0):
+        assert trained([], save_every).members[0].diverged_at == step
+    killed = trained([], float("inf"), stopping=True)
+    while killed.members[0].diverged_at is None:
+        killed = trained(killed.states(), float("inf"), stopping=True)
+    assert killed.members[0].diverged_at == step
 
 
 @pytest.mark.parametrize(

@@ -75,18 +75,23 @@ def table(runs: list[Run]) -> Table:
 
 
 def all_runs(runs_dir: Path, results_dir: Path) -> tuple[list[Run], list[str]]:
-    """Return every run in the runs directory and every other committed one, and a message for each unreadable one."""
+    """Return every run in the runs directory and every other committed one, and a message for each unreadable one.
+
+    A link is a second name of a record, so it is no run of its own: ``links`` of a run are the links to it.
+    """
     for folder in (runs_dir, results_dir):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is not a folder")
-    paths: dict[str, Path] = {}
-    for folder, pattern in ((runs_dir, "[!.]*/status.json"), (results_dir, "**/runs/[!.]*/status.json")):
-        for path in sorted(folder.glob(pattern)):
-            paths.setdefault(path.parent.name, path.parent)
+    here = [path.parent for path in sorted(runs_dir.glob("[!.]*/status.json"))]
+    names = {path.name for path in here}
+    committed = [path.parent for path in sorted(results_dir.glob("**/runs/[!.]*/status.json"))]
+    places: dict[Path, list[Path]] = {}  # of each record
+    for path in sorted([*here, *(path for path in committed if path.name not in names)], key=Path.is_symlink):
+        places.setdefault(path.resolve(), []).append(path)
     runs, messages = [], []
-    for path in paths.values():
+    for path, *links in places.values():
         try:
-            runs.append(describe(path))
+            runs.append(describe(path) | {"links": [str(link) for link in links]})
         except UserError as error:
             messages.append(str(error))
     return runs, messages
@@ -96,7 +101,8 @@ def matching(patterns: list[str], runs: list[Run]) -> list[Run]:
     """Return the runs whose name or directory matches one of the patterns; all of them if there is no pattern."""
 
     def matches(run: Run, pattern: str) -> bool:
-        return any(fnmatchcase(run[key], pattern.rstrip("/")) for key in ("name", "path"))
+        paths = run["path"], *run["links"]
+        return any(fnmatchcase(word, pattern.rstrip("/")) for path in paths for word in (path, Path(path).name))
 
     for pattern in patterns:
         if not any(matches(run, pattern) for run in runs):
@@ -109,9 +115,10 @@ def last_sweep(runs_dir: Path, runs: list[Run]) -> dict[str, Any] | None:
     plans = sorted((runs_dir / ".sweeps").glob("*/plan.json"))
     if not plans:
         return None
-    plan = read_json(plans[-1])
+    plan = read_json(plans[-1], "move its directory away, and run the sweep again")
     ended = [run for run in runs if run["state"] in ENDED]
-    complete = {run["name"] for run in ended if plan["publish"] or Path(run["path"]).parent == runs_dir}
+    paths = [Path(path) for run in ended for path in (run["path"], *run["links"])]
+    complete = {path.name for path in paths if plan["publish"] or path.parent == runs_dir}
     return {
         "overrides": plan["overrides"],
         "command": plan.get("command", "the same command"),  # the first plans had none

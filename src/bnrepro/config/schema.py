@@ -152,7 +152,7 @@ class Evaluation:
     every: int = key(1250, at_least=1)
     # An evaluation during training takes the statistics of Alg. 2 (population), or the moving averages.
     statistics: str = key("population", "moving_average")
-    population_batches: int = key(100, at_least=0)  # of Alg. 2
+    population_batches: int = key(100, at_least=0)  # of Alg. 2, in each replica; 0: a whole epoch
     training_images: int = key(0, at_least=0)  # so many are evaluated as the held-out images are: columns fit/*
 
 

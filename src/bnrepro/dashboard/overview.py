@@ -43,7 +43,7 @@ class Overview:
         drawn = {variant for variants in figure2.READINGS.values() for variant in variants}
         self.rows = curves({variant: records for variant, records in arms.items() if variant in drawn})
         self.keys = {key for _, values in self.rows for key in values}
-        self.ledger = read_json(results / "claims.json")
+        self.ledger = read_json(results / "claims.json", "run: python scripts/report.py")
         homes = {name: FIGURES[name].home(results, scale if name == "figure2" else None) for name in PICTURES}
         self.pictures = {name: home / "figure.png" for name, home in homes.items() if (home / "figure.png").is_file()}
         content = hashlib.sha256(json.dumps([self.rows, self.ledger], sort_keys=True).encode())

@@ -30,7 +30,7 @@ def push(overview: Overview, project: str, entity: str | None, runs_dir: Path, f
     if wandb_setup.resolve_mode("auto") != "online":
         raise UserError(f"{wandb_setup.NO_ACCOUNT}. Without one: make dashboard")
     path = runs_dir / "wandb" / SENT
-    sent: dict[str, Any] = read_json(path) if path.is_file() else {}
+    sent: dict[str, Any] = read_json(path, "move it away to send new ones") if path.is_file() else {}
     with wandb_setup.errors_in_one_line("W&B did not take the dashboard"):
         entity = entity or wandb_setup.api(runs_dir).default_entity
         ids = {} if fresh else sent.get(f"{entity}/{project}", {})

@@ -37,7 +37,7 @@ def _is_rotated(content: bytes) -> bool:
 def decode(content: bytes) -> np.ndarray:
     """Return an image as (H, W, 3) uint8: upright, grey repeated, CMYK converted, 16 bits scaled down.
 
-    A file that is truncated or no image raises `CorruptImage`.
+    What is transparent lies on white. A file that is truncated or no image raises `CorruptImage`.
     """
     if content.startswith(JPEG):
         try:
@@ -53,4 +53,7 @@ def decode(content: bytes) -> np.ndarray:
         if image.mode.startswith("I"):  # Pillow's own conversion clips 16 bits instead of scaling them
             high_bytes = (np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8)
             return np.repeat(high_bytes[..., None], 3, axis=2)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return np.asarray(image.convert("RGB"))

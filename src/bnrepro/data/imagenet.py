@@ -104,7 +104,10 @@ def _digests(root: Path, parts: dict[str, FilesByClass]) -> list[str]:
         for part, by_class in parts.items()
         for wnid, names in by_class.items()
     }
-    known = read_json(root / DIGESTS) if (root / DIGESTS).is_file() else {}
+    try:
+        known = read_json(root / DIGESTS)
+    except (FileNotFoundError, UserError):  # a damaged file is made anew
+        known = {}
     states = {folder: _state(paths) for folder, paths in files.items()}
     changed = [folder for folder, state in states.items() if known.get(folder, ["", ""])[0] != state]
     if changed:

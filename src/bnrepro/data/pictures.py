@@ -105,13 +105,20 @@ def of_folder(root: Path, classes: list[list[str]], digits: bool = False) -> Pic
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise UserError(f"no images in {root} (looked for {', '.join(SUFFIXES)})")
-    label_of = {name: k for k, pair in enumerate(classes) for name in pair}
+    labels_of: dict[str, set[int]] = {}
+    for k, pair in enumerate(classes):
+        for name in pair:
+            labels_of.setdefault(name, set()).add(k)
     relative = [path.relative_to(root) for path in paths]
     folders = [path.parts[0] if len(path.parts) > 1 else "" for path in relative]
-    if unknown := sorted(set(folders) - label_of.keys()):
+    if unknown := sorted(set(folders) - labels_of.keys()):
         folder = unknown[0] or "images outside class folders"
         raise UserError(f"{root}: {folder}: not a class that the network knows; scripts/predict.py needs no classes")
+    for folder in sorted(set(folders)):
+        if len(labels_of[folder]) > 1:
+            identifiers = " and ".join(classes[k][0] for k in sorted(labels_of[folder]))
+            raise UserError(f"{root}: {folder} is the word for {identifiers}; name the folder after one of these")
     names = [os.fsencode(path) for path in relative]
     contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     fingerprint = hashlib.sha256(repr((names, contents)).encode()).hexdigest()[:16]
-    return _of_files(root, relative, digits, np.array([label_of[folder] for folder in folders]), fingerprint)
+    return _of_files(root, relative, digits, np.array([min(labels_of[folder]) for folder in folders]), fingerprint)

@@ -12,8 +12,10 @@ training at 224 pixels with crops of 8-100 % of the area; the total is for Image
 """
 
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -59,17 +61,23 @@ def unpack(source: Path, root: Path) -> None:
         raise UserError(f"{error}; fetch it again") from None
 
 
-def _examine(original: Path, root: Path, cache: Path | None) -> str:
+def _examine(original: Path, copy: Path | None) -> str:
     """Decode an image, and write its smaller copy if that is missing. Return what is wrong with it, or ""."""
     try:
         image = decode(original.read_bytes())
     except CorruptImage as error:
         return f"cannot be decoded: {original} ({error})"
-    if cache:
-        copy = cache / original.relative_to(root).with_suffix(".jpg")
-        if not copy.exists():
-            write_atomically(copy, lambda file: file.write(reduced(image)))
+    if copy and not copy.exists():
+        write_atomically(copy, lambda file: file.write(reduced(image)))
     return ""
+
+
+def _copies(paths: list[Path], root: Path, cache: Path) -> list[Path]:
+    """Return the path of each image's copy. In a folder with x.png and x.jpg these are x.png.jpg and x.jpg.jpg."""
+    stems = Counter(path.with_suffix("") for path in paths)
+    ambiguous = {stem.parent for stem, count in stems.items() if count > 1}
+    names = (f"{path.name}.jpg" if path.parent in ambiguous else f"{path.stem}.jpg" for path in paths)
+    return [cache / path.relative_to(root).with_name(name) for path, name in zip(paths, names, strict=True)]
 
 
 def reduced(image: np.ndarray) -> bytes:
@@ -105,13 +113,14 @@ def prepare(root: Path, source: Path | None, cache: Path | None = None) -> str:
             raise UserError(f"{root / part} has {counts[part]:,} of {expected:,} images; unpack it again")
     paths = [part.path(k) for part in (imagenet.train, imagenet.val) for k in range(len(part.labels))]
     unfinished = cache.with_name(f"{cache.name}.unfinished") if cache else None
+    copies: Iterable[Path | None] = repeat(None)
     if unfinished:
-        for folder in {path.parent for path in paths}:
-            copies = unfinished / folder.relative_to(root)
-            copies.mkdir(parents=True, exist_ok=True)
-            remove_litter(copies)
+        copies = _copies(paths, root, unfinished)
+        for folder in {copy.parent for copy in copies}:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_litter(folder)
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        results = pool.map(partial(_examine, root=root, cache=unfinished), paths, chunksize=CHUNK)
+        results = pool.map(_examine, paths, copies, chunksize=CHUNK)
         faults = list(filter(None, track(results, "decoding every file", len(paths), transient=True)))
     if faults:
         print(*faults, sep="\n")

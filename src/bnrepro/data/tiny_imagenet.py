@@ -55,7 +55,7 @@ def index(root: Path) -> dict[str, Any]:
     path = root / "decoded" / "index.json"
     if not path.is_file():
         raise UserError(f"no prepared Tiny-ImageNet in {root}; {REMEDY.format(root=root)}")
-    return read_json(path)
+    return read_json(path, f"run: python scripts/prepare_data.py tiny_imagenet --repair --root {root}")
 
 
 def _decoded(root: Path, part: str, contents: dict[str, Any]) -> Labelled:

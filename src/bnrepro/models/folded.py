@@ -2,33 +2,13 @@
 
 import copy
 
-import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bnrepro.layers.batch_norm import BatchNorm
 from bnrepro.models.convolution import ConvUnit
 from bnrepro.models.placement import normalises
 from bnrepro.models.trunk import Trunk
-
-
-@torch.no_grad()
-def fold(weight: Tensor, bias: Tensor | None, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    """Return the weight and the bias (C,) that compute norm(W u + b) with the normaliser's stored statistics.
-
-    W' = gamma / sqrt(Var + eps) * W and b' = beta + gamma / sqrt(Var + eps) * (b - E). The leading axes of the weight
-    flatten to the C features of the normaliser: linear (C, in), convolution (C, in, kh, kw), stacked (S, out, in)
-    with C = S * out. The bias has C values in any shape, or is None.
-    """
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight
-    shift = -norm.running_mean if bias is None else bias.reshape(-1) - norm.running_mean
-    shift = shift * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias
-    rows = weight.reshape(norm.num_features, -1) * scale[:, None]
-    return rows.reshape(weight.shape), shift
 
 
 def folded(model: Trunk) -> Trunk:
@@ -48,7 +28,6 @@ def folded(model: Trunk) -> Trunk:
         norm = getattr(unit, "norm", None)
         one_per_channel = isinstance(norm, BatchNorm) and norm.num_features == unit.conv.out_channels
         if one_per_channel and normalises(unit, "before"):
-            weight, bias = fold(unit.conv.weight, unit.conv.bias, norm)
-            unit.conv.weight, unit.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+            unit.conv = fuse_conv_bn_eval(unit.conv, norm)
             del unit.norm
     return model.requires_grad_(False)

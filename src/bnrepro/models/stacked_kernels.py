@@ -70,7 +70,7 @@ def _unit(
     tl.store(variance + row, (1 - share) * tl.load(variance + row) + share * squares / (count - 1))
     values = values * (scale * tl.load(weight + row)) + tl.load(bias + row)
     bent = tl.load(sigmoid + row // channels) != 0
-    values = tl.where(bent, _sigmoid(values), tl.maximum(values, 0.0))
+    values = tl.where(bent, _sigmoid(values), tl.where(values <= 0, 0.0, values))  # keeps NaN
     tl.store(y + offset, values, mask=mask)
 
 

@@ -63,9 +63,9 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read JSON, or raise a `UserError` if the file is not JSON."""
+def read_json(path: Path, remedy: str = "move its directory away to run it afresh") -> dict[str, Any]:
+    """Read JSON, or raise a `UserError` that ends with the remedy if the file is not JSON; the default is a run's."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); move its directory away to run it afresh") from None
+        raise UserError(f"{path} is not valid JSON ({error}); {remedy}") from None

@@ -59,8 +59,10 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     """
     root = results.resolve().parent
     base = repository.rstrip("/") or quote(Path(os.path.relpath(root, page.resolve())).as_posix())
+    remedy = "run: python scripts/report.py"
     if not (results / "claims.json").is_file():
-        raise UserError(f"no {results / 'claims.json'}; run: python scripts/report.py")
+        raise UserError(f"no {results / 'claims.json'}; {remedy}")
+    rows = read_json(results / "claims.json", remedy)
     readme = root / "README.md"
     findings = "".join(FINDINGS.findall(readme.read_text() if readme.exists() else ""))
     options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
@@ -69,7 +71,7 @@ def build(results: Path, page: Path, repository: str = "") -> str:
     return environment.get_template("page.html").render(
         findings=findings.replace("(results/claims.md#", "(#"),
         figures={name: _section(name, figure, results) for name, figure in FIGURES.items()},
-        rows=read_json(results / "claims.json"),
+        rows=rows,
         plotly=Markup(get_plotlyjs()),
     )
 

@@ -1,7 +1,7 @@
 """One look at the networks while they train: an evaluation with the chosen statistics, and what the probes measure."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -25,7 +25,7 @@ class Evaluator:
         options: How statistics are taken.
         prefix: Of the columns: ``val``, or ``tune`` on a split of the training images. Those of the images that the
             network trains on are ``fit``.
-        mean: Gives the mean of a buffer over replicas.
+        mean: Gives the mean of a buffer over replicas, each of which has its own mini-batches.
     """
 
     def __init__(
@@ -69,8 +69,13 @@ class Evaluator:
         with self._moving_average(negligible=1e-8):
             return {"": result, "_fixed_batches": values, "_moving_average": self._evaluate()}
 
-    def _population(self, batches: int) -> AbstractContextManager[None]:
-        return population_statistics(self.task.model, self.task.population(batches), self.task.predict)
+    @contextmanager
+    def _population(self, batches: int) -> Iterator[None]:
+        with population_statistics(self.task.model, self.task.population(batches), self.task.predict):
+            for norm in batch_norms(self.task.model):
+                norm.running_mean.copy_(self.mean(norm.running_mean))
+                norm.running_var.copy_(self.mean(norm.running_var))
+            yield
 
     def _moving_average(self, negligible: float = 0.0) -> AbstractContextManager[None]:
         return moving_average(self.task.model, self.mean, negligible)

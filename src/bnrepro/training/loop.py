@@ -22,10 +22,14 @@ class Member:
 
     seed: int
     rows: list[Row] = field(default_factory=list, kw_only=True)  # its evaluations so far
-    diverged_at: int | None = field(default=None, kw_only=True)  # the first step with a non-finite loss or parameter
+    diverged_at: int | None = field(default=None, kw_only=True)  # the step at which it diverged, which `check` finds
 
     def check(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
-        """Note whether the network has diverged by ``step``; ``losses`` (n,) are those of the last n steps."""
+        """Note whether the network has diverged by ``step``; ``losses`` (n,) are those of the last n steps.
+
+        It diverges at the first step with a non-finite loss, or at a look that finds non-finite parameters before any
+        such loss. A save between looks passes ``parameters_finite`` as true: when it comes must not change the record.
+        """
         if self.diverged_at is not None:
             return
         bad = ~torch.isfinite(losses)
@@ -104,7 +108,7 @@ class Trainer:
             if not (looking or stopping or overdue or self.step == self.steps):
                 continue
             self.seconds = time.monotonic() - started
-            self._find_divergence()
+            self._find_divergence(at_look=looking or self.step == self.steps)
             all_diverged = all(member.diverged_at is not None for member in self.members)
             if looking and not all_diverged:
                 self._add_rows(self.look(self.step))
@@ -115,11 +119,12 @@ class Trainer:
             if stopping or all_diverged:
                 return
 
-    def _find_divergence(self) -> None:
+    def _find_divergence(self, at_look: bool) -> None:
+        """Note which networks have diverged, at a look (or the last step) or at a save between looks."""
         losses, stack = self.losses[: self.pending].cpu(), len(self.members)
         finite = [torch.isfinite(parameter).reshape(stack, -1).all(1) for parameter in self.model.parameters()]
         for k, parameters_finite in enumerate(torch.stack(finite).all(0).tolist()):
-            self.members[k].check(losses[:, k], parameters_finite, self.step)
+            self.members[k].check(losses[:, k], parameters_finite or not at_look, self.step)
 
     def _add_rows(self, values: list[dict[str, float]]) -> None:
         train_losses = self.losses[: self.pending].mean(0).tolist()

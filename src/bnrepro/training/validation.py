@@ -5,7 +5,7 @@ from itertools import chain
 
 from omegaconf import DictConfig
 
-from bnrepro.config.schema import Config, Norm, Training
+from bnrepro.config.schema import Config, Model, Norm, Training
 from bnrepro.config.values import check_device, check_name, structured
 from bnrepro.errors import UserError
 from bnrepro.layers import norm_options
@@ -64,11 +64,20 @@ def _options_without_effect(config: Config) -> Iterator[str]:
             yield f"model={name} has no leaky_relu; take sigmoid or relu"
         if config.init.conv_gain != 1:
             yield f"model={name} has no convolutions; leave init.conv_gain at 1"
+        if config.augment.name != "none":
+            yield f"model={name} reads whole digits; leave augment at none"
+        if config.data.images_per_class:
+            yield f"model={name} reads all digits; leave data.images_per_class at 0"
     else:
         if config.data.inputs != "raw":
             yield f"data.inputs is for model={' and '.join(DIGITS)}; leave it at raw"
         if config.evaluation.training_images:
             yield f"evaluation.training_images is for model={' and '.join(DIGITS)}; leave it at 0"
+    if config.data.name == "mnist" and config.data.classes:
+        yield "data.name=mnist always has its ten classes; leave data.classes at 0"
+    default_weight = Model().aux_weight
+    if not config.model.aux and config.model.aux_weight != default_weight:
+        yield f"model.aux=false has no model.aux_weight; leave it at {default_weight}"
     if norm.sync and (norm.name != "bn" or norm.last or training.replicas == 1):
         yield "norm.sync=true needs norm=bn, no norm.last, and training.replicas of 2 or more"
     if config.init.beta and norm.name == "none":

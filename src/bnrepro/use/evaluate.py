@@ -46,7 +46,7 @@ class Evaluate:
     images: str | None = None  # a folder with a folder per class; null: what the runs are evaluated on while they train
     root: str | None = None  # the folder of the runs' data set; null: the folder in their scale
     publish: bool = False  # copy the small files into results/figure4/<scale>
-    out: str | None = None  # null: <runs_dir>/evaluations/<a name that follows from the runs>
+    out: str | None = None  # null: <runs_dir>/evaluations/<a name that follows from the runs and the images>
     runs_dir: str = "runs"
     results_dir: str = "results"
     device: str = "cpu"
@@ -68,7 +68,7 @@ def evaluate(composed: DictConfig, command: str) -> None:
         for directory, network in zip(directories, networks, strict=True):
             with Console(stderr=True).status(f"{network.name}, {crops} crops"):
                 members.append(kept_predictions(directory, network, pictures, crops))
-    default_out = Path(options.runs_dir) / "evaluations" / _default_folder(options, networks)
+    default_out = Path(options.runs_dir) / "evaluations" / _default_folder(options, networks, pictures)
     out = Path(options.out) if options.out else default_out
     out.mkdir(parents=True, exist_ok=True)
     info = write(out, networks, pictures, answers, command)
@@ -118,14 +118,14 @@ def _crop_counts(options: Evaluate, first: Trained) -> list[int]:
     return [1]
 
 
-def _default_folder(options: Evaluate, networks: list[Trained]) -> str:
+def _default_folder(options: Evaluate, networks: list[Trained], pictures: data.Pictures) -> str:
     if options.runs is None:
         name = f"figure4-{options.scale}"
     elif len(networks) == 1:
         name = networks[0].name
     else:
         name = "ensemble-" + sha256(" ".join(sorted(network.name for network in networks)).encode()).hexdigest()[:8]
-    return f"{name}-{Path(options.images).name}" if options.images else name
+    return f"{name}-{Path(options.images).name}-{pictures.fingerprint[:6]}" if options.images else name
 
 
 def write(

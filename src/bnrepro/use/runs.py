@@ -69,11 +69,13 @@ def load_run(run: str | Path) -> Run:
     """
     paths = find_runs([run])
     if not is_run(paths[0]):
-        paths = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
+        found = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
+        paths = list({path.resolve(): path for path in found}.values())  # a link is a second name of a record
     if not paths:
         raise UserError(f"no run is called {run}; python scripts/status.py lists the runs")
-    if len(paths) > 1 and glob.has_magic(str(run)):
-        raise UserError(f"{run} names {len(paths)} runs; name one, such as {paths[0]}")
+    if len(paths) > 1:
+        some = ", ".join([*map(str, paths[:3]), *(["..."] if len(paths) > 3 else [])])
+        raise UserError(f"{run} names {len(paths)} runs; name one by its directory: {some}")
     return Run(paths[0], read_json(paths[0] / "status.json"))
 
 

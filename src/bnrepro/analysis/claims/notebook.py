@@ -35,13 +35,13 @@ Keys = dict[str, Any]
 class Reader:
     """The claims, judged on the records of a source at a scale.
 
-    ``rows`` is the ledger by claim, ``records`` the records by experiment, and ``exact`` the numbers of the exact
-    claims.
+    ``rows`` is the ledger by claim, ``judged`` the parts of each claim, ``records`` the records by experiment, and
+    ``exact`` the numbers of the exact claims.
     """
 
     def __init__(self, source: str, scale: str):
         judged = ledger.build(RESULTS, DEFINITIONS, source, scale)
-        self.rows, self.records = {row["id"]: row for row in judged.rows}, judged.records
+        self.rows, self.judged, self.records = {row["id"]: row for row in judged.rows}, judged.judged, judged.records
         self.exact = read_json(RESULTS / ledger.IDENTITIES)["numbers"]
 
     def verdicts(self, *claims: str) -> str:
@@ -60,6 +60,11 @@ class Reader:
     def gain(self, experiment: str, keys: Keys, over: Keys) -> Effect:
         """Return the final accuracy of the arm with these keys minus that of the arm with the keys ``over``."""
         return series.differences(self.records.arm(experiment, keys), self.records.arm(experiment, over), FINAL)
+
+    def effect(self, claim: str, reading: str) -> Effect:
+        """Return the first statistic of a claim's reading, as the ledger judges it."""
+        judged = next(judged for judged in self.judged[claim] if judged.part.reading == reading)
+        return np.array(judged.values), judged.estimate or Estimate.of([])
 
 
 def by(key: str, arms: list[Arm], measure: Spec = FINAL) -> Drawn:

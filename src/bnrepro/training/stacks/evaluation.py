@@ -39,9 +39,9 @@ def evaluate_by_population(model: nn.Module, runs: list[StackedRun]) -> tuple[Va
 
 
 def _population(runs: list[StackedRun], batches: int) -> Iterator[Tensor]:
-    """Training mini-batches for each network, the same for every seed."""
+    """Training mini-batches for each network, the same for every seed; 0 gives a whole epoch of them."""
     streams = Streams([run.data for run in runs], [0] * len(runs), "population")
-    for batch in range(batches):
+    for batch in range(batches or runs[0].data.steps_per_epoch):
         if batch % CHUNK == 0:
             streams.load(batch // CHUNK)
         yield streams.batch()[0]

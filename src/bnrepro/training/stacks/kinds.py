@@ -39,11 +39,13 @@ def stack_key(config: Config) -> StackKey:
     }
     if reasons := [reason for reason, applies in refused.items() if applies]:
         raise UserError(f"hydra/launcher=gpu_stacks does not train {reasons[0]}; use hydra/launcher=joblib")
+    # The splits of a data set differ in the length of an epoch, which Alg. 2 over whole epochs takes for all networks.
+    split = "" if config.evaluation.population_batches else config.data.split
     # A per-activation normaliser has one value per position where a bias has one per channel, hence ``norm.last``.
     shared = (
         config.device,
         replace(model, dropout=0.0, lrn=False, lrn_alpha=0.0, nonlinearity=""),
-        replace(config.data, shuffle="", split=""),
+        replace(config.data, shuffle="", split=split),
         (config.optimizer.momentum, training.batch_size, training.precision, config.evaluation.population_batches),
         norm.last,
     )

@@ -49,10 +49,14 @@ class StackedRun:
         return {f"{index}.momentum_buffer": names[id(p)] for index, p in enumerate(in_order)}
 
     def add_losses(self, losses: Tensor, parameters_finite: bool, step: int) -> None:
-        """Add the losses (n,) of the n steps up to ``step``, and note whether the network has diverged."""
+        """Add the losses (n,) of the n steps up to ``step``, and note whether the network has diverged.
+
+        Non-finite parameters count only at the run's own looks (`Member.check`).
+        """
         if not self.has_ended and self.seed_run.diverged_at is None:
             self.losses.append(losses)
-            self.seed_run.check(losses, parameters_finite, step)
+            at_look = step in self.schedule.evaluation_steps
+            self.seed_run.check(losses, parameters_finite or not at_look, step)
 
     def add_row(self, step: int, seconds: float, values: dict[str, float]) -> None:
         """Add an evaluation after ``step`` steps to the curve."""

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnrepro.config.seeding import torch_seed
 from bnrepro.data.resident import CHUNK
 from bnrepro.models.stacked_images import own_state, stack_networks, stacked_name
 from bnrepro.training import build
@@ -36,11 +35,12 @@ class Stack:
         self.probe_batches: dict[int, list] = {}  # by the id of the data set
         self._snapshot_step: int | None = None
         self.seconds = 0.0
-        torch.manual_seed(torch_seed(runs[0].seed_run.seed, "dropout", self.step))
         if all(run.seed_run.checkpoint for run in runs):
             self._restore([run.seed_run.checkpoint for run in runs])
         self.training.capture(self.step)
         conditions = build.conditions(runs[0].config, self.device) | {"stack": len(runs)}
+        if self.device.type == "cpu":  # A network's bits, and what it drops out, depend on its place among the others.
+            conditions["stack_of"] = [run.seed_run.directory.name for run in runs]
         for run in runs:
             run.recorder = Recorder(run.config, run.command, run.seed_run, conditions, len(runs))
         self._save_diverged()  # A kill may have come before their status said so.
@@ -58,7 +58,8 @@ class Stack:
                 values = stacked[stacked_name(name, stacked)]
                 (values if values.dim() == 0 else values[k]).copy_(of_network)
             for slot, name in run.momentum_slots(self.training.descent.parameters).items():
-                velocities[name][k].copy_(state["optimizer"][slot])
+                if slot in state["optimizer"]:  # A run alone without momentum has none, and its velocity stays zero.
+                    velocities[name][k].copy_(state["optimizer"][slot])
 
     def has_ended(self) -> bool:
         """Return whether all runs have ended."""

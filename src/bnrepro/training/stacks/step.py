@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.config.seeding import torch_seed
 from bnrepro.data.resident import CHUNK
 from bnrepro.models.stacked_layers import Convolution, Product
 from bnrepro.training.accuracy import loss_with_heads
@@ -69,9 +70,13 @@ class StackedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def capture(self, step: int) -> None:
-        """Capture a step as a graph, on a GPU. What the warm-up changes is restored."""
+        """Capture a step as a graph, on a GPU. What the warm-up changes is restored.
+
+        What drops out there is seeded once, here.
+        """
         if not self.stream:
             return
+        self._seed_dropout(step)
         self._load_chunk(step)
         changing = [self.descent.values, self.descent.velocity, self.pending, self.streams.step, *self.model.buffers()]
         before = [values.clone() for values in changing]
@@ -89,14 +94,21 @@ class StackedStep:
         self.graph = graph
 
     def train(self, step: int, until: int) -> None:
-        """Train from ``step`` to ``until``, both in one chunk of steps."""
+        """Train from ``step`` to ``until``, both in one chunk of steps.
+
+        Without a graph, what drops out is a function of the first network's seed, the step and the place in the stack.
+        """
         if self.streams.chunk != step // CHUNK:
             self._load_chunk(step)
-        for _ in range(until - step):
+        for present in range(step, until):
             if self.graph:
                 self.graph.replay()
             else:
+                self._seed_dropout(present)
                 self._train_one()
+
+    def _seed_dropout(self, step: int) -> None:
+        torch.manual_seed(torch_seed(self.runs[0].seed_run.seed, "dropout", step))
 
     def _train_one(self) -> None:
         rate = self.rates.index_select(0, self.streams.step)[0]

@@ -81,7 +81,11 @@ class ImageClassification:
         )
 
     def population(self, batches: int) -> Iterator[Tensor]:
-        """Yield fixed training mini-batches, augmented as in training. What normalisers draw on them is fixed too."""
+        """Yield fixed training mini-batches, augmented as in training. What normalisers draw on them is fixed too.
+
+        They are this replica's parts of so many steps, or with 0 of the steps of a whole epoch. Together the replicas
+        see all images of these steps.
+        """
         if self.draws:
             seed_population()
         yield from self.data.fixed_batches(batches or self.steps_per_epoch, "population")
