@@ -183,6 +183,16 @@ def test_a_run_without_momentum_that_began_alone_goes_on_in_a_stack(tmp_path):
     assert status["resumed"] == [1] and status["state"] == "finished"
 
 
+def test_a_run_that_was_killed_before_its_status_said_that_it_had_ended_ends_again(tmp_path):
+    config = small(tmp_path, "figure2/inception")
+    (record,) = trained(config)
+    before = json.loads((record / "status.json").read_text())
+    (record / "status.json").write_text(json.dumps(before | {"state": "running", "final": None}))
+    trained(config)
+    after = json.loads((record / "status.json").read_text())
+    assert (after["state"], after["final"]) == ("finished", before["final"])
+
+
 def test_a_save_does_not_decide_where_a_run_of_a_stack_diverges(tmp_path):
     """Parameters that overflow between looks end a run by its next loss, whether it was saved meanwhile or not."""
     config = small(tmp_path, "figure2/inception")

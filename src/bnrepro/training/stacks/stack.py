@@ -13,7 +13,7 @@ from bnrepro.training import build
 from bnrepro.training.population import batch_norms, moving_average
 from bnrepro.training.progress import ProgressLines
 from bnrepro.training.recorder import Recorder
-from bnrepro.training.stacks.evaluation import evaluate, evaluate_by_population
+from bnrepro.training.stacks.evaluation import Values, evaluate, evaluate_by_population
 from bnrepro.training.stacks.run import StackedRun
 from bnrepro.training.stacks.step import StackedStep
 
@@ -43,10 +43,13 @@ class Stack:
             conditions["stack_of"] = [run.seed_run.directory.name for run in runs]
         for run in runs:
             run.recorder = Recorder(run.config, run.command, run.seed_run, conditions, len(runs))
-        self._save_diverged()  # A kill may have come before their status said so.
         self.saved = time.monotonic()
         self.started = self.saved - self.seconds
         self.lines = ProgressLines(f"stack of {len(runs)}", self.step)
+        self._save_diverged()  # A kill may have come before their status said so, or that they have ended.
+        if self._ending():
+            with torch.cuda.stream(self.training.stream):
+                self._end(self._averaged())
 
     @torch.no_grad()
     def _restore(self, states: list[dict[str, Any]]) -> None:
@@ -85,23 +88,37 @@ class Stack:
             for k, run in enumerate(self.runs)
             if not run.has_ended and self.step in run.schedule.evaluation_steps
         ]
-        ending = [(k, run) for k, run in looking if run.schedule.ends_at(self.step, run.seed_run.rows)]
-        with moving_average(self.model):
-            averaged = evaluate(self.model, self.runs)
+        averaged = self._averaged()
         for k, run in looking:
             self._measure_inside(k, run)
             run.add_row(self.step, self.seconds, averaged[k])
-        if ending:
-            by_population, statistics = evaluate_by_population(self.model, self.runs)
-        for k, run in ending:
+        if self._ending():
+            self._end(averaged)
+        if time.monotonic() - self.saved > self.runs[0].config.checkpoint_seconds:
+            self.save()
+
+    def _averaged(self) -> Values:
+        with moving_average(self.model):
+            return evaluate(self.model, self.runs)
+
+    def _ending(self) -> list[tuple[int, StackedRun]]:
+        """Return the runs whose last look is at the present step, with their places in the stack."""
+        return [
+            (k, run)
+            for k, run in enumerate(self.runs)
+            if not run.has_ended and run.schedule.ends_at(self.step, run.seed_run.rows)
+        ]
+
+    def _end(self, averaged: Values) -> None:
+        """Save the results of the runs that end; ``averaged`` are those of all networks with moving averages."""
+        by_population, statistics = evaluate_by_population(self.model, self.runs)
+        for k, run in self._ending():
             results, names = averaged[k], []
             if batch_norms(run.network):
                 results = by_population[k] | {f"{name}_moving_average": value for name, value in averaged[k].items()}
                 names = [name for name in run.network.state_dict() if name in statistics]
             final = {f"{run.schedule.prefix}/{name}": value for name, value in results.items()}
             run.save(self._state(k, run) | {"statistics": own_state(statistics, k, names)}, final)
-        if time.monotonic() - self.saved > self.runs[0].config.checkpoint_seconds:
-            self.save()
 
     def _take_losses(self) -> None:
         losses, parameters_finite = self.training.take_losses()
