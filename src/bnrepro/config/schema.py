@@ -31,6 +31,8 @@ def key(default: Any, *others: Any, identity: bool = True, **bounds: float) -> A
 
 @dataclass
 class Data:
+    """The images that a run trains on and is evaluated on."""
+
     name: str = field(default="mnist", metadata={"choices": DATASETS})
     root: str = key("data/mnist", identity=False)
     # A run is evaluated on the test images (full), or on a split of the training images (tune).
@@ -47,6 +49,8 @@ class Data:
 
 @dataclass
 class Augment:
+    """How training images are cropped, mirrored and distorted, as GoogLeNet's were (Szegedy et al. 2014)."""
+
     name: str = key("none", "googlenet")
     # of a crop, as a share of the image
     area: list[float] = key([0.08, 1.0], above=0, at_most=1)
@@ -57,6 +61,8 @@ class Augment:
 
 @dataclass
 class Model:
+    """The network: ``hidden`` layers of mlp (Sec. 4.1) and rnn, or the keys from ``width`` on of others (Fig. 5)."""
+
     name: str = key("mlp", "rnn", "inception", "googlenet")
     hidden: list[int] = key([100, 100, 100], at_least=1)
     nonlinearity: str = key("sigmoid", "relu", "leaky_relu")
@@ -74,6 +80,8 @@ class Model:
 
 @dataclass
 class Norm:
+    """The normaliser of every hidden layer, by its name in `bnrepro.layers.registry`, or ``none``."""
+
     name: str = "none"
     eps: float = key(1e-5, at_least=0)
     ema_decay: float = key(0.99, at_least=0, below=1)
@@ -84,13 +92,15 @@ class Norm:
     last: str = ""  # another normaliser for the last Inception module (Sec. 4.2.3: per_activation); empty: the same
     groups: int = key(32, at_least=1)  # of group_norm; fewer where they do not divide the features
     noise_in_statistics: bool = True  # of noisy_bn; without it, Alg. 2 takes the statistics of inference without noise
-    r_max: float = 3.0  # no normaliser here has these three; committed configurations do
+    r_max: float = 3.0  # These three are in committed configurations, and no normaliser uses them.
     d_max: float = 5.0
     warmup: float = 0.04
 
 
 @dataclass
 class Init:
+    """The initial weights: Gaussian with one standard deviation, or as He or Glorot (xavier) scale them."""
+
     name: str = key("gaussian", "he", "xavier")
     std: float = key(0.1, at_least=0)  # of gaussian
     gain: float = 1.0  # times what he or xavier give
@@ -100,6 +110,8 @@ class Init:
 
 @dataclass
 class Optimizer:
+    """The optimiser, its first learning rate and its L2 penalty; each is a base times a multiplier (Sec. 4.2.1)."""
+
     name: str = key("sgd", "adagrad", "adam")
     base_lr: float = key(0.1, at_least=0)
     lr_multiplier: float = key(1.0, at_least=0)
@@ -109,15 +121,19 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
+        """The learning rate of the first step."""
         return self.base_lr * self.lr_multiplier
 
     @property
     def l2(self) -> float:
+        """The penalty lambda of lambda/2 |w|^2."""
         return self.base_l2 * self.l2_multiplier
 
 
 @dataclass
 class Schedule:
+    """The learning rate over the steps."""
+
     name: str = key("constant", "exponential")
     factor: float = key(0.96, above=0)  # The exponential schedule multiplies the rate by this,
     base_every: float = key(320_000.0, above=0)  # after each so many steps, divided by the next key.
@@ -125,11 +141,14 @@ class Schedule:
 
     @property
     def every(self) -> float:
+        """The steps after which the rate is multiplied by ``factor``."""
         return self.base_every / self.decay_multiplier
 
 
 @dataclass
 class Training:
+    """How long a run trains, on what mini-batches, and with what arithmetic."""
+
     steps: int = key(50_000, at_least=1, at_most=10**10)
     steps_multiplier: float = key(1.0, above=0)
     batch_size: int = key(60, at_least=2)  # of each replica
@@ -143,11 +162,14 @@ class Training:
 
     @property
     def total_steps(self) -> int:
+        """The number of steps of the run, at least 1."""
         return max(1, round(self.steps * self.steps_multiplier))
 
 
 @dataclass
 class Evaluation:
+    """When a run is evaluated, and with what statistics of its normalisers (Alg. 2)."""
+
     log_points_per_decade: int = key(5, at_least=1)  # of steps to evaluate at, up to `every`; regular from there
     every: int = key(1250, at_least=1)
     # An evaluation during training takes the statistics of Alg. 2 (population), or the moving averages.
@@ -158,6 +180,8 @@ class Evaluation:
 
 @dataclass
 class Probe:
+    """What is measured inside the network, when, and on how many fixed mini-batches."""
+
     name: str = key("percentiles", "none")
     instruments: list[str] = field(default_factory=list)  # more to measure at the same steps: probes/instruments.py
     batches: int = key(10, at_least=1)
@@ -167,6 +191,8 @@ class Probe:
 
 @dataclass
 class Logger:
+    """The mirror of the record in Weights & Biases."""
+
     # auto: online with an account, else offline
     mode: str = key("auto", "online", "offline", "disabled")
     project: str = "bnrepro"
@@ -176,6 +202,8 @@ class Logger:
 
 @dataclass
 class Config:
+    """The whole configuration of a run; each section is a folder of configs/."""
+
     experiment: str = key("", identity=False)
     variant: str = key("", identity=False)
     figure: str = key("", identity=False)

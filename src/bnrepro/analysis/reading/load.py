@@ -27,10 +27,12 @@ class Record:
 
     @property
     def seed(self) -> int:
+        """The seed of its initial weights, its data order and what it draws."""
         return self.status["seed"]
 
     @property
     def variant(self) -> str:
+        """The name of the network among those of its figure."""
         return self.status["variant"]
 
     @property
@@ -40,10 +42,12 @@ class Record:
 
     @property
     def diverged(self) -> bool:
+        """Whether a loss or a parameter was not finite."""
         return self.status["state"] == "diverged"
 
     @cached_property
     def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
         return yaml.load((self.path / "config.yaml").read_text(), Loader=LOADER)
 
     @property
