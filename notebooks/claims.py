@@ -285,7 +285,7 @@ Markdown(ledger.verdicts("C21", "C26"))
 
 # %% [markdown]
 # **Answer.** The largest good rate is four to eight times higher with BN on MNIST. In Inception it differs from seed to seed, between
-# one and eight times. Initial weights matter less with BN in all three networks: most where the network without BN stays at chance
+# two and ten times. Initial weights matter less with BN in all three networks: most where the network without BN stays at chance
 # at most rungs (MNIST at rate 0.1, and Inception), and little at rate 3, where both networks learn at every rung. In Inception the
 # smallest weights fail with BN, because ε = 0.001 outweighs their variances. The next cell says what a smaller ε adds.
 
