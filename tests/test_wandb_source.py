@@ -134,6 +134,9 @@ def test_the_notebook_of_claims_judges_the_records_of_wandb(project, told):
         mine = left["ledger"].rows[claim]["ours"][:parts]
         assert [part["values"] for part in mine] == [part["values"] for part in committed[claim][:parts]]
     assert told and left["ledger"].rows["C25"]["verdict"] == "untested"
+    values, estimate = left["ledger"].effect("C04", "one network")
+    assert values == pytest.approx(committed["C04"][0]["values"], rel=1e-5) and estimate.n == len(values) == 5
+    assert len(left["ledger"].effect("C04", "deeper networks")[0]) == 0  # its runs are not in the project
 
 
 def test_runs_that_have_not_ended_and_evaluations_are_left_out(project):

@@ -69,8 +69,8 @@ def load_run(run: str | Path) -> Run:
     """
     paths = find_runs([run])
     if not is_run(paths[0]):
-        found = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
-        paths = list({path.resolve(): path for path in found}.values())  # a link is a second name of a record
+        records = sorted(RESULTS.glob(f"**/runs/{glob.escape(str(run))}"))
+        paths = list({path.resolve(): path for path in records}.values())  # a link is a second name of a record
     if not paths:
         raise UserError(f"no run is called {run}; python scripts/status.py lists the runs")
     if len(paths) > 1:
